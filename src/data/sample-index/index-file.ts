@@ -147,8 +147,17 @@ export class SampleIndex implements Disposable {
     readonly name: string,
     readonly head: SampleIndexHead,
     private readonly read: TableReader,
-    readonly close: () => void = () => {},
+    private readonly closeFile: (() => void) | null = null,
   ) {}
+
+  /** Whether it holds a file open, and nothing else. */
+  get isFile(): boolean {
+    return this.closeFile !== null
+  }
+
+  close(): void {
+    this.closeFile?.()
+  }
 
   get count(): number {
     return this.head.count

@@ -7,9 +7,12 @@ import { defaultTemplates } from "../../../core/text/prompts.ts"
 import { makeDirectory } from "../../../host/files/files.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../../host/files/temporary.ts"
 import { requireNoCredentials } from "../../../host/network/address.ts"
+import { usableProcessors } from "../../../host/processors.ts"
 import { expandShards } from "../../expand.ts"
 import { embeddingExtensions } from "../../reinforced/embeddings.ts"
 import { pictureExtensions } from "../../reinforced/sample.ts"
+import { indexCacheFolder, trimIndexCache } from "../../sample-index/index-places.ts"
+import { IndexPool } from "../../sample-index/index-pool.ts"
 import { pathOf } from "../../stores/local.ts"
 import { isLocal, isUrl, openStorage } from "../../stores/open.ts"
 import type { Storage } from "../../stores/storage.ts"
@@ -21,6 +24,7 @@ import { listCsv } from "./csv.ts"
 import { listFolder } from "./folder.ts"
 import { listIdentity, shardIdentity } from "./identity.ts"
 import type { SampleList } from "./location.ts"
+import { OpenIndexes } from "./open-indexes.ts"
 import { listJsonl } from "./pairs.ts"
 import type { IndexOptions } from "./shard-index.ts"
 import { joinShards, ShardSet } from "./shard-set.ts"
@@ -83,36 +87,97 @@ async function openShardSource(
   format: "shards" | "reinforced",
   bad: BadSamples,
 ): Promise<OpenSource> {
-  const { source, seed, batchSize, ranks, resampled = false } = config
+  const { source, rank, ranks } = config
   const folder = await createFolder(config.temporaryFolder ?? tmpdir())
   const storage = openStorage({ temporaryFolder: folder.path })
+  const indexes = new OpenIndexes()
+  const pool = new IndexPool(threadsFor(config))
+  const dispose = async () => {
+    await pool[Symbol.asyncDispose]()
+    indexes[Symbol.dispose]()
+    folder[Symbol.dispose]()
+  }
   try {
     const urls = await expandShards(source, storage)
-    const isRemote = !urls.every(isLocal)
-    const wants = wantedMembers(config)
+    const making = new Making()
+    const isKept = urls.every(isLocal)
     let next = 0
     const temporaryPath = async () => join(folder.path, `unpacked-${next++}.jsonl`)
-    const most = resampled && isRemote ? openShards(batchSize / ranks) : Number.POSITIVE_INFINITY
-    const shards = new ShardSet(urls, storage, { wants, temporaryPath, report: countMissing(bad) }, most)
-    const sampler = resampled
-      ? new ShardSampler(
-          shards,
-          seed,
-          batchSize,
-          isRemote || (await isLarge(urls, storage)) ? fetchedDraws : singleDraws,
-        )
-      : new ListSampler(await joinShards(shards), seed, false)
-    const dispose = async () => {
-      await shards[Symbol.asyncDispose]()
-      folder[Symbol.dispose]()
+    const extensions = wantedMembers(config)
+    const options: IndexOptions = {
+      ...{ extensions, temporaryPath, report: countMissing(bad), indexes, pool, isKept },
+      onMade: (reason) => making.add(reason),
     }
+    const shards = new ShardSet(urls, storage, options, mostOpenShards(config, isKept))
+    const first = Math.floor((rank * urls.length) / ranks)
+    const sampler = config.resampled
+      ? await drawnSampler(config, shards, storage)
+      : new ListSampler(await joinShards(shards, first), config.seed, false)
+    if (making.count > 0) await trimIndexCache()
+    // Shards that are drawn are indexed when their turn comes.
+    if (!config.resampled) await pool[Symbol.asyncDispose]()
     const identity = await shardIdentity(urls, sampler.samples, storage)
-    return { sampler, format, notes: [], identity, [Symbol.asyncDispose]: dispose }
+    const asyncDispose = async () => {
+      await shards[Symbol.asyncDispose]()
+      await dispose()
+    }
+    return { sampler, format, notes: making.notes(), identity, [Symbol.asyncDispose]: asyncDispose }
   } catch (error) {
-    folder[Symbol.dispose]()
+    await dispose()
     throw error
   }
 }
+
+async function drawnSampler(
+  { seed, batchSize }: TrainingDataConfig,
+  shards: ShardSet,
+  storage: Storage,
+): Promise<ShardSampler> {
+  const isFar = !shards.urls.every(isLocal) || (await isLarge(shards.urls, storage))
+  return new ShardSampler(shards, seed, batchSize, isFar ? fetchedDraws : singleDraws)
+}
+
+/** Local shards have no copies; of those that are drawn, so many keep what is known of them. */
+const mostLocal = 1024
+
+function mostOpenShards({ resampled, batchSize, ranks }: TrainingDataConfig, areLocal: boolean): number {
+  if (!resampled) return Number.POSITIVE_INFINITY
+  return areLocal ? mostLocal : openShards(batchSize / ranks)
+}
+
+/** Several ranks of one machine begin together. Beside training, two threads are enough. */
+function threadsFor({ ranks, resampled }: TrainingDataConfig): number {
+  const most = resampled ? 2 : 8
+  return Math.max(1, Math.floor(Math.min(usableProcessors().count, 2 * most) / Math.min(ranks, most)))
+}
+
+/** Indexes that were made while shards were opened. */
+class Making {
+  count = 0
+  private reason: string | null = null
+  private readonly began = performance.now()
+  private seconds = 0
+
+  /** @param reason why it is not kept, else null */
+  add(reason: string | null): void {
+    this.count++
+    this.reason ??= reason
+    this.seconds = (performance.now() - this.began) / 1000
+  }
+
+  notes(): string[] {
+    const shards = `${this.count} ${this.count === 1 ? "shard" : "shards"}`
+    if (this.reason !== null)
+      return [`the indexes of ${shards} are not kept, and are made at each start: ${this.reason}`]
+    if (this.seconds < longMaking) return []
+    return [
+      `indexed ${shards} in ${Math.round(this.seconds)} s; the next start finds the indexes in ${indexCacheFolder()}`,
+    ]
+  }
+}
+
+/** Seconds of which is told. */
+const longMaking = 5
 
 /** A shard may be opened again; a sample that it does not give counts once. */
 function countMissing(bad: BadSamples): IndexOptions["report"] {
@@ -138,13 +203,13 @@ async function createFolder(around: string): Promise<TemporaryFolder> {
   return temporaryFolder("training", around)
 }
 
-/** The members that rows are made of. */
-function wantedMembers(config: TrainingDataConfig): (extension: string) => boolean {
+/** The extensions of members that rows are made of. */
+function wantedMembers(config: TrainingDataConfig): readonly string[] {
   const wanted = new Set([...pictureExtensions, "txt", "json"])
   if (isReinforced(config)) wanted.add("syn.json").add("paug.json")
   if (wantsEmbeddings(config)) for (const extension of Object.values(embeddingExtensions)) wanted.add(extension)
   if (config.view === "stored") wanted.add("paug.json")
-  return (extension) => wanted.has(extension)
+  return [...wanted]
 }
 
 /** Whether synthetic captions, and embeddings unless they are left out, are asked for. */
