@@ -66,19 +66,26 @@ export function textLines(text: string): string[] {
   return text.split(/\r\n|\r|\n/)
 }
 
-/** The bytes of a file as UTF-8, whose mark stays. Throws a UserError that begins with `name` on broken UTF-16. */
-export async function* utf8Chunks(chunks: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+/**
+ * The bytes of a file as UTF-8, whose mark stays. Throws a UserError that begins with `name` on broken UTF-16.
+ *
+ * @param encoding default: what the first chunk says
+ */
+export async function* utf8Chunks(
+  chunks: AsyncIterable<Uint8Array>,
+  name: string,
+  encoding?: TextEncoding,
+): AsyncGenerator<Uint8Array> {
   let decoder: TextDecoder | null | undefined
   for await (const chunk of chunks) {
-    if (decoder === undefined) decoder = utf16Decoder(chunk, name)
+    if (decoder === undefined) decoder = utf16Decoder(encoding ?? encodingOf(chunk, name))
     yield decoder ? encoded(decoder, chunk, name) : chunk
   }
   if (decoder) yield encoded(decoder, undefined, name)
 }
 
 /** Null where the file is not UTF-16. */
-function utf16Decoder(first: Uint8Array, name: string): TextDecoder | null {
-  const encoding = encodingOf(first, name)
+function utf16Decoder(encoding: TextEncoding): TextDecoder | null {
   return encoding === "utf-8" ? null : new TextDecoder(encoding, { fatal: true })
 }
 

@@ -49,12 +49,12 @@ export class IndexedList implements SampleList {
     this.rows = new ListRows(source, kind, index, facts)
     const isWindows = facts.isWindows ? [`${path}: its paths have \\ between folders, which is read as /`] : []
     this.notes = [...isWindows, ...notes]
-    if (fields) this.fields = (i) => this.rows.at(i).fields()
+    if (fields) this.fields = (i) => this.rows.fields(i)
   }
 
   /** Throws UserError where the list was changed since it was opened. */
   location(index: number): SampleLocation {
-    const { image, captions } = this.rows.at(index).pair()
+    const { image, captions } = this.rows.pair(index)
     return {
       kind: "file",
       path: pathIn(this.folder, this.facts.isWindows ? image.replaceAll("\\", "/") : image),

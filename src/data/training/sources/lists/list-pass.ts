@@ -134,7 +134,7 @@ interface Piece {
 /** UTF-8 without a byte-order mark; the last piece is empty. */
 async function* piecesOf(source: ListSource): AsyncGenerator<Piece> {
   let mark = source.encoding === "utf-8" ? source.mark : 0
-  for await (const chunk of withNewlines(utf8Chunks(source.chunks(), source.path))) {
+  for await (const chunk of withNewlines(utf8Chunks(source.chunks(), source.path, source.encoding))) {
     const skipped = Math.min(mark, chunk.length)
     mark -= skipped
     yield { chunk: chunk.subarray(skipped), isLast: false }

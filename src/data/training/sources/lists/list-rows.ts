@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path"
 import { UserError } from "../../../../core/errors.ts"
 import { withoutLoneReturns } from "../../../../core/text/decode-text.ts"
 import type { Extent, SampleIndex } from "../../../sample-index/index-file.ts"
+import type { Pair } from "../pairs.ts"
 import type { ListFacts } from "./list-pass.ts"
 import { hasWindowsPaths } from "./list-paths.ts"
 import type { ListSource } from "./list-source.ts"
@@ -26,17 +27,27 @@ export class ListRows {
   }
 
   /**
-   * The format that found the row last. Throws UserError where no row is there that is like those that the pass saw: then the
-   * list is another one by now.
+   * Throws UserError where no row is there that is like those that the pass saw: then the list is another one by now, or the
+   * index is damaged.
    */
-  at(index: number): RowFormat {
+  pair(index: number): Pair {
+    return this.read(index, (row) => row.pair())
+  }
+
+  /** Of `RowFormat`. Throws UserError as `pair` does. */
+  fields(index: number): Readonly<Record<string, unknown>> {
+    return this.read(index, (row) => row.fields())
+  }
+
+  private read<T>(index: number, take: (row: RowFormat) => T): T {
     const extent = this.index.extents(index)[0]!
+    if (!this.begins(extent) || !this.find(extent)) throw this.noRow(extent)
     try {
-      if (this.begins(extent) && this.find(extent) && this.rows.lists(0)) return this.rows
+      if (this.rows.lists(0)) return take(this.rows)
     } catch (error) {
       if (!(error instanceof UserError)) throw error
     }
-    throw this.changed(extent)
+    throw this.noRow(extent)
   }
 
   /** Whether it is at the beginning, or a line ends before it. */
@@ -46,13 +57,14 @@ export class ListRows {
     return /[\r\n]/.test(this.textOf(start - unit, start).toString("latin1"))
   }
 
+  /** Whether a row is there, and nothing but empty ones after it. */
   private find({ start, end }: Extent): boolean {
     for (let length = firstRead; ; length *= 16) {
       const isWhole = start + length >= end
       const bytes = this.textOf(start, isWhole ? end : start + length)
       const next = this.rows.next(bytes, 0, isWhole)
       if (next < 0 && !isWhole) continue
-      if (!isWhole || next === bytes.length || next < 0) return next > 0
+      if (!isWhole || next < 0 || next === bytes.length) return next > 0
       return this.isBlank(bytes, next) && this.rows.next(bytes, 0, true) === next
     }
   }
@@ -60,9 +72,18 @@ export class ListRows {
   private isBlank(bytes: Buffer, start: number): boolean {
     for (let at = start; at < bytes.length; ) {
       at = this.rows.next(bytes, at, true)
-      if (at < 0 || this.rows.lists(0)) return false
+      if (at < 0 || !this.isBlankRow()) return false
     }
     return true
+  }
+
+  private isBlankRow(): boolean {
+    try {
+      return !this.rows.lists(0)
+    } catch (error) {
+      if (error instanceof UserError) return false
+      throw error
+    }
   }
 
   private textOf(start: number, end: number): Buffer {
@@ -73,7 +94,7 @@ export class ListRows {
     return Buffer.from(buffer, byteOffset, byteLength)
   }
 
-  private changed({ start }: Extent): UserError {
+  private noRow({ start }: Extent): UserError {
     return new UserError(
       `${this.source.path}, byte ${start}: no row begins there any more`,
       `the list was changed while it was in use: start again when it is complete. If that does not help, remove ${this.index.name}`,
@@ -83,5 +104,5 @@ export class ListRows {
 
 /** Whether `\` stands between folders in a list, by its first row and the files that are there. */
 export function isOfWindows(path: string, rows: ListRows): boolean {
-  return hasWindowsPaths(resolve(dirname(path)), rows.at(0).pair().image)
+  return hasWindowsPaths(resolve(dirname(path)), rows.pair(0).image)
 }

@@ -1,5 +1,6 @@
 /** The bytes of a list: those of a small one are in memory, and a large one is read where it is. */
-import { closeSync, constants, createReadStream, fstatSync, openSync, readSync } from "node:fs"
+import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs"
+import { promisify } from "node:util"
 import { UserError } from "../../../../core/errors.ts"
 import { encodingOf, type TextEncoding } from "../../../../core/text/decode-text.ts"
 import { fileError } from "../../../../host/files/file-error.ts"
@@ -64,6 +65,8 @@ function formOf(beginning: Uint8Array, path: string): Pick<ListSource, "encoding
 /** How often it is looked at whether the file was written to, in milliseconds. */
 const lookInterval = 1000
 
+const readAsync = promisify(read)
+
 class FileSource implements ListSource {
   readonly isInMemory = false
   readonly stamp: FileStamp
@@ -100,18 +103,31 @@ class FileSource implements ListSource {
     return bytes
   }
 
+  /** The next one is read while one is used. */
   async *chunks(): AsyncGenerator<Uint8Array> {
-    const file = createReadStream(this.path, {
-      fd: this.descriptor,
-      autoClose: false,
-      start: 0,
-      highWaterMark: 2 ** 20,
-    })
+    let next = this.chunk(0)
     try {
-      yield* file
-    } catch (error) {
-      throw fileError(error, "reading", this.path)
+      for (let at = 0; at < this.stamp.bytes; ) {
+        const bytes = await next
+        at += bytes.length
+        next = this.chunk(at)
+        yield bytes
+      }
+    } finally {
+      await next.catch(() => {})
     }
+  }
+
+  private async chunk(start: number): Promise<Buffer> {
+    const length = Math.min(2 ** 20, this.stamp.bytes - start)
+    if (length === 0) return Buffer.alloc(0)
+    const { bytesRead, buffer } = await readAsync(this.descriptor, Buffer.allocUnsafe(length), 0, length, start).catch(
+      (error: unknown) => {
+        throw fileError(error, "reading", this.path)
+      },
+    )
+    if (bytesRead === 0) throw changedList(this.path)
+    return buffer.subarray(0, bytesRead)
   }
 
   check(): void {
