@@ -133,7 +133,8 @@ interface Piece {
 
 /** UTF-8 without a byte-order mark; the last piece is empty. */
 async function* piecesOf(source: ListSource): AsyncGenerator<Piece> {
-  let mark = source.encoding === "utf-8" ? source.mark : 0
+  // That of UTF-16 itself is left out by its decoder.
+  let mark = source.encoding === "utf-8" || source.mark > 2 ? Math.min(source.mark, 3) : 0
   for await (const chunk of withNewlines(utf8Chunks(source.chunks(), source.path, source.encoding))) {
     const skipped = Math.min(mark, chunk.length)
     mark -= skipped

@@ -12,7 +12,7 @@ export interface ListSource {
   readonly stamp: FileStamp
   readonly isInMemory: boolean
   readonly encoding: TextEncoding
-  /** Bytes of the byte-order mark. */
+  /** Bytes of byte-order marks at the beginning. */
   readonly mark: number
   /** Throws UserError where the list ends before that, or was written to since it was opened. */
   read(start: number, end: number): Buffer
@@ -55,11 +55,16 @@ export function memorySource(path: string, stamp: FileStamp, bytes: Buffer, chun
   }
 }
 
+/** A text in UTF-16 may have a mark of its own after that of the file. */
 function formOf(beginning: Uint8Array, path: string): Pick<ListSource, "encoding" | "mark"> {
   const encoding = encodingOf(beginning, path)
-  if (encoding !== "utf-8") return { encoding, mark: 2 }
-  const hasMark = beginning[0] === 0xef && beginning[1] === 0xbb && beginning[2] === 0xbf
-  return { encoding, mark: hasMark ? 3 : 0 }
+  if (encoding === "utf-8") return { encoding, mark: markOf(beginning) }
+  const text = new TextDecoder(encoding).decode(beginning.subarray(0, 4))
+  return { encoding, mark: text === "\ufeff" ? 4 : 2 }
+}
+
+function markOf([first, second, third]: Uint8Array): number {
+  return first === 0xef && second === 0xbb && third === 0xbf ? 3 : 0
 }
 
 /** How often it is looked at whether the file was written to, in milliseconds. */
