@@ -4,7 +4,7 @@
  */
 import { dirname, resolve } from "node:path"
 import type { SampleIndex } from "../../../sample-index/index-file.ts"
-import { indexCacheDefaults } from "../../../sample-index/index-places.ts"
+import { indexBeside, indexCacheDefaults } from "../../../sample-index/index-places.ts"
 import type { SampleList, SampleLocation } from "../location.ts"
 import { findOrMakeIndex, type ListIndex, writeListIndex } from "./list-index.ts"
 import type { ListFacts } from "./list-pass.ts"
@@ -70,7 +70,16 @@ export class IndexedList implements SampleList {
     return facts.digest!.hex
   }
 
-  /** Writes the index beside the list. */
+  get isInMemory(): boolean {
+    return this.source.isInMemory
+  }
+
+  /** Whether the index beside the list knows the digest of a text and the rows. */
+  hasIndexBeside(text: string): boolean {
+    return this.facts.digest?.text === text && this.index.name === indexBeside(this.source.path)
+  }
+
+  /** Writes the index beside the list, with the digest of a text and the rows. */
   async writeIndex(text: string): Promise<void> {
     await writeListIndex(this.source, this.kind, { text, common: this.facts.common })
   }
