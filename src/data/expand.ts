@@ -20,6 +20,11 @@ const MAX_PATHS = 1_000_000
 /** Names of shards, by kind; a folder stands for the shards of the first kind that it has. */
 const SHARD_KINDS = [/\.tar$/, /\.jsonl(\.gz|\.zst|\.zstd)?$/]
 
+/** Whether a name is that of an index beside a shard, which a shell's `data/*` names too. */
+export function isShardIndex(name: string): boolean {
+  return /\.(tar|jsonl)\.index$/.test(name)
+}
+
 /** Whether a name is that of a TFRecord shard, which is not read here. */
 export function isTfrecord(name: string): boolean {
   return /\.tfrecords?(\.gz)?(-\d+-of-\d+)?$/i.test(name.replace(/[?#].*$/, ""))
@@ -40,7 +45,7 @@ const LIST_FILE = /\.(csv|tsv)$/i
 /**
  * The shard files that `list` names, in the order written; a folder gives its shards sorted by name. Whether a single file
  * exists is checked on this machine only. Throws a UserError when a brace is left open, a path does not exist, a URL has a user
- * name or a password, or nothing is named.
+ * name or a password, or nothing is named. Indexes of shards are passed over.
  */
 export async function expandShards(
   list: string | readonly string[],
@@ -49,6 +54,7 @@ export async function expandShards(
   const patterns = [list].flat().map(requireNoPipe).map(requireNoCredentials).flatMap(splitList).filter(Boolean)
   const shards: string[] = []
   for (const path of patterns.map(requireNoCredentials).flatMap(expandBraces)) {
+    if (isShardIndex(path)) continue
     for (const shard of await shardsAt(path, storage)) shards.push(requireNoCredentials(shard))
   }
   if (!shards.length) throw new UserError("the list of shards is empty", "name .tar files or a folder that holds some")

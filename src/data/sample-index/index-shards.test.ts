@@ -4,6 +4,8 @@ import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { tarEnd, tarEntry } from "../../../test/hostile.ts"
+import { expandShards } from "../expand.ts"
+import { detectFormat } from "../training/sources/source.ts"
 import { stampOf } from "./index-file.ts"
 import { indexCacheFolder } from "./index-places.ts"
 import { indexShards } from "./index-shards.ts"
@@ -102,4 +104,16 @@ test("an aborted command leaves whole indexes, and the next one goes on", async 
   const made = (await readdir(folder)).filter((name) => name.endsWith(".index"))
   expect(made.length).toBeGreaterThanOrEqual(3)
   expect(await indexShards({ sources: folder })).toMatchObject({ made: 8 - made.length, samples: 16 })
+})
+
+test("indexes beside shards are no shards: not of a folder, nor where a shell names them", async () => {
+  for (const name of ["0.tar", "1.tar"]) await writeTar(name)
+  await indexShards({ sources: folder })
+  const shards = [join(folder, "0.tar"), join(folder, "1.tar")]
+  expect(await expandShards(folder)).toEqual(shards)
+  const named = (await readdir(folder)).map((name) => join(folder, name))
+  expect(named.length).toBe(4)
+  expect(await expandShards(named)).toEqual(shards)
+  expect(await detectFormat(folder)).toBe("shards")
+  await expect(expandShards(`${shards[0]}.index`)).rejects.toThrow("the list of shards is empty")
 })

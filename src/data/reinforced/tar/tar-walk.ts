@@ -142,6 +142,7 @@ class Window {
   private start = 0
   private bytes: Buffer = Buffer.alloc(0)
   private words: Uint32Array = new Uint32Array(0)
+  private memory = new ArrayBuffer(0)
   private last = 0
   private run = 0
 
@@ -167,10 +168,18 @@ class Window {
 
   private readFrom(position: number): void {
     const wanted = this.run < proof ? blockBytes : Math.min(blockBytes << Math.min(this.run, 16), largestWindow)
-    const length = Math.min(wanted, this.source.size - position)
-    this.bytes = aligned(this.source.read(position, length))
+    this.bytes = this.take(position, Math.min(wanted, this.source.size - position))
     this.start = position
-    this.words = new Uint32Array(this.bytes.buffer, this.bytes.byteOffset, length >> 2)
+    this.words = new Uint32Array(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length >> 2)
+  }
+
+  /** Into the same memory each time, where the source can: nothing of it is kept. */
+  private take(position: number, length: number): Buffer {
+    if (!this.source.readInto) return aligned(this.source.read(position, length))
+    if (length > this.memory.byteLength) this.memory = new ArrayBuffer(length)
+    const bytes = Buffer.from(this.memory, 0, length)
+    this.source.readInto(position, bytes)
+    return bytes
   }
 }
 

@@ -2,10 +2,25 @@
  * Indexes of shards that are in use: files that stay open up to a number, because a system allows so many, and indexes that no
  * file has, which stay as long as their shard does.
  */
+import { readFileSync } from "node:fs"
 import type { SampleIndex } from "../../sample-index/index-file.ts"
 
-/** Open files: those that were not used for longest are closed, and opened again when they are needed. */
-const mostOpen = 1024
+/**
+ * How many files of indexes are open at once: those that were not used for longest are closed, and opened again when they are
+ * needed, which takes ten times as long as a read. Shards, libraries and sockets are open beside them.
+ */
+function mostOpen(): number {
+  return Math.min(Math.max(Math.floor((openFileLimit() - 512) / 4), 64), 4096)
+}
+
+/** Where the system does not say, what most allow. */
+function openFileLimit(): number {
+  try {
+    return Number(/^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 4096)
+  } catch {
+    return 4096
+  }
+}
 
 export class OpenIndexes implements Disposable {
   /** In the order of their last use. */
@@ -13,7 +28,7 @@ export class OpenIndexes implements Disposable {
   private readonly inMemory = new Map<object, SampleIndex>()
 
   /** @param most files that are open at once */
-  constructor(private readonly most = mostOpen) {}
+  constructor(private readonly most = mostOpen()) {}
 
   /** @param shard whose index it is */
   add(shard: object, index: SampleIndex): void {

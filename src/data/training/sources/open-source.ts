@@ -100,15 +100,14 @@ async function openShardSource(
   try {
     const urls = await expandShards(source, storage)
     const making = new Making()
-    const isKept = urls.every(isLocal)
     let next = 0
     const temporaryPath = async () => join(folder.path, `unpacked-${next++}.jsonl`)
     const extensions = wantedMembers(config)
     const options: IndexOptions = {
-      ...{ extensions, temporaryPath, report: countMissing(bad), indexes, pool, isKept },
+      ...{ extensions, temporaryPath, report: countMissing(bad), indexes, pool },
       onMade: (reason) => making.add(reason),
     }
-    const shards = new ShardSet(urls, storage, options, mostOpenShards(config, isKept))
+    const shards = new ShardSet(urls, storage, options, mostOpenShards(config, urls.every(isLocal)))
     const first = Math.floor((rank * urls.length) / ranks)
     const sampler = config.resampled
       ? await drawnSampler(config, shards, storage)

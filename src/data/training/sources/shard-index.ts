@@ -23,6 +23,7 @@ import {
   plainShard,
 } from "../../sample-index/shard-index.ts"
 import { problemsOf, tablingShard } from "../../sample-index/shard-table.ts"
+import { isLocal } from "../../stores/open.ts"
 import type { SampleList, SampleLocation } from "./location.ts"
 import type { OpenIndexes } from "./open-indexes.ts"
 
@@ -38,8 +39,6 @@ export interface IndexOptions {
   readonly pool: IndexPool
   /** Is told of shards whose indexes were made, and are large enough to be kept: why one is not, else null. */
   readonly onMade: (reason: string | null) => void
-  /** Whether the shards stay where they are, so that indexes are kept for the next time. */
-  readonly isKept: boolean
 }
 
 /** The file that the samples are in, where it is not the shard itself. */
@@ -56,13 +55,14 @@ export interface ShardIndex extends SampleList {
 export async function indexShard(path: string, url: string, options: IndexOptions): Promise<ShardIndex> {
   const shard = plainShard(path)
   if (!shard) return indexCompressed(path, options)
-  const index = findShardIndex(shard) ?? (await makeIndex(shard, options))
+  const index = findShardIndex(shard) ?? (await makeIndex(shard, url, options))
   for (const problem of problemsOf(index.facts)!) options.report(url, problem)
   return new IndexedShard(shard, index, options)
 }
 
-async function makeIndex(shard: PlainShard, { pool, isKept, onMade }: IndexOptions): Promise<SampleIndex> {
-  const made = await pool.make(shard, isKept ? "cache" : "nowhere")
+/** A copy of a remote shard has another path each time, so that its index is not kept. */
+async function makeIndex(shard: PlainShard, url: string, { pool, onMade }: IndexOptions): Promise<SampleIndex> {
+  const made = await pool.make(shard, isLocal(url) ? "cache" : "nowhere")
   if (made.isKept || made.reason !== null) onMade(made.reason)
   return (made.isKept ? findShardIndex(shard) : null) ?? indexInMemory(shard, made)
 }
