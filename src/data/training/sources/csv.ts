@@ -6,9 +6,9 @@ import { notText } from "../../../core/text/decode-text.ts"
 import { longestLine } from "../../reinforced/jsonl/lines.ts"
 import { Cells } from "./lists/cells.ts"
 import { openIndexed } from "./lists/indexed-list.ts"
-import type { ListKind, RowFormat, Spans } from "./lists/row-format.ts"
+import type { ListKind, Pair, RowFormat, Spans } from "./lists/row-format.ts"
 import type { SampleList } from "./location.ts"
-import { type Pair, picturePath } from "./pairs.ts"
+import { picturePath } from "./pairs.ts"
 
 interface CsvOptions {
   readonly imageColumn?: string

@@ -10,13 +10,10 @@ import { isUrl } from "../../stores/open.ts"
 import { FlatObject } from "./lists/flat-object.ts"
 import { openIndexed } from "./lists/indexed-list.ts"
 import { pathIn } from "./lists/list-paths.ts"
-import type { ListKind, RowFormat, Spans } from "./lists/row-format.ts"
+import type { ListKind, Pair, RowFormat, Spans } from "./lists/row-format.ts"
 import type { SampleList, SampleLocation } from "./location.ts"
 
-export interface Pair {
-  readonly image: string
-  readonly captions: readonly string[]
-}
+export type { Pair }
 
 /** A list that is in memory. Paths are relative to the folder of the file at `path`. */
 export function listPairs(path: string, pairs: readonly Pair[]): SampleList {

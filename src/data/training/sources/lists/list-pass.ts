@@ -7,10 +7,9 @@ import { isUtf8 } from "node:buffer"
 import { dirname, resolve } from "node:path"
 import { notText, type TextEncoding, utf8Chunks, withNewlines } from "../../../../core/text/decode-text.ts"
 import { readLines } from "../../../reinforced/jsonl/lines.ts"
-import type { Pair } from "../pairs.ts"
 import { CommonFolder, hasWindowsPaths, isPlainPath, pathIn } from "./list-paths.ts"
 import type { ListSource } from "./list-source.ts"
-import type { ListKind, RowFormat } from "./row-format.ts"
+import type { ListKind, Pair, RowFormat } from "./row-format.ts"
 import { RowsDigest } from "./rows-digest.ts"
 
 /** What is known of a list when all of it was read. */

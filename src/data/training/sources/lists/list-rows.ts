@@ -3,11 +3,10 @@ import { dirname, resolve } from "node:path"
 import { UserError } from "../../../../core/errors.ts"
 import { withoutLoneReturns } from "../../../../core/text/decode-text.ts"
 import type { Extent, SampleIndex } from "../../../sample-index/index-file.ts"
-import type { Pair } from "../pairs.ts"
 import type { ListFacts } from "./list-pass.ts"
 import { hasWindowsPaths } from "./list-paths.ts"
 import type { ListSource } from "./list-source.ts"
-import type { ListKind, RowFormat } from "./row-format.ts"
+import type { ListKind, Pair, RowFormat } from "./row-format.ts"
 
 /** Bytes that are read at once: empty lines after a row may be many more than the row. */
 const firstRead = 2 ** 16

@@ -40,7 +40,12 @@ export async function openListSource(path: string, smallest: number): Promise<Li
 }
 
 /** @param chunkBytes length of the pieces */
-export function memorySource(path: string, stamp: FileStamp, bytes: Buffer, chunkBytes = 2 ** 20): ListSource {
+export function memorySource(
+  path: string,
+  stamp: FileStamp,
+  bytes: Buffer,
+  chunkBytes: number = pieceBytes,
+): ListSource {
   return {
     path,
     stamp: { ...stamp, bytes: bytes.length },
@@ -66,6 +71,9 @@ function formOf(beginning: Uint8Array, path: string): Pick<ListSource, "encoding
 function markOf([first, second, third]: Uint8Array): number {
   return first === 0xef && second === 0xbb && third === 0xbf ? 3 : 0
 }
+
+/** Rows of a piece are looked at without a pause: about 10 milliseconds. */
+const pieceBytes = 2 ** 19
 
 /** How often it is looked at whether the file was written to, in milliseconds. */
 const lookInterval = 1000
@@ -124,7 +132,7 @@ class FileSource implements ListSource {
   }
 
   private async chunk(start: number): Promise<Buffer> {
-    const length = Math.min(2 ** 20, this.stamp.bytes - start)
+    const length = Math.min(pieceBytes, this.stamp.bytes - start)
     if (length === 0) return Buffer.alloc(0)
     const { bytesRead, buffer } = await readAsync(this.descriptor, Buffer.allocUnsafe(length), 0, length, start).catch(
       (error: unknown) => {

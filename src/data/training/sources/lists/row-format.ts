@@ -1,7 +1,11 @@
 /** How rows are written in a list of pictures: found, checked and read in the bytes of a few thousand at a time, or of one. */
 
 import type { UserError } from "../../../../core/errors.ts"
-import type { Pair } from "../pairs.ts"
+
+export interface Pair {
+  readonly image: string
+  readonly captions: readonly string[]
+}
 
 /** Where a row has its picture's path and its only caption, as they are: neither is written in another way than it reads. */
 export interface Spans {
