@@ -125,6 +125,9 @@ test("a quote that is not closed ends the reading, and not the memory", async ()
   expect(await messageOf(`filepath,title\n${"\n".repeat(8e6)}x`)).toContain("row 8000002 has 1 cells")
   // A search that began at each line end would take time with the square of their number.
   expect(performance.now() - started).toBeLessThan(10_000)
+  expect(await messageOf(`filepath,title\n0.jpg,${"a".repeat(2 ** 26)}`)).toContain(
+    "row 2 has more than 67108864 letters",
+  )
 })
 
 test("an error lists some of many columns", async () => {

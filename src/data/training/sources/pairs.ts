@@ -48,8 +48,12 @@ export function jsonlKind(path: string, options: JsonlOptions): ListKind {
     name: `jsonl ${JSON.stringify([options.imageColumn, options.captionColumn])}`,
     open: () => new JsonlRows(path, options),
     empty: () => new UserError(`${path} has no lines`, "JSON objects were expected, one a line"),
-    notUtf8: (line) => new UserError(`${path}, line ${line}: it is not UTF-8`, "write it again, in UTF-8"),
+    notUtf8: (line) => notUtf8(`${path}, line ${line}`),
   }
+}
+
+function notUtf8(where: string): UserError {
+  return new UserError(`${where}: it is not UTF-8`, "write it again, in UTF-8")
 }
 
 const newline = 0x0a
@@ -118,7 +122,9 @@ class JsonlRows implements RowFormat {
   }
 
   private text(): string {
-    return decodeLine(this.bytes.subarray(this.start, this.end))!
+    const text = decodeLine(this.bytes.subarray(this.start, this.end))
+    if (text === null) throw notUtf8(this.where)
+    return text
   }
 
   private get where(): string {

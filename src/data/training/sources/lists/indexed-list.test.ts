@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -258,11 +267,44 @@ test("a list that is written to while it is in use ends the reading", async () =
   const path = writeList()
   await opened(path, async (list) => {
     writeList((line, i) => (i === 0 ? line.slice(0, -2) : i === count - 1 ? `${line}xx` : line))
-    expect(() => list.location(20_000)).toThrow(/list\.csv, byte \d+: no row begins there any more/)
+    // Whether by its rows or, a second after it was looked at last, by its time.
+    expect(() => list.location(20_000)).toThrow(/list\.csv(, byte \d+: no row begins there any more| was changed)/)
     await sleep(1100)
     expect(() => list.location(0)).toThrow(/list\.csv was changed while it was in use/)
   })
 })
+
+test.each([
+  ["csv", csvKind, (i: number) => `folder/${i}.jpg,"caption ${i}, ${"of a picture ".repeat(5)}"`, "é,x"],
+  [
+    "jsonl",
+    jsonlKind,
+    (i: number) => JSON.stringify({ image: `${i}.jpg`, caption: "of a picture ".repeat(5) }),
+    '{"image":1}',
+  ],
+] as const)(
+  "a row of %s that is another one by now is an error, whatever stands there",
+  async (name, kindOf, line, other) => {
+    const path = join(folder, `list.${name}`)
+    const lines = Array.from({ length: count }, (_, i) => line(i))
+    writeFileSync(path, [name === "csv" ? "filepath,title" : "", ...lines, ""].join("\n"))
+    utimesSync(path, 1000, 1000)
+    const list = await openIndexed(path, kindOf(path, {}))
+    const bytes = readFileSync(path)
+    const starts = [2000, 2001, 2002, 2003].map((i) => bytes.indexOf(`${lines[i]}\n`))
+    list.location(2000)
+    bytes.fill(" ", starts[0], starts[0]! + lines[2000]!.length)
+    bytes.fill(0xe9, starts[1]! + 20, starts[1]! + 22)
+    bytes.write(other.padEnd(lines[2002]!.length), starts[2]!, "latin1")
+    bytes.fill("\n", starts[3]! + 10, starts[3]! + 12)
+    writeFileSync(path, bytes)
+    utimesSync(path, 1000, 1000)
+    for (const i of [2000, 2001, 2002, 2003])
+      expect(() => list.location(i), `${i}`).toThrow("no row begins there any more")
+    expect(list.location(2004)).toMatchObject({ kind: "file" })
+    list.close()
+  },
+)
 
 test("a list that is written to while it is passed over is refused", async () => {
   const path = writeList()

@@ -6,7 +6,7 @@
 import { isUtf8 } from "node:buffer"
 import { dirname, resolve } from "node:path"
 import { notText, type TextEncoding, utf8Chunks, withNewlines } from "../../../../core/text/decode-text.ts"
-import { readLines } from "../../../reinforced/jsonl/lines.ts"
+import { longestLine, readLines } from "../../../reinforced/jsonl/lines.ts"
 import { CommonFolder, hasWindowsPaths, isPlainPath, pathIn } from "./list-paths.ts"
 import type { ListSource } from "./list-source.ts"
 import type { ListKind, Pair, RowFormat } from "./row-format.ts"
@@ -69,8 +69,13 @@ export class ListPass {
     const { rows, source } = this
     const position = new FilePosition(source)
     let [rest, row, checked]: [Buffer, number, number] = [Buffer.alloc(0), 1, 0]
+    let added = new Added()
     for await (const { chunk, isLast } of piecesOf(source)) {
-      const bytes = rest.length === 0 ? asBuffer(chunk) : Buffer.concat([rest, chunk])
+      added.add(chunk)
+      // What is left of a long row is not searched again before it is twice as long: time would grow with its square.
+      if (added.length < rest.length && rest.length + added.length <= longestLine && !isLast) continue
+      const bytes = added.after(rest)
+      added = new Added()
       checked = await this.requireUtf8(bytes, checked, isLast)
       const found: number[] = []
       let at = 0
@@ -124,6 +129,22 @@ export class ListPass {
 }
 
 const slash = 0x2f
+
+/** Pieces that were read since rows were searched. */
+class Added {
+  length = 0
+  private readonly chunks: Uint8Array[] = []
+
+  add(chunk: Uint8Array): void {
+    this.chunks.push(chunk)
+    this.length += chunk.length
+  }
+
+  after(rest: Buffer): Buffer {
+    const [only] = this.chunks
+    return rest.length === 0 && this.chunks.length === 1 ? asBuffer(only!) : Buffer.concat([rest, ...this.chunks])
+  }
+}
 
 interface Piece {
   readonly chunk: Uint8Array

@@ -1,4 +1,5 @@
 /** Single rows of a list, read by where they begin. */
+import { isUtf8 } from "node:buffer"
 import { dirname, resolve } from "node:path"
 import { UserError } from "../../../../core/errors.ts"
 import { withoutLoneReturns } from "../../../../core/text/decode-text.ts"
@@ -61,6 +62,7 @@ export class ListRows {
     for (let length = firstRead; ; length *= 16) {
       const isWhole = start + length >= end
       const bytes = this.textOf(start, isWhole ? end : start + length)
+      if (isWhole && !isUtf8(bytes)) return false
       const next = this.rows.next(bytes, 0, isWhole)
       if (next < 0 && !isWhole) continue
       if (!isWhole || next < 0 || next === bytes.length) return next > 0
