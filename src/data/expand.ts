@@ -54,7 +54,6 @@ export async function expandShards(
   const patterns = [list].flat().map(requireNoPipe).map(requireNoCredentials).flatMap(splitList).filter(Boolean)
   const shards: string[] = []
   for (const path of patterns.map(requireNoCredentials).flatMap(expandBraces)) {
-    if (isShardIndex(path)) continue
     for (const shard of await shardsAt(path, storage)) shards.push(requireNoCredentials(shard))
   }
   if (!shards.length) throw new UserError("the list of shards is empty", "name .tar files or a folder that holds some")
@@ -76,6 +75,7 @@ export function splitList(list: string): string[] {
 }
 
 async function shardsAt(path: string, storage: Storage): Promise<string[]> {
+  if (isShardIndex(path)) return []
   if (isTfrecord(path)) throw tfrecordError(path)
   if (/(^|\/)info\.json$/.test(withoutQuery(path))) return shardsListed(path, storage)
   if (isLocal(path)) return localShards(path)

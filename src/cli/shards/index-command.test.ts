@@ -56,7 +56,7 @@ test("damaged shards are named at the end, and the others are done: exit code 1"
   expect(err.split("\n").slice(0, 3)).toEqual([
     expect.stringMatching(/^mobileclip: .*0\.tar: .*0\.tar is not a shard$/),
     expect.stringMatching(/^mobileclip: .*2\.tar: d: the archive is cut short: d\.txt has 512 of 5000 bytes$/),
-    "mobileclip: 2 of 3 shards are damaged",
+    "mobileclip: 2 of 3 shards are damaged or without an index, as named above",
   ])
 })
 

@@ -24,9 +24,10 @@ Examples:
   mobileclip shards index data/shards more/shards --json
   mobileclip shards index pairs.csv                        pairs.csv.index, where each row begins
 
-An index says where each sample begins, in 8 bytes: training then starts without reading the shards' heads, on every machine
-that sees them. One that fits its shard (by size and time of the last change) is not made again. Training makes those that are missing by itself, in
-the cache of its user. Nothing needs them, and they can be removed. Exit code 1: some shards are damaged; the others are done.
+An index says where each sample begins, in 8 bytes: training starts without reading the shards, on every machine that sees
+them. One that fits its shard, by size and time of the last change, is not made again; copy both with their times (cp -p,
+rsync -a). Training makes those that are missing by itself, in its user's cache. Nothing needs them: they can be removed.
+Exit code 1: some shards are damaged, or could have no index; the others are done.
 `
 
 export function register(shards: Command, context: CommandContext): void {
@@ -80,7 +81,7 @@ function requireSound({ damaged, shards }: IndexedShards): void {
   if (damaged.length === 0) return
   const isLost = damaged.some(({ isIndexed }) => !isIndexed)
   throw new UserError(
-    `${damaged.length} of ${shards} shards ${damaged.length === 1 ? "is" : "are"} damaged`,
-    isLost ? "get or write them again" : "training leaves out what is named; get or write them again for all samples",
+    `${damaged.length} of ${shards} shards ${damaged.length === 1 ? "is" : "are"} damaged or without an index, as named above`,
+    isLost ? "mend them, and run the command again" : "training leaves out the samples that are named",
   )
 }

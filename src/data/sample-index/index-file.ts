@@ -17,7 +17,7 @@
  * system's cache is shared by all ranks and threads either way, and a file that is cut while it is in use is an error of a
  * read and not a signal that ends the process.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs"
+import { closeSync, constants, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs"
 import { crc32 } from "node:zlib"
 import { assert, UserError } from "../../core/errors.ts"
 import { isObject, isSize, jsonOrNull } from "../../core/json.ts"
@@ -49,6 +49,7 @@ export interface Extent {
 }
 
 const magic = "MCLIPIX1"
+const anyVersion = magic.slice(0, -1)
 const trailerBytes = 8 + magic.length
 
 /** What facts may take with the rest of the head: problems of a very damaged shard are more. */
@@ -223,6 +224,22 @@ export function openSampleIndex(path: string, format: string, of: FileStamp): Sa
   return null
 }
 
+/** Whether a file was written here, as far as its first bytes tell, or is not there: it may be written over. */
+export function isIndexFile(path: string): boolean {
+  if (!existsSync(path)) return true
+  const file = openFile(path)
+  if (file === null) return false
+  try {
+    const found = fstatSync(file)
+    if (!found.isFile()) return false
+    return found.size === 0 || readAt(file, 0, magic.length).toString("latin1").startsWith(anyVersion)
+  } catch {
+    return false
+  } finally {
+    closeSync(file)
+  }
+}
+
 /** Whoever may write to the folder may put a pipe there: it is not waited for. */
 const withoutBlocking = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
@@ -243,7 +260,8 @@ function headIn(file: number): SampleIndexHead | null {
   if (trailer.toString("latin1", 8) !== magic || length > mostHeadBytes || start < magic.length) return null
   const bytes = readAt(file, start, length)
   const head = crc32(bytes) === trailer.readUInt32LE(4) ? jsonOrNull(bytes.toString("utf8")) : null
-  return isHead(head) && start === magic.length + tableBytes(head) ? head : null
+  const isWhole = isHead(head) && start === magic.length + tableBytes(head)
+  return isWhole && readAt(file, 0, magic.length).toString("latin1") === magic ? head : null
 }
 
 function tableBytes({ count, parts }: SampleIndexHead): number {

@@ -6,11 +6,18 @@
 import { createHash } from "node:crypto"
 import { utimesSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { messageOf, oneLine } from "../../core/errors.ts"
+import { messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { removeUnused } from "../../host/files/bounded-folder.ts"
 import { makeDirectory } from "../../host/files/files.ts"
 import { ownCacheDir } from "../../native/own-cache.ts"
-import { type FileStamp, openSampleIndex, type SampleIndex, type TablePieces, writeSampleIndex } from "./index-file.ts"
+import {
+  type FileStamp,
+  isIndexFile,
+  openSampleIndex,
+  type SampleIndex,
+  type TablePieces,
+  writeSampleIndex,
+} from "./index-file.ts"
 
 export const indexCacheDefaults = {
   /** When all have more, those that were not used for longest are removed: a thousand million samples. */
@@ -73,9 +80,13 @@ export interface SampleIndexContent {
   readonly facts: () => unknown
 }
 
-/** Writes it beside the file. Throws UserError where that cannot be. */
+/** Writes it beside the file. Throws UserError where that cannot be, or something else has its name. */
 export async function writeIndexBeside(path: string, content: SampleIndexContent): Promise<void> {
-  await writeContent(indexBeside(path), content)
+  const place = indexBeside(path)
+  if (!isIndexFile(place)) {
+    throw new UserError(`${place} is there already, and mobileclip did not write it`, "move it away")
+  }
+  await writeContent(place, content)
 }
 
 /**

@@ -69,15 +69,25 @@ test("a shard that changed since is indexed again, the others are not", async ()
   expect(countFound(second)).toBe(2)
 })
 
-test("what lies beside is replaced where it is cut or foreign", async () => {
+test("one that is cut, damaged or of another version is replaced", async () => {
   const path = await writeTar("0.tar")
   await indexShards({ sources: path })
   const bytes = await readFile(`${path}.index`)
-  for (const odd of [bytes.subarray(0, -1), Buffer.from("an index of mine"), Buffer.alloc(0)]) {
+  const other = Buffer.from(bytes).fill("9", 7, 8)
+  for (const odd of [bytes.subarray(0, -1), bytes.subarray(0, 8), other, Buffer.alloc(0)]) {
     await writeFile(`${path}.index`, odd)
     expect((await indexShards({ sources: path })).made).toBe(1)
     expect(await readFile(`${path}.index`)).toEqual(bytes)
   }
+})
+
+test("what others wrote under an index's name stays", async () => {
+  const path = await writeTar("0.tar")
+  await writeFile(`${path}.index`, "an index of mine")
+  const { made, damaged } = await indexShards({ sources: folder })
+  const reason = `${path}.index is there already, and mobileclip did not write it`
+  expect([made, damaged]).toEqual([0, [{ path, reason, isIndexed: false }]])
+  expect(await readFile(`${path}.index`, "utf8")).toBe("an index of mine")
 })
 
 test("where nothing can be written beside, the cache of the user takes them, which is said once", async () => {
@@ -93,6 +103,24 @@ test("where nothing can be written beside, the cache of the user takes them, whi
   expect((await readdir(folder)).sort()).toEqual(["0.tar", "1.tar", "cache"])
   expect(countFound(join(folder, "1.tar"))).toBe(2)
   expect(await index()).toMatchObject({ made: 0, samples: 4 })
+})
+
+test("two at once make the same", async () => {
+  const paths = await Promise.all(["0.tar", "1.tar", "2.tar"].map((name) => writeTar(name)))
+  const both = await Promise.all([indexShards({ sources: folder }), indexShards({ sources: folder, threads: 1 })])
+  expect(both.map(({ samples, damaged }) => [samples, damaged])).toEqual([
+    [6, []],
+    [6, []],
+  ])
+  expect(paths.map(countFound)).toEqual([2, 2, 2])
+  expect((await readdir(folder)).sort()).toEqual([
+    "0.tar",
+    "0.tar.index",
+    "1.tar",
+    "1.tar.index",
+    "2.tar",
+    "2.tar.index",
+  ])
 })
 
 test("an aborted command leaves whole indexes, and the next one goes on", async () => {

@@ -2,7 +2,7 @@
 
 import { isInputError, oneLine } from "../../../core/errors.ts"
 import type { RandomAccess } from "../../../core/random-access.ts"
-import { inTurns } from "../../../host/turns.ts"
+import { inTurns, TurnClock } from "../../../host/turns.ts"
 import { type Problem, pictureExtensions, type ReinforcedSample } from "../sample.ts"
 import { checkSampleSize } from "../sample-budget.ts"
 import { memberExtensions, sampleOfMembers } from "./members.ts"
@@ -30,7 +30,9 @@ export function* listingTar(source: RandomAccess, report: Report): Generator<voi
   const cut = reportDamage(source, index, report)
   reportScattered(index, report)
   const samples = new Map<string, readonly TarMember[]>()
+  const clock = new TurnClock()
   for (const [key, all] of index.samples) {
+    if (clock.isOver()) yield
     if (key === cut) continue
     const dotted = dottedKeys(key, all)
     if (dotted.length > 0) for (const name of dotted) report(hasDot(name, key))

@@ -11,7 +11,7 @@ import { usableProcessors } from "../../../host/processors.ts"
 import { expandShards } from "../../expand.ts"
 import { embeddingExtensions } from "../../reinforced/embeddings.ts"
 import { pictureExtensions } from "../../reinforced/sample.ts"
-import { indexCacheFolder, trimIndexCache } from "../../sample-index/index-places.ts"
+import { trimIndexCache } from "../../sample-index/index-places.ts"
 import { IndexPool } from "../../sample-index/index-pool.ts"
 import { pathOf } from "../../stores/local.ts"
 import { isLocal, isUrl, openStorage } from "../../stores/open.ts"
@@ -23,6 +23,7 @@ import { ListSampler, openShards, type Sampler, ShardSampler } from "../order/sa
 import { listCsv } from "./csv.ts"
 import { listFolder } from "./folder.ts"
 import { listIdentity, shardIdentity } from "./identity.ts"
+import { IndexMaking } from "./index-making.ts"
 import type { SampleList } from "./location.ts"
 import { OpenIndexes } from "./open-indexes.ts"
 import { listJsonl } from "./pairs.ts"
@@ -87,51 +88,81 @@ async function openShardSource(
   format: "shards" | "reinforced",
   bad: BadSamples,
 ): Promise<OpenSource> {
-  const { source, rank, ranks } = config
-  const folder = await createFolder(config.temporaryFolder ?? tmpdir())
-  const storage = openStorage({ temporaryFolder: folder.path })
-  const indexes = new OpenIndexes()
-  const pool = new IndexPool(threadsFor(config))
-  const dispose = async () => {
-    await pool[Symbol.asyncDispose]()
-    indexes[Symbol.dispose]()
-    folder[Symbol.dispose]()
-  }
+  const resources = await ShardResources.open(config)
+  const { storage, pool } = resources
   try {
-    const urls = await expandShards(source, storage)
-    const making = new Making()
-    let next = 0
-    const temporaryPath = async () => join(folder.path, `unpacked-${next++}.jsonl`)
-    const extensions = wantedMembers(config)
-    const options: IndexOptions = {
-      ...{ extensions, temporaryPath, report: countMissing(bad), indexes, pool },
-      onMade: (reason) => making.add(reason),
-    }
-    const shards = new ShardSet(urls, storage, options, mostOpenShards(config, urls.every(isLocal)))
-    const first = Math.floor((rank * urls.length) / ranks)
-    const sampler = config.resampled
-      ? await drawnSampler(config, shards, storage)
-      : new ListSampler(await joinShards(shards, first), config.seed, false)
+    const urls = await expandShards(config.source, storage)
+    const making = new IndexMaking(urls.length, config.startProgress)
+    const most = mostOpenShards(config, urls.every(isLocal))
+    const shards = new ShardSet(urls, storage, indexOptions(config, resources, bad, making), most)
+    const sampler = await samplerOf(config, shards, storage)
     if (making.count > 0) await trimIndexCache()
     // Shards that are drawn are indexed when their turn comes.
     if (!config.resampled) await pool[Symbol.asyncDispose]()
     const identity = await shardIdentity(urls, sampler.samples, storage)
-    const asyncDispose = async () => {
+    const dispose = async () => {
+      if (config.resampled && making.count > 0) await trimIndexCache()
       await shards[Symbol.asyncDispose]()
-      await dispose()
+      await resources[Symbol.asyncDispose]()
     }
-    return { sampler, format, notes: making.notes(), identity, [Symbol.asyncDispose]: asyncDispose }
+    return { sampler, format, notes: making.end(), identity, [Symbol.asyncDispose]: dispose }
   } catch (error) {
-    await dispose()
+    await resources[Symbol.asyncDispose]()
     throw error
   }
 }
 
-async function drawnSampler(
-  { seed, batchSize }: TrainingDataConfig,
-  shards: ShardSet,
-  storage: Storage,
-): Promise<ShardSampler> {
+/** What shards are read with. */
+class ShardResources implements AsyncDisposable {
+  readonly storage: Storage
+  readonly indexes = new OpenIndexes()
+  readonly pool: IndexPool
+  private unpacked = 0
+
+  private constructor(
+    config: TrainingDataConfig,
+    private readonly folder: TemporaryFolder,
+  ) {
+    this.storage = openStorage({ temporaryFolder: folder.path })
+    this.pool = new IndexPool(threadsFor(config))
+  }
+
+  static async open(config: TrainingDataConfig): Promise<ShardResources> {
+    return new ShardResources(config, await createFolder(config.temporaryFolder ?? tmpdir()))
+  }
+
+  async temporaryPath(): Promise<string> {
+    return join(this.folder.path, `unpacked-${this.unpacked++}.jsonl`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pool[Symbol.asyncDispose]()
+    this.indexes[Symbol.dispose]()
+    this.folder[Symbol.dispose]()
+  }
+}
+
+function indexOptions(
+  config: TrainingDataConfig,
+  resources: ShardResources,
+  bad: BadSamples,
+  making: IndexMaking,
+): IndexOptions {
+  const { indexes, pool } = resources
+  return {
+    ...{ indexes, pool, extensions: wantedMembers(config), report: countMissing(bad) },
+    temporaryPath: () => resources.temporaryPath(),
+    onMade: (reason) => making.add(reason),
+  }
+}
+
+/** Each rank begins to open at another shard. */
+async function samplerOf(config: TrainingDataConfig, shards: ShardSet, storage: Storage): Promise<Sampler> {
+  const { seed, batchSize, rank, ranks, resampled } = config
+  if (!resampled) {
+    const first = Math.floor((rank * shards.urls.length) / ranks)
+    return new ListSampler(await joinShards(shards, first), seed, false)
+  }
   const isFar = !shards.urls.every(isLocal) || (await isLarge(shards.urls, storage))
   return new ShardSampler(shards, seed, batchSize, isFar ? fetchedDraws : singleDraws)
 }
@@ -149,34 +180,6 @@ function threadsFor({ ranks, resampled }: TrainingDataConfig): number {
   const most = resampled ? 2 : 8
   return Math.max(1, Math.floor(Math.min(usableProcessors().count, 2 * most) / Math.min(ranks, most)))
 }
-
-/** Indexes that were made while shards were opened. */
-class Making {
-  count = 0
-  private reason: string | null = null
-  private readonly began = performance.now()
-  private seconds = 0
-
-  /** @param reason why it is not kept, else null */
-  add(reason: string | null): void {
-    this.count++
-    this.reason ??= reason
-    this.seconds = (performance.now() - this.began) / 1000
-  }
-
-  notes(): string[] {
-    const shards = `${this.count} ${this.count === 1 ? "shard" : "shards"}`
-    if (this.reason !== null)
-      return [`the indexes of ${shards} are not kept, and are made at each start: ${this.reason}`]
-    if (this.seconds < longMaking) return []
-    return [
-      `indexed ${shards} in ${Math.round(this.seconds)} s; the next start finds the indexes in ${indexCacheFolder()}`,
-    ]
-  }
-}
-
-/** Seconds of which is told. */
-const longMaking = 5
 
 /** A shard may be opened again; a sample that it does not give counts once. */
 function countMissing(bad: BadSamples): IndexOptions["report"] {

@@ -213,6 +213,7 @@ test("an index that goes away while it is in use is made again", async () => {
   const shard = await indexShard(paths[0]!, "0", { ...options, indexes: others })
   await indexShard(paths[1]!, "1", { ...options, indexes: others })
   await utimes(paths[0]!, 6, 6)
+  await rm(indexCacheFolder(), { recursive: true })
   expect(() => shard.location(0)).toThrow(`${paths[0]} was changed while it is in use`)
 })
 

@@ -13,7 +13,7 @@ import { inTurns } from "../../../host/turns.ts"
 import { type Compression, unpacked } from "../../reinforced/jsonl/lines.ts"
 import { shardFormat } from "../../reinforced/read.ts"
 import type { Problem } from "../../reinforced/sample.ts"
-import { type SampleIndex, stampOf } from "../../sample-index/index-file.ts"
+import { openSampleIndex, type SampleIndex, stampOf } from "../../sample-index/index-file.ts"
 import type { IndexPool } from "../../sample-index/index-pool.ts"
 import {
   findShardIndex,
@@ -69,6 +69,8 @@ async function makeIndex(shard: PlainShard, url: string, { pool, onMade }: Index
 
 class IndexedShard implements ShardIndex {
   readonly count: number
+  /** Where the index is, if it is a file. */
+  private readonly place: string
 
   constructor(
     private readonly shard: PlainShard,
@@ -77,18 +79,23 @@ class IndexedShard implements ShardIndex {
     readonly unpacked: string | null = null,
   ) {
     this.count = index.count
+    this.place = index.name
     options.indexes.add(this, index)
   }
 
   location(number: number): SampleLocation {
     const { path, format } = this.shard
-    const extents = this.options.indexes.get(this, () => indexAgain(this.shard)).extents(number)
+    const extents = this.options.indexes.get(this, () => this.reopen()).extents(number)
     if (format === "tar") return { kind: "tar", path, extents, extensions: this.options.extensions }
     return { kind: "line", path, ...extents[0]! }
   }
 
   close(): void {
     this.options.indexes.remove(this)
+  }
+
+  private reopen(): SampleIndex {
+    return openSampleIndex(this.place, this.shard.format, this.shard.stamp) ?? indexAgain(this.shard)
   }
 }
 
