@@ -48,8 +48,16 @@ export async function indexSources(options: IndexShardsOptions & IndexListOption
 
 const noShards: IndexedShards = { shards: 0, made: 0, inCache: 0, compressed: 0, samples: 0, damaged: [] }
 
-/** Throws UserError where it is not a list of pictures, or a row is damaged. */
-export async function indexList(source: string, options: IndexListOptions = {}): Promise<IndexedList> {
+/**
+ * Throws UserError where it is not a list of pictures, or a row is damaged.
+ *
+ * @param isWritable whether a folder can be written to: else the index is kept in the user's cache
+ */
+export async function indexList(
+  source: string,
+  options: IndexListOptions = {},
+  isWritable = canWrite,
+): Promise<IndexedList> {
   const path = pathOf(source)
   const kind = ((await listFormat(source)) === "jsonl" ? jsonlKind : csvKind)(path, options)
   const list = await openIndexed(path, kind)
@@ -73,7 +81,7 @@ async function listFormat(source: string): Promise<"csv" | "jsonl" | null> {
   return format === "csv" || format === "jsonl" ? format : null
 }
 
-async function isWritable(folder: string): Promise<boolean> {
+async function canWrite(folder: string): Promise<boolean> {
   return access(folder, constants.W_OK).then(
     () => true,
     () => false,
