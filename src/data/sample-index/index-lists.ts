@@ -2,6 +2,7 @@
 import { constants } from "node:fs"
 import { access } from "node:fs/promises"
 import { dirname } from "node:path"
+import type { StartProgress } from "../../core/progress.ts"
 import { pathOf } from "../stores/local.ts"
 import { isLocal } from "../stores/open.ts"
 import { csvKind } from "../training/sources/csv.ts"
@@ -18,6 +19,7 @@ export interface IndexListOptions {
   readonly separator?: string
   /** Makes the index again where it is there and fits. */
   readonly again?: boolean
+  readonly startProgress?: StartProgress
   readonly onNote?: (line: string) => void
 }
 
@@ -60,7 +62,7 @@ export async function indexList(
 ): Promise<IndexedList> {
   const path = pathOf(source)
   const kind = ((await listFormat(source)) === "jsonl" ? jsonlKind : csvKind)(path, options)
-  const list = await openIndexed(path, kind)
+  const list = await openIndexed(path, kind, options)
   try {
     const text = JSON.stringify(await listSizes(list))
     const isFound = list.hasIndexBeside(text) && options.again !== true

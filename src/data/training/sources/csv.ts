@@ -5,16 +5,15 @@ import { nearestNames } from "../../../core/nearest.ts"
 import { notText } from "../../../core/text/decode-text.ts"
 import { longestLine } from "../../reinforced/jsonl/lines.ts"
 import { Cells } from "./lists/cells.ts"
-import { openIndexed } from "./lists/indexed-list.ts"
+import { type OpenOptions, openIndexed } from "./lists/indexed-list.ts"
 import type { ListKind, Pair, RowFormat, Spans } from "./lists/row-format.ts"
 import type { SampleList } from "./location.ts"
 import { picturePath } from "./pairs.ts"
 
-interface CsvOptions {
+interface CsvOptions extends OpenOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
   readonly separator?: string
-  readonly fields?: boolean
 }
 
 /** How many columns a message names. */

@@ -61,7 +61,7 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
 type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
 
 export interface ListOptions
-  extends Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator"> {
+  extends Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator" | "startProgress"> {
   /** Keeps what rows have beside picture and caption. */
   readonly fields?: boolean
 }

@@ -8,7 +8,7 @@ import { textList } from "../../reinforced/tar/members.ts"
 import { pathOf } from "../../stores/local.ts"
 import { isUrl } from "../../stores/open.ts"
 import { FlatObject } from "./lists/flat-object.ts"
-import { openIndexed } from "./lists/indexed-list.ts"
+import { type OpenOptions, openIndexed } from "./lists/indexed-list.ts"
 import { pathIn } from "./lists/list-paths.ts"
 import type { ListKind, Pair, RowFormat, Spans } from "./lists/row-format.ts"
 import type { SampleList, SampleLocation } from "./location.ts"
@@ -27,10 +27,9 @@ export function listPairs(path: string, pairs: readonly Pair[]): SampleList {
   }
 }
 
-interface JsonlOptions {
+interface JsonlOptions extends OpenOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
-  readonly fields?: boolean
 }
 
 /** Names that are looked for where none is given, in this order. */

@@ -349,3 +349,20 @@ test("an index beside the list comes first", async () => {
   expect(passes).not.toHaveBeenCalled()
   expect(readdirSync(folder)).toContain("list.csv.index")
 })
+
+test("a pass that takes some seconds is shown, in megabytes", async () => {
+  const path = writeList()
+  const shown: unknown[] = []
+  const startProgress = (...begun: unknown[]) => {
+    shown.push(begun)
+    return { update: (done: number) => shown.push(done), done: () => shown.push("done") }
+  }
+  ;(await openIndexed(path, csvKind(path, { separator: "," }), { startProgress })).close()
+  expect(shown).toEqual([])
+  let now = 0
+  vi.spyOn(performance, "now").mockImplementation(() => (now += 2000))
+  ;(await openIndexed(path, csvKind(path, {}), { startProgress })).close()
+  const megabytes = Math.round(readFileSync(path).length / 1e6)
+  expect(shown[0]).toEqual([`reading ${path}`, megabytes, { unit: "MB" }])
+  expect(shown.slice(-2)).toEqual([megabytes, "done"])
+})

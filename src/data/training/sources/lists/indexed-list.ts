@@ -3,6 +3,7 @@
  * every later start. Nothing of a row is in memory. Small lists are, and are passed over whenever they are opened.
  */
 import { dirname, resolve } from "node:path"
+import type { StartProgress } from "../../../../core/progress.ts"
 import type { SampleIndex } from "../../../sample-index/index-file.ts"
 import { indexBeside, indexCacheDefaults } from "../../../sample-index/index-places.ts"
 import type { SampleList, SampleLocation } from "../location.ts"
@@ -13,9 +14,20 @@ import { ListRows } from "./list-rows.ts"
 import { type ListSource, openListSource } from "./list-source.ts"
 import type { ListKind } from "./row-format.ts"
 
+export interface OpenOptions {
+  /** Whether rows are asked for what they have beside picture and caption. */
+  readonly fields?: boolean
+  /** Is shown a pass over the list that takes some seconds. */
+  readonly startProgress?: StartProgress
+}
+
 /** Throws UserError where the list cannot be read, a row is damaged, or there are none. */
-export async function openIndexed(path: string, kind: ListKind, { fields = false } = {}): Promise<IndexedList> {
-  return openList(await openListSource(path, indexCacheDefaults.smallestFile), kind, fields)
+export async function openIndexed(
+  path: string,
+  kind: ListKind,
+  { fields = false, startProgress }: OpenOptions = {},
+): Promise<IndexedList> {
+  return openList(await openListSource(path, indexCacheDefaults.smallestFile, startProgress), kind, fields)
 }
 
 /** @param source is closed with the list */

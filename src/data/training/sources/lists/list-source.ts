@@ -2,6 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs"
 import { promisify } from "node:util"
 import { UserError } from "../../../../core/errors.ts"
+import { noProgress, type Progress, type StartProgress } from "../../../../core/progress.ts"
 import { encodingOf, type TextEncoding } from "../../../../core/text/decode-text.ts"
 import { fileError } from "../../../../host/files/file-error.ts"
 import { requireFile } from "../../../../host/files/files.ts"
@@ -27,10 +28,15 @@ export interface ListSource {
  * Throws UserError on what is not a file that can be read.
  *
  * @param smallest a file of fewer bytes is read into memory
+ * @param startProgress is shown a pass over the list that takes some seconds
  */
-export async function openListSource(path: string, smallest: number): Promise<ListSource> {
+export async function openListSource(
+  path: string,
+  smallest: number,
+  startProgress: StartProgress = noProgress,
+): Promise<ListSource> {
   await requireFile(path)
-  const source = new FileSource(path)
+  const source = new FileSource(path, startProgress)
   if (source.stamp.bytes >= smallest) return source
   try {
     return memorySource(path, source.stamp, source.read(0, source.stamp.bytes))
@@ -89,7 +95,10 @@ class FileSource implements ListSource {
   private looked = 0
   private isOpen = true
 
-  constructor(readonly path: string) {
+  constructor(
+    readonly path: string,
+    private readonly startProgress: StartProgress,
+  ) {
     this.descriptor = opened(path)
     try {
       this.stamp = this.stampNow()
@@ -118,6 +127,9 @@ class FileSource implements ListSource {
 
   /** The next one is read while one is used. */
   async *chunks(): AsyncGenerator<Uint8Array> {
+    const shown = new SlowProgress(() =>
+      this.startProgress(`reading ${this.path}`, megabytes(this.stamp.bytes), { unit: "MB" }),
+    )
     let next = this.chunk(0)
     try {
       for (let at = 0; at < this.stamp.bytes; ) {
@@ -125,7 +137,9 @@ class FileSource implements ListSource {
         at += bytes.length
         next = this.chunk(at)
         yield bytes
+        shown.update(megabytes(at))
       }
+      shown.done()
     } finally {
       await next.catch(() => {})
     }
@@ -164,6 +178,28 @@ class FileSource implements ListSource {
     } catch (error) {
       throw fileError(error, "reading", this.path)
     }
+  }
+}
+
+function megabytes(bytes: number): number {
+  return Math.round(bytes / 1e6)
+}
+
+/** Shown from the fifth second on: most lists are read by then. */
+class SlowProgress {
+  private progress: Progress | null = null
+  private readonly began = performance.now()
+
+  constructor(private readonly start: () => Progress) {}
+
+  update(done: number): void {
+    if (this.progress === null && performance.now() - this.began < 5000) return
+    this.progress ??= this.start()
+    this.progress.update(done)
+  }
+
+  done(): void {
+    this.progress?.done()
   }
 }
 
