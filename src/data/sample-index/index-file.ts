@@ -27,7 +27,7 @@ import { writeAtomically } from "../../host/files/files.ts"
 /** What tells whether a file is still the one that was indexed. */
 export interface FileStamp {
   readonly bytes: number
-  /** Of the last change, in nanoseconds since 1970; a text, because it is larger than what a number counts exactly. */
+  /** When it changed last, in nanoseconds since 1970; a text, because it is larger than what a number counts exactly. */
   readonly mtime: string
 }
 

@@ -134,7 +134,7 @@ test("an aborted command leaves whole indexes, and the next one goes on", async 
   expect(await indexShards({ sources: folder })).toMatchObject({ made: 8 - made.length, samples: 16 })
 })
 
-test("indexes beside shards are no shards: not of a folder, nor where a shell names them", async () => {
+test("indexes beside shards are not taken for shards: not in a folder, nor where a shell names them", async () => {
   for (const name of ["0.tar", "1.tar"]) await writeTar(name)
   await indexShards({ sources: folder })
   const shards = [join(folder, "0.tar"), join(folder, "1.tar")]

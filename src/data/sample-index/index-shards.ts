@@ -40,7 +40,7 @@ export interface IndexedShards {
   readonly shards: number
   /** Indexes that were made now; the others were there. */
   readonly made: number
-  /** Of those made, the ones in the user's cache, because nothing can be written beside the shards. */
+  /** How many of those made are in the cache of the user, because nothing can be written beside the shards. */
   readonly inCache: number
   /** Shards without an index: compressed JSONL, which is unpacked at each start. */
   readonly compressed: number

@@ -50,7 +50,23 @@ function isProblem(value: unknown): value is Problem {
 function tarTable({ samples, isScattered }: TarListing, size: number): Pick<ShardTable, "table" | "parts"> {
   const lists = [...samples.values()]
   const isNamed = lists.some((members) => members.some(({ global }) => global !== null))
-  return isScattered || isNamed ? partsTable(lists, size) : { table: startsTable(lists, size), parts: 0 }
+  return isScattered || isNamed || hasGaps(lists)
+    ? partsTable(lists, size)
+    : { table: startsTable(lists, size), parts: 0 }
+}
+
+/** Bytes between members, of what is left out and of zeros, that are read or gone through with a sample. */
+const widestGap = 2 ** 16
+
+function hasGaps(samples: readonly (readonly TarMember[])[]): boolean {
+  let last: TarMember | null = null
+  for (const members of samples) {
+    for (const member of members) {
+      if (last !== null && member.start - last.end > widestGap) return true
+      last = member
+    }
+  }
+  return false
 }
 
 function startsTable(samples: readonly (readonly TarMember[])[], size: number): Float64Array<ArrayBuffer> {

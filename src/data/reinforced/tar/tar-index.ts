@@ -53,8 +53,8 @@ function* walking(
 ): Generator<void, string | null> {
   const clock = new TurnClock()
   try {
-    for (const entry of new TarWalk(source).entries()) {
-      const parts = splitName(entry)
+    for (const entry of new TarWalk(source).steps()) {
+      const parts = entry && splitName(entry)
       if (parts) found(entry, parts)
       if (clock.isOver()) yield
     }

@@ -9,6 +9,7 @@ import { expect, test } from "vitest"
 import { paxField, tarEnd, tarEntry } from "../../../../test/hostile.ts"
 import { Random } from "../../../core/arrays/random.ts"
 import { decodeName } from "./tar-head.ts"
+import { indexTar } from "./tar-index.ts"
 import { type TarEntry, TarWalk } from "./tar-walk.ts"
 
 type Found = Pick<TarEntry, "name" | "size" | "offset"> & { readonly isFile: boolean }
@@ -252,6 +253,34 @@ test("an extended header without content says nothing, and one without end is re
   expect(walked(endless).damage).toBe("Header exceeds max size")
   const cut = Buffer.concat([tarEntry("p", "", "x", 2 ** 22), tarEnd])
   expect(walked(cut).damage).toBe("Unexpected end of data")
+})
+
+test("heads without end hold nobody: the event loop has its turns", async () => {
+  const size = 2 ** 29
+  const zeros = new Uint8Array(2 ** 16)
+  const first = tarEntry("a.txt", "one")
+  const read = (at: number, length: number) =>
+    at < first.length ? Buffer.concat([first, zeros]).subarray(at, at + length) : zeros.subarray(0, length)
+  let turns = 0
+  const timer = setInterval(() => turns++, 1)
+  const { samples, damage } = await indexTar({ name: "zeros.tar", size, read })
+  clearInterval(timer)
+  expect([[...samples.keys()], damage]).toEqual([["a"], null])
+  expect(turns).toBeGreaterThan(2)
+})
+
+test("fields for all entries are bounded before they are joined to an entry's own", () => {
+  const many = Array.from({ length: 1001 }, (_, i) => paxField(`x${i}`, "1")).join("")
+  const own = tarEntry("p", paxField("mtime", "1"), "x")
+  const bytes = Buffer.concat([
+    tarEntry("p", many, "g"),
+    tarEntry("a.txt", "one"),
+    own,
+    tarEntry("b.txt", "two"),
+    tarEnd,
+  ])
+  const { entries, damage } = walked(bytes)
+  expect([entries.map(({ name }) => name), damage]).toEqual([["a.txt"], "a header has more than 1000 fields"])
 })
 
 test("of large files the heads are read alone, and small ones with few reads", () => {

@@ -12,9 +12,9 @@ export interface TarEntry {
   readonly name: string
   readonly type: TarHead["type"]
   readonly size: number
-  /** Of its first head: that of its name where that has one. */
+  /** Where its first head is: that of its name where that has one. */
   readonly start: number
-  /** Of what it holds. */
+  /** Where what it holds begins. */
   readonly offset: number
   /** Where the next one begins. */
   readonly end: number
@@ -44,18 +44,20 @@ export class TarWalk {
   }
 
   /** Throws Error where the archive is damaged, and the source's errors. */
-  *entries(start = 0, end = this.source.size): Generator<TarEntry> {
+  *entries(start?: number, end?: number): Generator<TarEntry> {
+    for (const entry of this.steps(start, end)) if (entry) yield entry
+  }
+
+  /** The same, with null for each head that is not an entry's: a damaged archive may have nothing else, and have it without end. */
+  *steps(start = 0, end = this.source.size): Generator<TarEntry | null> {
     let at = start
     while (at < end) {
       if (end - at < blockBytes) throw endOfData()
       const head = this.window.head(at)
-      if (head === null) at += blockBytes
-      else if (isAbout(head)) at = this.takeHeader(head, at, end)
-      else {
-        const entry = this.entryOf(head, at)
-        at = entry.end
-        yield entry
-      }
+      const entry = head && !isAbout(head) ? this.entryOf(head, at) : null
+      if (entry) at = entry.end
+      else at = head ? this.takeHeader(head, at, end) : at + blockBytes
+      yield entry
     }
     if (at > end) throw endOfData()
   }
@@ -72,9 +74,14 @@ export class TarWalk {
     else {
       this.pending ??= { start: at }
       if (type === "long-name") this.pending.name = parseLongName(bytes())
-      if (type === "pax") this.pending.fields = new Map([...(this.global?.fields ?? []), ...parsePax(bytes())])
+      if (type === "pax") this.pending.fields = this.withGlobal(parsePax(bytes()))
     }
     return next
+  }
+
+  private withGlobal(own: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+    const { global } = this
+    return global ? new Map([...checkFields(global.fields), ...own]) : own
   }
 
   private entryOf(head: TarHead, at: number): TarEntry {
@@ -115,8 +122,14 @@ function overridden(head: TarHead, longName = "", fields: ReadonlyMap<string, st
   const name = path === undefined ? decodeName(raw) : path || raw
   const size = fields.get("size")
   const found = checked(name, size ? Number.parseInt(size, 10) : head.size)
-  if (fields.size > mostFields) throw new Error(`a header has more than ${mostFields} fields`)
+  checkFields(fields)
   return found
+}
+
+/** Those for all entries would be gone through for each. */
+function checkFields(fields: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  if (fields.size > mostFields) throw new Error(`a header has more than ${mostFields} fields`)
+  return fields
 }
 
 /** Throws Error on what no archive of samples has. Names of MiBs, given once for all entries, take long for each. */

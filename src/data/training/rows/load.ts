@@ -142,15 +142,18 @@ type LineLocation = Extract<SampleLocation, { kind: "line" }>
 
 const [newline, carriageReturn] = [0x0a, 0x0d]
 
+/** With blank lines after it; a line with a picture and 36 embeddings has about 0.5 MiB. */
+const mostAtOnce = 2 ** 22
+
 /** Throws UserError where it is longer than a line may be. */
 function readLine(file: OpenFile, { start, end }: LineLocation): Uint8Array {
-  const most = Math.min(end - start, longestLine + 1)
-  const bytes = file.read(start, most)
-  const length = lineLength(bytes)
-  if (length <= longestLine) return bytes.subarray(0, length)
-  const rest = lengthFrom(file, start + most, end)
-  checkText(length + rest, "its line", longestLine)
-  return bytes
+  if (end - start <= mostAtOnce) {
+    const bytes = file.read(start, end - start)
+    return bytes.subarray(0, lineLength(bytes))
+  }
+  const length = lengthFrom(file, start, end)
+  checkText(length, "its line", longestLine)
+  return file.read(start, length)
 }
 
 function lineLength(bytes: Uint8Array): number {
@@ -160,7 +163,6 @@ function lineLength(bytes: Uint8Array): number {
   return before < 0 ? line.length : before
 }
 
-/** Where a line that is too long ends, for the message. */
 function lengthFrom(file: OpenFile, start: number, end: number): number {
   for (let at = start; at < end; at += 2 ** 20) {
     const bytes = file.read(at, Math.min(2 ** 20, end - at))

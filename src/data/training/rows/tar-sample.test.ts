@@ -60,7 +60,7 @@ test("a sample of many members, or of more bytes than can be held, is refused", 
   expect(read).toThrow(UserError)
 })
 
-test("what is not there, or is no archive, is the sample's fault", () => {
+test("what is not there, or is not an archive, is the sample's fault", () => {
   const file = fileOf([tarEntry("README", "no sample")])
   expect(() => readSample(file, file.size - 1024)).toThrow("no sample is there")
   expect(() => readSample(fileOf([Buffer.alloc(1024, 7)]), 1024)).toThrow("no tar archive is there")

@@ -3,7 +3,7 @@ import { appendFile, mkdir, readdir, readFile, rm, utimes, writeFile } from "nod
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { paxField, tarEnd, tarEntry } from "../../../../test/hostile.ts"
-import { pictureSamples, temporaryFolder, trainingConfig } from "../../../../test/training-samples.ts"
+import { pictureSamples, temporaryFolder, trainingConfig, writeSamples } from "../../../../test/training-samples.ts"
 import { openRandomAccess } from "../../../host/files/files.ts"
 import type { Problem, ReinforcedSample } from "../../reinforced/sample.ts"
 import { indexBeside, indexCacheFolder } from "../../sample-index/index-places.ts"
@@ -31,10 +31,11 @@ interface Opened {
   readonly made: readonly (string | null)[]
 }
 
-async function open(path: string, { isSparing = false, most = 1024 } = {}): Promise<Opened> {
+/** @param mostBytes what a sample may have, beside what little lies around it */
+async function open(path: string, { isSparing = false, mostBytes = 0 } = {}): Promise<Opened> {
   const problems: Problem[] = []
   const made: (string | null)[] = []
-  using indexes = new OpenIndexes(most)
+  using indexes = new OpenIndexes()
   await using pool = new IndexPool(1)
   const shard = await indexShard(path, path, {
     ...{ extensions: ["jpg", "txt"], indexes, pool, temporaryPath: async () => join(folder, "unpacked") },
@@ -46,6 +47,9 @@ async function open(path: string, { isSparing = false, most = 1024 } = {}): Prom
     const samples = Array.from({ length: shard.count }, (_, i) => {
       const location = shard.location(i)
       if (location.kind !== "tar") throw new Error("a tar was expected")
+      expect(location.extents.reduce((sum, { start, end }) => sum + end - start, 0)).toBeLessThan(
+        2 ** 16 + 2 ** 13 + mostBytes,
+      )
       const keys: string[] = []
       const { key, members } = readTarSample(file, location, { isSparing, onKey: (known) => keys.push(known) })
       expect(keys).toEqual([key])
@@ -105,6 +109,19 @@ test.each<[string, Uint8Array[], readonly (readonly [string, object])[], readonl
     [...pair("a"), tarEntry("x.y.jpg", "dotted"), ...pair("b")],
     [expected("a"), expected("b")],
     [/^the key has a dot/],
+  ],
+  [
+    "much between samples that is none",
+    [
+      ...pair("a"),
+      ...Array.from({ length: 200 }, () => tarEntry("d/", "", "5")),
+      pair("b")[0]!,
+      Buffer.alloc(2 ** 17),
+      pair("b")[1]!,
+      ...pair("c"),
+    ],
+    [expected("a"), expected("b"), expected("c")],
+    [],
   ],
   [
     "a member twice",
@@ -169,23 +186,24 @@ test("an archive that is cut gives what is whole, also where only the zeros of t
 
 test("a large file's index is kept in the cache, and made again when the file or the index changes", async () => {
   const path = await writeTar("0.tar", [...pair("a"), ...pair("b")], 2 ** 22)
-  const first = await open(path)
+  const large = { mostBytes: 2 ** 22 }
+  const first = await open(path, large)
   expect([first.samples.length, first.made]).toEqual([3, [null]])
-  expect(await open(path)).toEqual({ ...first, made: [] })
+  expect(await open(path, large)).toEqual({ ...first, made: [] })
   await utimes(path, 5, 5)
-  expect(await open(path)).toEqual(first)
+  expect(await open(path, large)).toEqual(first)
   const [name] = await readdir(indexCacheFolder())
   const kept = join(indexCacheFolder(), name!)
   await writeFile(kept, (await readFile(kept)).subarray(0, -1))
-  expect(await open(path)).toEqual(first)
+  expect(await open(path, large)).toEqual(first)
   await appendFile(path, Buffer.concat([...pair("c"), tarEnd]))
-  expect((await open(path)).samples).toEqual([...first.samples, expected("c")])
+  expect((await open(path, large)).samples).toEqual([...first.samples, expected("c")])
 })
 
 test("where the cache cannot be written it goes without, and says why", async () => {
   await writeFile(join(folder, "cache"), "a file")
   const path = await writeTar("0.tar", pair("a"), 2 ** 22)
-  const { samples, made } = await open(path)
+  const { samples, made } = await open(path, { mostBytes: 2 ** 22 })
   expect([samples.length, made]).toEqual([2, [expect.stringContaining("cache")]])
 })
 
@@ -233,6 +251,17 @@ test("a hostile index leads nowhere else", async () => {
     await writeFile(indexBeside(path), changed)
     await expect(open(path), message).rejects.toThrow(message)
   }
+})
+
+test("lines with much that is blank after them, and long ones", async () => {
+  const [first, second]: ReinforcedSample[] = await pictureSamples(2)
+  const path = await writeSamples(join(folder, "0.jsonl"), [first!, second!], "jsonl")
+  const [one, two] = (await readFile(path, "utf8")).trimEnd().split("\n") as [string, string]
+  const long = two.replace("{", `{"x":"${"a".repeat(5 * 2 ** 20)}",`)
+  const source = join(folder, "1.jsonl")
+  await writeFile(source, [one, " ".repeat(6 * 2 ** 20), long, one.replace("s0", "s2"), ""].join("\r\n"))
+  const { samples, reasons } = await batchesOf(source, { batchSize: 2 })
+  expect([samples, reasons]).toEqual([3, []])
 })
 
 async function batchesOf(source: string, changes: Parameters<typeof trainingConfig>[1] = {}) {
