@@ -6,7 +6,7 @@
 const [quote, newline, carriageReturn, space] = [0x22, 0x0a, 0x0d, 0x20]
 
 export class Cells {
-  /** Of the row found last. */
+  /** Cells of the row found last. */
   count = 0
   /** Whether the bytes end within a quoted cell. */
   isOpen = false

@@ -17,13 +17,13 @@ export interface ListFacts {
   readonly encoding: TextEncoding
   /** How its rows are written: of `RowFormat`. */
   readonly dialect: unknown
-  /** Of the list, to which its paths are relative. */
+  /** Where the list lies: its paths are relative to that. */
   readonly folder: string
   /** Whether `\` stands between folders. */
   readonly isWindows: boolean
   /** The deepest folder that holds all pictures, with its last slash. */
   readonly common: string
-  /** Of a text and then all rows; null where nobody asked for it. */
+  /** The digest of a text and then all rows; null where nobody asked for it. */
   readonly digest: { readonly text: string; readonly hex: string } | null
 }
 

@@ -34,7 +34,7 @@ export class ListRows {
     return this.read(index, (row) => row.pair())
   }
 
-  /** Of `RowFormat`. Throws UserError as `pair` does. */
+  /** The fields of `RowFormat`. Throws UserError as `pair` does. */
   fields(index: number): Readonly<Record<string, unknown>> {
     return this.read(index, (row) => row.fields())
   }

@@ -78,8 +78,8 @@ function markOf([first, second, third]: Uint8Array): number {
   return first === 0xef && second === 0xbb && third === 0xbf ? 3 : 0
 }
 
-/** Rows of a piece are looked at without a pause: about 10 milliseconds. */
-const pieceBytes = 2 ** 19
+/** Rows of a piece are looked at without a pause: a few milliseconds. */
+const pieceBytes = 2 ** 18
 
 /** How often it is looked at whether the file was written to, in milliseconds. */
 const lookInterval = 1000

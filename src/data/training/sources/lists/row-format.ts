@@ -29,9 +29,9 @@ export interface RowFormat {
    * @param row its number as people count it, from 1
    */
   lists(row: number): boolean
-  /** Of the row found last; null where its texts are written in another way. Lasts until the next row. */
+  /** Places in the row found last; null where its texts are written in another way. They last until the next row. */
   spans(): Spans | null
-  /** Of the row found last. Throws UserError where the picture is not on this machine. */
+  /** What the row found last names. Throws UserError where the picture is not on this machine. */
   pair(): Pair
   /** The picture's path as it is listed, and what else the row has, without its caption. */
   fields(): Readonly<Record<string, unknown>>
@@ -43,9 +43,9 @@ export interface RowFormat {
 
 /** A format with its options. */
 export interface ListKind {
-  /** Of the format and the options: an index is of one. */
+  /** Tells the format and its options from others: an index is made for one. */
   readonly name: string
-  /** Of a list from its beginning; with a dialect, of rows anywhere in it. Throws UserError where that is not one. */
+  /** For a list from its beginning; with a dialect, for rows anywhere in it. Throws UserError where that is not one. */
   open(dialect?: unknown): RowFormat
   /** What is said of a list without rows. */
   empty(): UserError
