@@ -8,6 +8,13 @@ export { encodeSamples, type SampleFormat } from "./reinforced/encode.ts"
 export { readSamples } from "./reinforced/read.ts"
 export type { Embeddings, EncodedImage, Problem, ReinforcedSample } from "./reinforced/sample.ts"
 export {
+  type IndexedList,
+  type IndexedSources,
+  type IndexListOptions,
+  indexList,
+  indexSources,
+} from "./sample-index/index-lists.ts"
+export {
   type DamagedShard,
   type IndexedShards,
   type IndexShardsOptions,

@@ -46,14 +46,28 @@ export function indexInCache(path: string, format: string): string {
 /**
  * The index of a file as it is now, which the caller closes: the one beside it, else the one in the cache; null where neither
  * is there or fits.
+ *
+ * @param fits whether its facts are what is looked for
  */
-export function findSampleIndex(path: string, format: string, stamp: FileStamp): SampleIndex | null {
-  const beside = openSampleIndex(indexBeside(path), format, stamp)
+export function findSampleIndex(
+  path: string,
+  format: string,
+  stamp: FileStamp,
+  fits: (index: SampleIndex) => boolean = () => true,
+): SampleIndex | null {
+  const beside = fitting(openSampleIndex(indexBeside(path), format, stamp), fits)
   if (beside || stamp.bytes < indexCacheDefaults.smallestFile) return beside
   const place = placeInCache(path, format)
-  const kept = place === null ? null : openSampleIndex(place, format, stamp)
+  const kept = place === null ? null : fitting(openSampleIndex(place, format, stamp), fits)
   if (kept) touch(kept.name)
   return kept
+}
+
+/** Closes one that does not fit. */
+function fitting(index: SampleIndex | null, fits: (index: SampleIndex) => boolean): SampleIndex | null {
+  if (index === null || fits(index)) return index
+  index.close()
+  return null
 }
 
 /** What is written: the table, and what the head says, when all of the table was given. */

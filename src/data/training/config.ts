@@ -79,7 +79,7 @@ export interface TrainingDataConfig {
   readonly toAllowMore?: string
   /** Where copies of remote shards are kept. Default: the system's folder for temporary files. */
   readonly temporaryFolder?: string
-  /** Is shown shards that are indexed before the first batch, where that takes some seconds. */
+  /** Is shown shards that are indexed, or a list that is read, before the first batch, where that takes some seconds. */
   readonly startProgress?: StartProgress
 }
 

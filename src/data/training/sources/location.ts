@@ -28,6 +28,10 @@ export interface SampleList {
   location(index: number): SampleLocation
   /** For lists that were opened with `fields`: the picture's path as it is listed, as `path`, and what else the row has, without its caption. */
   fields?(index: number): Readonly<Record<string, unknown>>
+  /** For lists that know it without a look at each location: 16 hexadecimal digits of a text and then all rows (`identity.ts`). */
+  digest?(text: string): Promise<string>
+  /** For lists that keep a file open. */
+  close?(): void
 }
 
 /** For messages, before the sample is read. */

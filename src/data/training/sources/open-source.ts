@@ -46,16 +46,22 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
   const format = given === "auto" ? await detectFormat(source) : given
   if (format === "shards" || format === "reinforced") return openShardSource(config, format, bad)
   const list = await openList(source, format, config)
-  const sampler = new ListSampler(list, config.seed, config.resampled ?? false)
-  const identity = await listIdentity(list)
-  return { sampler, format, notes: list.notes ?? [], identity, [Symbol.asyncDispose]: async () => {} }
+  const dispose = async () => list.close?.()
+  try {
+    const sampler = new ListSampler(list, config.seed, config.resampled ?? false)
+    const identity = await listIdentity(list)
+    return { sampler, format, notes: list.notes ?? [], identity, [Symbol.asyncDispose]: dispose }
+  } catch (error) {
+    await dispose()
+    throw error
+  }
 }
 
 /** Formats that name pictures one by one. */
 type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
 
 export interface ListOptions
-  extends Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator"> {
+  extends Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator" | "startProgress"> {
   /** Keeps what rows have beside picture and caption. */
   readonly fields?: boolean
 }
