@@ -83,12 +83,14 @@ export interface ResourceOptions extends ResourceRequest {
   readonly verbose?: true
 }
 
-/** @param workers how many there are unless told otherwise; null where the command makes everything in its own process */
+/** @param workers how many there are unless told otherwise; null where the command opens models in its own process only */
 export function addResourceOptions(command: Command, workers: string | null = "one for 4 processors"): Command {
-  const what =
-    workers === null ? "taken and not used" : `processes, each with its own copy of the models (default: ${workers})`
+  const option =
+    workers === null
+      ? readersOption()
+      : workersOption(`processes, each with its own copy of the models (default: ${workers})`)
   return command
-    .addOption(new Option("--workers <n>", what).argParser(wholeNumber(1)).hideHelp(workers === null))
+    .addOption(option)
     .option(
       "--batch-size <n>",
       "views, texts or images that a model takes at a time",
@@ -116,6 +118,15 @@ export function addResourceOptions(command: Command, workers: string | null = "o
     .addOption(new Option("--checkpoint-upload-freq <n>", "taken and not used").hideHelp())
     .addOption(new Option("--local", "taken and not used").hideHelp())
     .addOption(new Option("--verbose", "say what models run on").hideHelp(workers === null))
+}
+
+/** Of tools that look at shards. */
+export function readersOption(): Option {
+  return workersOption("processes that read shards (default: one for each processor)")
+}
+
+function workersOption(what: string): Option {
+  return new Option("--workers <n>", what).argParser(wholeNumber(1))
 }
 
 function formatOf(options: ShardOptions): SampleFormat {
