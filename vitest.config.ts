@@ -47,6 +47,7 @@ const slow = [
   "test/browser/example",
   "src/reinforce/local/reinforce-shard",
   "src/reinforce/tools/verify/verify",
+  "src/cli/reinforce/run-verify",
   "src/data/stores/http",
   "src/train/plan/memory",
   "src/cli/commands/convert",

@@ -6,5 +6,5 @@ import { type LookSettings, lookOf, type ShardLook } from "./over-shards.ts"
 serveShards<ShardLook, unknown>(async (given) => {
   const { look, settings } = given as LookSettings
   const [storage, run] = [openStorage(), lookOf(look)]
-  return { identity: look, run: ({ shard }, { signal }) => run(storage, shard, settings, signal) }
+  return { identity: look, run: ({ shard }, { signal }) => run(storage, shard, settings, { signal }) }
 })

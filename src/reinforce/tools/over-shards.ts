@@ -16,7 +16,7 @@ type Look<Settings, Result> = (
   storage: Storage,
   shard: Shard,
   settings: Settings,
-  signal?: AbortSignal,
+  options: { readonly signal?: AbortSignal | undefined },
 ) => Promise<Result>
 
 /** What may be found out of a shard by itself. */
@@ -64,7 +64,7 @@ export async function* overShards<Name extends LookName>(
   const processes = Math.max(1, Math.min(workers ?? usableProcessors().count, shards.length))
   if (processes === 1) {
     const [look, storage] = [lookOf(name), openStorage()]
-    for (const shard of shards) yield (await look(storage, shard, settings, signal)) as ResultOf<Name>
+    for (const shard of shards) yield (await look(storage, shard, settings, { signal })) as ResultOf<Name>
     return
   }
   await using pool = await openPool<ResultOf<Name>>({ look: name, settings }, processes)

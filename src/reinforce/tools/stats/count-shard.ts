@@ -35,7 +35,7 @@ export async function countShard(
   storage: Storage,
   { url }: Shard,
   settings: CountSettings,
-  signal?: AbortSignal,
+  { signal }: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<ShardCounts> {
   const count = new Count(settings)
   await using file = await storage.fetch(url, { signal })

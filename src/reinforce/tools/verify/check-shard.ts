@@ -5,26 +5,23 @@ import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.
 import type { Storage } from "../../../data/stores/storage.ts"
 import { sha256OfFile } from "../../../host/files/hash.ts"
 import { pictureSize } from "../../../host/image/picture-size.ts"
+import type { CheckSettings } from "../../job/job.ts"
 import type { Shard } from "../find-shards.ts"
 import { keyHash } from "../key-hash.ts"
 import { RandomPick } from "../random-pick.ts"
 import { faultsOf } from "./faults.ts"
-
-export interface CheckSettings {
-  /** What the models are now; null where none were opened. */
-  readonly identity: string | null
-  /** Values of each teacher in a row, in order; null where nobody knows. */
-  readonly teacherWidths: readonly number[] | null
-  /** Samples that are chosen, of all shards together, and what decides which. */
-  readonly samples: number
-  readonly seed: number
-}
 
 export interface ShardProblem {
   /** Samples that were read before it was found, the one it is about among them. */
   readonly at: number
   readonly key: string | null
   readonly reason: string
+}
+
+export interface LookOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Told of every sample that was looked at. */
+  readonly onSample?: (() => void) | undefined
 }
 
 /** What is known of a shard when it was looked through: some bytes a sample. */
@@ -42,11 +39,11 @@ export async function checkShard(
   storage: Storage,
   shard: Shard,
   settings: CheckSettings,
-  signal?: AbortSignal,
+  options: LookOptions = {},
 ): Promise<ShardCheck> {
   const check = new Check(settings)
   try {
-    await check.run(storage, shard, signal)
+    await check.run(storage, shard, options)
   } catch (error) {
     if (!isInputError(error)) throw error
     check.problem(null, messageOf(error))
@@ -73,7 +70,7 @@ class Check {
     return { samples, problems, hashes: Uint32Array.from(this.hashes), chosen: this.chosen.items() }
   }
 
-  async run(storage: Storage, { url, record }: Shard, signal: AbortSignal | undefined): Promise<void> {
+  async run(storage: Storage, { url, record }: Shard, { signal, onSample }: LookOptions): Promise<void> {
     await using file = await storage.fetch(url, { signal })
     const { identity } = this.settings
     // A join records no models.
@@ -86,6 +83,7 @@ class Check {
     for await (const sample of readSamples(file.path, ({ key, reason }: Problem) => this.problem(key, reason))) {
       signal?.throwIfAborted()
       await this.sample(sample)
+      onSample?.()
     }
     if (record && this.samples !== record.samples) {
       this.problem(null, `it holds ${this.samples} samples, and ${record.samples} were recorded`)

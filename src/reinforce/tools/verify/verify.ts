@@ -7,7 +7,7 @@ import { noProgress, type Progress } from "../../../core/progress.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { openStorage } from "../../../data/stores/open.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
-import { type CaptionJob, defaultFormat, type EmbeddingJob, type Job } from "../../job/job.ts"
+import { type CaptionJob, type CheckSettings, defaultFormat, type EmbeddingJob, type Job } from "../../job/job.ts"
 import { readJob } from "../../job/ledger.ts"
 import { embeddingJob } from "../../job/stage-jobs.ts"
 import { shareOut } from "../../local/resources.ts"
@@ -50,6 +50,18 @@ export async function verifyShards(
   shards: string | readonly string[],
   options: VerifyOptions = {},
 ): Promise<VerifyReport> {
+  return verifyBy(shards, options, (settings, set) => overShards("verify", settings, set.shards, options))
+}
+
+/** Looks at each shard of a set, in their order. */
+type CheckShards = (settings: CheckSettings, set: ShardSet) => AsyncIterable<ShardCheck>
+
+/** The same, where `check` says who looks at the shards. */
+export async function verifyBy(
+  shards: string | readonly string[],
+  options: VerifyOptions,
+  check: CheckShards,
+): Promise<VerifyReport> {
   const { samples, startProgress = noProgress } = { ...verifyDefaults, ...options }
   const storage = openStorage()
   const set = await findShards(storage, [shards].flat())
@@ -58,7 +70,7 @@ export async function verifyShards(
   const progress = startProgress("verify", set.shards.length, { unit: "shards" })
   const models = stage && job && { stage, job: job.stage }
   using run = new Verification(storage, set, await widthsOf(storage, set, options), models, { ...options, samples })
-  await run.shards(progress)
+  await run.shards(check, progress)
   const report = await run.report()
   progress.done()
   return report
@@ -128,13 +140,13 @@ class Verification implements Disposable {
     this.chosen = new RandomPick(options.samples, this.seed)
   }
 
-  async shards(progress: Progress): Promise<void> {
+  async shards(checkShards: CheckShards, progress: Progress): Promise<void> {
     const { teacherWidths, seed, options } = this
     const { shards } = this.set
     const identity = this.models?.stage.identity ?? null
     // Without models nothing is chosen.
     const samples = this.models ? options.samples : 0
-    for await (const check of overShards("verify", { identity, teacherWidths, samples, seed }, shards, options)) {
+    for await (const check of checkShards({ identity, teacherWidths, samples, seed }, this.set)) {
       this.add(shards[this.checked]!, check)
       progress.update(this.checked, `${this.samples} samples`)
     }
