@@ -83,14 +83,15 @@ export interface ResourceOptions extends ResourceRequest {
   readonly verbose?: true
 }
 
-/** @param workers how many there are unless told otherwise; null where the command opens models in its own process only */
-export function addResourceOptions(command: Command, workers: string | null = "one for 4 processors"): Command {
-  const option =
-    workers === null
-      ? readersOption()
-      : workersOption(`processes, each with its own copy of the models (default: ${workers})`)
+/** @param workers how many there are unless told otherwise */
+export function addResourceOptions(command: Command, workers = "one for 4 processors"): Command {
+  const what = `processes, each with its own copy of the models (default: ${workers})`
+  return addModelResources(command.addOption(workersOption(what)), "say what models run on")
+}
+
+/** @param verbose what it says; none: it is taken and not used, and so is not shown */
+export function addModelResources(command: Command, verbose?: string): Command {
   return command
-    .addOption(option)
     .option(
       "--batch-size <n>",
       "views, texts or images that a model takes at a time",
@@ -117,7 +118,7 @@ export function addResourceOptions(command: Command, workers: string | null = "o
     .addOption(new Option("--ray-data-wait-for-min-actor-s <n>", "taken and not used").hideHelp())
     .addOption(new Option("--checkpoint-upload-freq <n>", "taken and not used").hideHelp())
     .addOption(new Option("--local", "taken and not used").hideHelp())
-    .addOption(new Option("--verbose", "say what models run on").hideHelp(workers === null))
+    .addOption(new Option("--verbose", verbose).hideHelp(verbose === undefined))
 }
 
 /** Of tools that look at shards. */

@@ -2,7 +2,6 @@
  * The size of a plain JPEG by its header, read here: a decoder takes longer to be asked than a shard's sample to be read.
  * Only where nothing in the header could make libjpeg refuse it or warn; everything else is for the decoder.
  */
-import type { PictureSize } from "./picture-size.ts"
 
 const [tables, quantization, restart, scan, comment, jfif] = [0xc4, 0xdb, 0xdd, 0xda, 0xfe, 0xe0] as const
 
@@ -12,8 +11,13 @@ const frames = [0xc0, 0xc1, 0xc2]
 /** Larger sides are refused by libjpeg. */
 const largestSide = 65_500
 
-/** Null where the decoder has to be asked. */
-export function plainJpegSize(jpeg: Uint8Array): PictureSize | null {
+interface Size {
+  readonly width: number
+  readonly height: number
+}
+
+/** In pixels, as stored; null where the decoder has to be asked. */
+export function plainJpegSize(jpeg: Uint8Array): Size | null {
   const bytes = Buffer.from(jpeg.buffer, jpeg.byteOffset, jpeg.byteLength)
   let frame: Buffer | null = null
   for (let at = 2; at + 4 <= bytes.length; ) {
@@ -31,7 +35,7 @@ export function plainJpegSize(jpeg: Uint8Array): PictureSize | null {
   return null
 }
 
-function sizeOf(frame: Buffer): PictureSize {
+function sizeOf(frame: Buffer): Size {
   return { width: frame.readUInt16BE(3), height: frame.readUInt16BE(1) }
 }
 

@@ -74,7 +74,7 @@ export const publishDefaults = {
 /** The most that a job may ask for: what multiplies an image's memory is bounded wherever a job comes from. */
 export const jobLimits = {
   ...{ views: 1000, perImage: 1000, models: 100 },
-  ...{ seqLen: 1024, numBeams: 128, topK: 1_000_000, checked: 100_000 },
+  ...{ seqLen: 1024, numBeams: 128, topK: 1_000_000 },
 } as const
 
 export interface JoinJob {

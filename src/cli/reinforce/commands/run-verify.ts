@@ -3,7 +3,7 @@ import type { Command } from "commander"
 import type { CommandContext } from "../../context.ts"
 import type { RunVerifyOptions } from "../distributed.ts"
 import { addQueueOptions } from "../queue-options.ts"
-import { addResourceOptions } from "../shard-options.ts"
+import { addModelResources } from "../shard-options.ts"
 import { outputOf } from "../summary.ts"
 import { addVerifyOptions } from "./verify.ts"
 
@@ -23,7 +23,7 @@ export function registerRunVerify(run: Command, context: CommandContext): void {
     .description("of a check of reinforced shards")
     .requiredOption("--input <shards...>", "the output folder of a job, or any shards; also s3://")
     .requiredOption("--output <folder>", "another one, for what is found in each shard; also s3://")
-  addResourceOptions(addQueueOptions(addVerifyOptions(command)), null)
+  addModelResources(addQueueOptions(addVerifyOptions(command)))
     .addHelpText("after", examples)
     .action(async (options: RunVerifyOptions) => {
       const { publishVerify } = await import("../distributed.ts")

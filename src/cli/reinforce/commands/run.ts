@@ -16,6 +16,7 @@ Examples:
     --model-name Xenova/clip-vit-large-patch14 --num-samples 30 --bfloat16     queues the shards and waits
   mobileclip reinforce worker --nats nats://HOST                               on as many machines as there are
   mobileclip reinforce status --nats nats://HOST
+  mobileclip reinforce run verify --nats nats://HOST --input s3://b/out --output s3://b/checks       is it sound?
 
 Workers join and leave at any time. The same command attaches to its job. Ctrl-C leaves the job to its workers.
 `

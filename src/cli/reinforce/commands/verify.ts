@@ -3,7 +3,7 @@ import type { Command } from "commander"
 import { verifyDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
 import { number, progressOption, wholeNumber } from "../../options.ts"
-import { addResourceOptions } from "../shard-options.ts"
+import { addModelResources, readersOption } from "../shard-options.ts"
 import { outputOf } from "../summary.ts"
 import { widths } from "../tools/options.ts"
 import type { VerifyCommandOptions } from "../tools/verify.ts"
@@ -44,11 +44,12 @@ export function register(parent: Command, context: CommandContext): void {
     .command("verify")
     .description("check reinforced shards, and make a random choice of samples again")
     .argument("<shards...>", "the output folder of a job, or any shards")
-  addVerifyOptions(command)
+  addModelResources(addVerifyOptions(command))
+    .addOption(readersOption())
     .option("--against <folder>", "compare with the output of another run, shard by shard")
     .addHelpText("after", examples)
-  addResourceOptions(command, null).action(async (shards: readonly string[], options: VerifyCommandOptions) => {
-    const { runVerify } = await import("../tools/verify.ts")
-    await runVerify(shards, options, context.abortOnInterrupt(), outputOf(command))
-  })
+    .action(async (shards: readonly string[], options: VerifyCommandOptions) => {
+      const { runVerify } = await import("../tools/verify.ts")
+      await runVerify(shards, options, context.abortOnInterrupt(), outputOf(command))
+    })
 }
