@@ -121,7 +121,7 @@ export function addModelResources(command: Command, verbose?: string): Command {
     .addOption(new Option("--verbose", verbose).hideHelp(verbose === undefined))
 }
 
-/** Of tools that look at shards. */
+/** How many look at shards, of tools that do. */
 export function readersOption(): Option {
   return workersOption("processes that read shards (default: one for each processor)")
 }

@@ -34,7 +34,7 @@ export async function readChosen(
   return chosen.map((one) => samples.get(one)!)
 }
 
-/** Of two with one key, the first. */
+/** By key; the first of two with one key. */
 async function locationsOf(shard: RandomShard, keys: ReadonlySet<string>): Promise<Map<string, SampleLocation>> {
   const locations = new Map<string, SampleLocation>()
   for await (const location of shard.locations()) {

@@ -5,13 +5,14 @@
  * A record: the key's hash (two u32, most significant first), shard (u32), number of the sample in it (u32). Keys are told
  * apart by 64 bits: that two of 1.28 billion different ones are taken for equal has a probability of 4 %.
  */
+import { setImmediate as nextTurn } from "node:timers/promises"
 import { KeySet } from "../key-hash.ts"
 import { type Run, Spill } from "../spill.ts"
 
 export interface Repeated {
   /** Place of the shard among those that were added. */
   readonly shard: number
-  /** Of the shard's readable samples, from 0. */
+  /** Its number among the shard's readable samples, from 0. */
   readonly sample: number
 }
 
@@ -51,9 +52,14 @@ export class RepeatedKeys implements Disposable {
   }
 
   /** In the order in which they were added, each but the first of its key. */
-  find(): Repeated[] {
-    const found = this.parts.flatMap((part) => repeatedIn(part.take(this.spill)))
-    return found.sort((a, b) => a.shard - b.shard || a.sample - b.sample)
+  async find(): Promise<Repeated[]> {
+    const found: Repeated[][] = []
+    for (const part of this.parts) {
+      found.push(repeatedIn(part.take(this.spill)))
+      // All parts together take seconds, in which nothing else would be answered.
+      await nextTurn()
+    }
+    return found.flat().sort((a, b) => a.shard - b.shard || a.sample - b.sample)
   }
 
   [Symbol.dispose](): void {
@@ -78,14 +84,16 @@ class Part {
     return this.used < this.words.length ? 0 : this.largerBy() * 4
   }
 
-  add(...record: readonly [high: number, low: number, shard: number, sample: number]): void {
+  add(high: number, low: number, shard: number, sample: number): void {
     if (this.used === this.words.length) {
       const larger = new Uint32Array(this.words.length + this.largerBy())
       larger.set(this.words)
       this.words = larger
     }
-    this.words.set(record, this.used)
-    this.used += recordWords
+    this.words[this.used++] = high
+    this.words[this.used++] = low
+    this.words[this.used++] = shard
+    this.words[this.used++] = sample
   }
 
   spillTo(spill: Spill): void {
@@ -111,7 +119,7 @@ class Part {
   }
 
   private largerBy(): number {
-    return Math.max(16 * recordWords, this.words.length / 2)
+    return recordWords * Math.max(16, Math.ceil(this.words.length / recordWords / 2))
   }
 }
 

@@ -122,7 +122,7 @@ interface Models {
 }
 
 class Verification implements Disposable {
-  /** Of shards that have any, by their places. */
+  /** By the places of the shards that have any. */
   private readonly problems = new Map<number, ShardProblem[]>()
   private readonly chosen: RandomPick<Chosen>
   private readonly keys = new RepeatedKeys()
@@ -193,7 +193,7 @@ class Verification implements Disposable {
 
   /** Their keys were not kept: the shards that have them are read again. */
   private async noteRepeated(): Promise<void> {
-    for (const [shard, repeated] of grouped(this.keys.find(), ({ shard }) => shard)) {
+    for (const [shard, repeated] of grouped(await this.keys.find(), ({ shard }) => shard)) {
       const places = new Set(repeated.map(({ sample }) => sample))
       const problems = this.problems.get(shard) ?? []
       for await (const [sample, key] of this.keysAt(this.set.shards[shard]!, places)) {
