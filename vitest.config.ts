@@ -49,6 +49,8 @@ const slow = [
   "src/browser/pictures/decode",
   "test/browser/example",
   "src/reinforce/local/reinforce-shard",
+  "src/reinforce/tools/verify/verify",
+  "src/cli/reinforce/run-verify",
   "src/data/stores/http",
   "src/train/plan/memory",
   "src/cli/commands/convert",

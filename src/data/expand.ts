@@ -7,6 +7,7 @@ import { readdir, stat } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { oneLine, quoted, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
+import { mapOrdered } from "../core/parallel.ts"
 import { commandLine } from "../core/shell-quote.ts"
 import { decodeText } from "../core/text/decode-text.ts"
 import { requireNoCredentials } from "../host/network/address.ts"
@@ -16,6 +17,9 @@ import { isLocal, isUrl, openStorage } from "./stores/open.ts"
 import type { Storage } from "./stores/storage.ts"
 
 const MAX_PATHS = 1_000_000
+
+/** Paths that are looked up at a time: on a share, or in a store, each takes its time to answer. */
+const parallelRequests = 32
 
 /** Names of shards, by kind; a folder stands for the shards of the first kind that it has. */
 const SHARD_KINDS = [/\.tar$/, /\.jsonl(\.gz|\.zst|\.zstd)?$/]
@@ -53,8 +57,9 @@ export async function expandShards(
 ): Promise<string[]> {
   const patterns = [list].flat().map(requireNoPipe).map(requireNoCredentials).flatMap(splitList).filter(Boolean)
   const shards: string[] = []
-  for (const path of patterns.map(requireNoCredentials).flatMap(expandBraces)) {
-    for (const shard of await shardsAt(path, storage)) shards.push(requireNoCredentials(shard))
+  const paths = patterns.map(requireNoCredentials).flatMap(expandBraces)
+  for await (const found of mapOrdered(paths, parallelRequests, (path) => shardsAt(path, storage))) {
+    for (const shard of found) shards.push(requireNoCredentials(shard))
   }
   if (!shards.length) throw new UserError("the list of shards is empty", "name .tar files or a folder that holds some")
   return shards

@@ -9,6 +9,7 @@ export type { JoinJobOptions, PublishOptions } from "./distributed/fleet.ts"
 export type { NatsSettings } from "./distributed/server/nats-settings.ts"
 export type { Retried } from "./distributed/server/parking.ts"
 export type { JobStatus } from "./distributed/status.ts"
+export type { VerifyOnWorkersOptions } from "./distributed/verify-on-workers.ts"
 export {
   type CaptionJob,
   defaultFormat,
@@ -50,11 +51,16 @@ export { type AgainstOptions, type AgainstReport, compareShards } from "./tools/
 export { type VerifyReport, verifyShards } from "./tools/verify/verify.ts"
 
 type Fleet = typeof import("./distributed/fleet.ts")
+type Verify = typeof import("./distributed/verify-on-workers.ts")
 type Settings = typeof import("./distributed/server/nats-settings.ts")
 
 /** See `distributed/fleet.ts`. */
 export const runOnWorkers: Fleet["runOnWorkers"] = async (...given) =>
   (await import("./distributed/fleet.ts")).runOnWorkers(...given)
+
+/** See `distributed/verify-on-workers.ts`. */
+export const verifyOnWorkers: Verify["verifyOnWorkers"] = async (...given) =>
+  (await import("./distributed/verify-on-workers.ts")).verifyOnWorkers(...given)
 
 /** See `distributed/fleet.ts`. */
 export const joinJob: Fleet["joinJob"] = async (...given) => (await import("./distributed/fleet.ts")).joinJob(...given)

@@ -9,6 +9,7 @@ import {
 } from "../../reinforce/distributed/fleet.ts"
 import { natsSettings } from "../../reinforce/distributed/server/nats-settings.ts"
 import type { Retried } from "../../reinforce/distributed/server/parking.ts"
+import { verifyOnWorkers } from "../../reinforce/distributed/verify-on-workers.ts"
 import type { AttemptEvent } from "../../reinforce/distributed/worker/attempt.ts"
 import type { Job } from "../../reinforce/job/job.ts"
 import { progressReporter } from "../progress.ts"
@@ -16,6 +17,7 @@ import { shownPull } from "../pulling.ts"
 import { jobStatusText } from "./job-status.ts"
 import { jobOf, planOf, type ResourceOptions, resourcesOf, type ShardOptions } from "./shard-options.ts"
 import { finish, type Output, planText } from "./summary.ts"
+import { finishVerify, type VerifyCommandOptions, verifyOptions } from "./tools/verify.ts"
 
 interface NatsOptions {
   readonly nats?: string
@@ -46,6 +48,24 @@ export async function publish(
     onNote: (line) => output.writeErr(`${line}\n`),
   })
   finish(stage, outcome, options, output)
+}
+
+export interface RunVerifyOptions extends VerifyCommandOptions, NatsOptions {
+  readonly input: readonly string[]
+  readonly output: string
+  readonly maxTries: number
+  readonly stallTimeout: number
+  readonly ackWait: number
+}
+
+export async function publishVerify(options: RunVerifyOptions, signal: AbortSignal, output: Output): Promise<void> {
+  const { input, job, maxTries, stallTimeout, ackWait } = options
+  const report = await verifyOnWorkers(await natsSettings(options.nats, process.env), input, options.output, {
+    ...verifyOptions(options, signal, output.writeErr),
+    ...(job !== undefined && { name: job }),
+    ...{ maxTries, stallSeconds: stallTimeout, ackWaitSeconds: ackWait },
+  })
+  finishVerify(report, options.json, output.writeOut)
 }
 
 export interface WorkerOptions extends NatsOptions, ResourceOptions {

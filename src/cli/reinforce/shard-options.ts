@@ -83,12 +83,15 @@ export interface ResourceOptions extends ResourceRequest {
   readonly verbose?: true
 }
 
-/** @param workers how many there are unless told otherwise; null where the command makes everything in its own process */
-export function addResourceOptions(command: Command, workers: string | null = "one for 4 processors"): Command {
-  const what =
-    workers === null ? "taken and not used" : `processes, each with its own copy of the models (default: ${workers})`
+/** @param workers how many there are unless told otherwise */
+export function addResourceOptions(command: Command, workers = "one for 4 processors"): Command {
+  const what = `processes, each with its own copy of the models (default: ${workers})`
+  return addModelResources(command.addOption(workersOption(what)), "say what models run on")
+}
+
+/** @param verbose what it says; none: it is taken and not used, and so is not shown */
+export function addModelResources(command: Command, verbose?: string): Command {
   return command
-    .addOption(new Option("--workers <n>", what).argParser(wholeNumber(1)).hideHelp(workers === null))
     .option(
       "--batch-size <n>",
       "views, texts or images that a model takes at a time",
@@ -115,7 +118,16 @@ export function addResourceOptions(command: Command, workers: string | null = "o
     .addOption(new Option("--ray-data-wait-for-min-actor-s <n>", "taken and not used").hideHelp())
     .addOption(new Option("--checkpoint-upload-freq <n>", "taken and not used").hideHelp())
     .addOption(new Option("--local", "taken and not used").hideHelp())
-    .addOption(new Option("--verbose", "say what models run on").hideHelp(workers === null))
+    .addOption(new Option("--verbose", verbose).hideHelp(verbose === undefined))
+}
+
+/** How many look at shards, of tools that do. */
+export function readersOption(): Option {
+  return workersOption("processes that read shards (default: one for each processor)")
+}
+
+function workersOption(what: string): Option {
+  return new Option("--workers <n>", what).argParser(wholeNumber(1))
 }
 
 function formatOf(options: ShardOptions): SampleFormat {

@@ -4,6 +4,7 @@ import { UserError } from "../../core/errors.ts"
 import { withoutTurns } from "./avif-turns.ts"
 import { firstFrame } from "./gif-frame.ts"
 import { requireFormat } from "./images.ts"
+import { plainJpegSize } from "./jpeg-size.ts"
 import { pictureFormat } from "./picture-format.ts"
 import { firstPage } from "./tiff-pages.ts"
 
@@ -18,6 +19,8 @@ export async function pictureSize(bytes: Uint8Array, name: string): Promise<Pict
   const format = pictureFormat(bytes)
   const frame = format === "gif" ? firstFrame(bytes) : null
   if (frame) return { width: frame.width, height: frame.height }
+  const plain = format === "jpg" ? plainJpegSize(bytes) : null
+  if (plain) return plain
   try {
     const file = format === "tif" ? firstPage(bytes) : format === "avif" ? withoutTurns(bytes) : bytes
     const { width, height, autoOrient } = await sharp(file, { limitInputPixels: false }).metadata()

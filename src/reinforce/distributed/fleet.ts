@@ -7,17 +7,19 @@ import { openStorage } from "../../data/stores/open.ts"
 import type { Storage } from "../../data/stores/storage.ts"
 import { durationText } from "../../report/numbers.ts"
 import { requireOneModel, requireSameModels } from "../job/compare.ts"
-import type { Job } from "../job/job.ts"
+import type { Job, QueueJob } from "../job/job.ts"
 import { parseJob } from "../job/job-schema.ts"
 import { Ledger } from "../job/ledger.ts"
 import { writeSideFiles } from "../job/outcome.ts"
 import { lockOutput, requireInRoots } from "../job/output.ts"
 import { openPool } from "../local/local.ts"
-import { type ResourceRequest, shareOut } from "../local/resources.ts"
+import { type ResourceRequest, type Shared, shareOut } from "../local/resources.ts"
 import type { RunOutcome } from "../local/run-shards.ts"
+import type { ProcessPool } from "../pool/process-pool.ts"
 import type { ModelRunner, ShardResult, ShardTask } from "../runner.ts"
 import type { BringOptions } from "../stages/open-stage.ts"
 import { type SettledJob, type SettleOptions, settleType } from "../stages/settle-type.ts"
+import { openCheckPool } from "../tools/verify/check-pool.ts"
 import { type JobOutcome, type RunProgress, runDistributed } from "./run-distributed.ts"
 import { connectNats } from "./server/connection.ts"
 import type { NatsSettings } from "./server/nats-settings.ts"
@@ -61,6 +63,23 @@ export async function runOnWorkers(
   const storage = openStorage()
   const { job, runtime } = await settledHere(given, storage, output, options)
   const name = options.name ?? jobName(job.stage.kind, output)
+  const outcome = await workOff(nats, { name, job, output, tasks, runtime }, options)
+  await writeSideFiles(storage, output, job.format.output, outcome)
+  return outcome
+}
+
+export interface QueuedWork {
+  readonly name: string
+  readonly job: QueueJob
+  readonly output: string
+  readonly tasks: readonly ShardTask[]
+  readonly runtime?: SettledJob["runtime"]
+}
+
+/** What workers made of a job that is queued, or joined. The lock of its output is held. */
+export async function workOff(nats: NatsSettings, work: QueuedWork, options: PublishOptions): Promise<RunOutcome> {
+  const { name, job, output, tasks, runtime } = work
+  const storage = openStorage()
   await Ledger.check(storage, output, job, tasks, { name })
   return connected(nats, "reinforce run", async (connection) => {
     options.onNote?.(`job ${name}: workers join with \`mobileclip reinforce worker --nats URL\``)
@@ -69,9 +88,7 @@ export async function runOnWorkers(
     const onAccepted = async () => void (await Ledger.open(storage, output, job, tasks, queue, runtime ?? undefined))
     const found = await follow(connection, name, job, output, tasks, { ...options, onAccepted })
     const ledger = await Ledger.open(storage, output, job)
-    const outcome = await outcomeOf(found, ledger, tasks, options.onNote)
-    await writeSideFiles(storage, output, job.format.output, outcome)
-    return outcome
+    return await outcomeOf(found, ledger, tasks, options.onNote)
   })
 }
 
@@ -89,12 +106,12 @@ interface FollowOptions extends PublishOptions {
 async function follow(
   connection: NatsConnection,
   name: string,
-  job: Job,
+  job: QueueJob,
   output: string,
   tasks: readonly ShardTask[],
   { maxTries, stallSeconds, ackWaitSeconds, startProgress = noProgress, ...options }: FollowOptions,
 ): Promise<JobOutcome> {
-  const progress = startProgress(job.stage.kind, tasks.length, { unit: "shards" })
+  const progress = startProgress("stage" in job ? job.stage.kind : "check", tasks.length, { unit: "shards" })
   const found = await runDistributed(connection, {
     ...options,
     name,
@@ -151,7 +168,7 @@ function noteOther(entry: Completion, made: ShardResult | undefined, onNote: (li
 }
 
 /** The same for the same output, so that the same command finds its job again. */
-function jobName(stage: string, output: string): string {
+export function jobName(stage: string, output: string): string {
   return `${stage}-${createHash("sha256").update(output).digest("hex").slice(0, 8)}`
 }
 
@@ -185,8 +202,9 @@ async function workOn(connection: NatsConnection, options: JoinJobOptions): Prom
   await requireInRoots(output, outputRoots)
   const job = parseJob(record.spec, `job ${queued.name} on the server`)
   const shared = shareOut({ workers: 1, ...options }, Number.POSITIVE_INFINITY)
-  onNote(`job ${queued.name}: to ${quoted(output)}; opening its models in ${shared.workers} processes`)
-  await using pool = await openPool(job, output, shared, { ...options, recordedBy: "caller" })
+  const opening = "stage" in job ? "opening its models" : "looking at shards"
+  onNote(`job ${queued.name}: to ${quoted(output)}; ${opening} in ${shared.workers} processes`)
+  await using pool = await poolFor(job, output, shared, options)
   return await runWorker(queued, await recording(pool, job, output), {
     ...(signal && { leave: signal }),
     ...(name !== undefined && { name }),
@@ -195,8 +213,13 @@ async function workOn(connection: NatsConnection, options: JoinJobOptions): Prom
   })
 }
 
+function poolFor(job: QueueJob, output: string, shared: Shared, options: BringOptions): Promise<ProcessPool> {
+  if ("stage" in job) return openPool(job, output, shared, { ...options, recordedBy: "caller" })
+  return openCheckPool({ job, output }, shared.workers)
+}
+
 /** What a pool has made counts when its worker says so: until then, no record speaks of it. */
-export async function recording(pool: ModelRunner, job: Job, output: string): Promise<ModelRunner> {
+export async function recording(pool: ModelRunner, job: QueueJob, output: string): Promise<ModelRunner> {
   const storage = openStorage()
   const ledger = await Ledger.open(storage, output, job)
   return {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { datacompdrAugmentation } from "../../data/augment/config.ts"
-import type { Job } from "./job.ts"
+import type { CheckJob, Job } from "./job.ts"
 import { parseJob } from "./job-schema.ts"
 
 const { randomResizedCrop, randAugment } = datacompdrAugmentation
@@ -25,9 +25,16 @@ const caption: Job = {
   ...rest,
 }
 
-test.each([embedding, caption])("a job comes back as it was sent: %#", (job) => {
-  expect(parseJob(JSON.parse(JSON.stringify(job)), "job x")).toEqual(job)
-})
+const check: CheckJob = {
+  ...{ kind: "verify", folder: "s3://b/out", identity: null, teacherWidths: [768, 768], samples: 32, seed: 0 },
+}
+
+test.each([embedding, caption, check, { ...check, folder: null, teacherWidths: null }])(
+  "a job comes back as it was sent: %#",
+  (job) => {
+    expect(parseJob(JSON.parse(JSON.stringify(job)), "job x")).toEqual(job)
+  },
+)
 
 const changed = (stage: object) => ({ ...embedding, stage: { ...embedding.stage, ...stage } })
 
@@ -43,6 +50,11 @@ test.each([
   [changed({ news: 1 }), 'stage: Unrecognized key: "news"'],
   [{ ...embedding, format: { ...rest.format, embeddings: "gguf" } }, "format.embeddings: "],
   [{ ...embedding, seed: 0.5 }, "seed: "],
+  [{ ...check, kind: "join" }, "kind: "],
+  [{ ...check, folder: undefined }, "folder: "],
+  [{ ...check, teacherWidths: [] }, "teacherWidths: "],
+  [{ ...check, samples: -1 }, "samples: "],
+  [{ ...check, stage: embedding.stage }, 'Unrecognized key: "stage"'],
 ])("what is not a job is refused in a line: %#", (value, message) => {
   expect(() => parseJob(value, "job x")).toThrow(message)
 })

@@ -1,8 +1,9 @@
 /** A job as it comes from a server or a file: what no program of this version wrote is refused. */
 import { z } from "zod"
 import { oneLine, UserError } from "../../core/errors.ts"
+import { isObject } from "../../core/json.ts"
 import { modelDtypes } from "../../core/precision.ts"
-import { type Job, jobLimits } from "./job.ts"
+import { type CheckJob, type Job, jobLimits, type QueueJob } from "./job.ts"
 
 const dtype = z.enum(modelDtypes).nullable()
 const models = { modelName: z.string().min(1), pretrained: z.string().nullable(), dtype }
@@ -72,12 +73,22 @@ const jobSchema = z.strictObject({
   truncated: z.literal("refuse").exactOptional(),
 }) satisfies z.ZodType<Job>
 
+const checkSchema = z.strictObject({
+  kind: z.literal("verify"),
+  folder: z.string().nullable(),
+  identity: z.string().nullable(),
+  teacherWidths: z.array(z.int().positive()).min(1).max(jobLimits.models).nullable(),
+  samples: z.int().nonnegative(),
+  seed: z.int().nonnegative(),
+}) satisfies z.ZodType<CheckJob>
+
 /**
  * @param where for the message: "job dr12m on the server"
  * @throws UserError that names the first setting which is missing, unknown or out of range
  */
-export function parseJob(value: unknown, where: string): Job {
-  const { data, error } = jobSchema.safeParse(value)
+export function parseJob(value: unknown, where: string): QueueJob {
+  const isCheck = isObject(value) && Object.hasOwn(value, "kind")
+  const { data, error } = (isCheck ? checkSchema : jobSchema).safeParse(value)
   if (data) return data
   const { path, message } = error.issues[0]!
   const place = path.length > 0 ? `${path.join(".")}: ` : ""

@@ -96,5 +96,25 @@ export function writtenFormat({ format }: JoinJob): SampleFormat {
   return format ?? { output: "webdataset", embeddings: "npz", textEmbeddings: "separate", images: true }
 }
 
-/** Whatever writes shards to a folder, and can go on there. */
-export type AnyJob = Job | JoinJob
+/** Looks at shards: what is found in each is a file of the output. */
+export interface CheckJob extends CheckSettings {
+  readonly kind: "verify"
+  /** URL of the job's output whose shards and records are looked at; null where shards were named. */
+  readonly folder: string | null
+}
+
+export interface CheckSettings {
+  /** What the models are now; null where none were opened. */
+  readonly identity: string | null
+  /** Values of each teacher in a row, in order; null where nobody knows. */
+  readonly teacherWidths: readonly number[] | null
+  /** Samples that are chosen, of all shards together, and what decides which. */
+  readonly samples: number
+  readonly seed: number
+}
+
+/** What workers of a server do. */
+export type QueueJob = Job | CheckJob
+
+/** Whatever writes a file for each shard to a folder, and can go on there. */
+export type AnyJob = QueueJob | JoinJob

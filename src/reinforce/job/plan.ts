@@ -34,7 +34,8 @@ export function planShards(
     requireOutput(task.output, output, numbersInstead)
     return task
   })
-  const replaced = tasks.find((task) => inputs.includes(task.output))
+  const read = new Set(inputs)
+  const replaced = tasks.find((task) => read.has(task.output))
   if (replaced) {
     throw new UserError(`${replaced.output} would be both read and written`, "choose another folder for --output")
   }
@@ -44,11 +45,14 @@ export function planShards(
 const numbersInstead = "--output-shard-name-format count numbers them instead"
 
 function requireDistinct(inputs: readonly string[]): void {
+  const twice = firstRepeated(inputs)
+  if (twice !== undefined) throw new UserError(`${twice} is named twice`, "name each shard once")
+}
+
+/** The first name that came before. */
+function firstRepeated(names: readonly string[]): string | undefined {
   const seen = new Set<string>()
-  for (const input of inputs) {
-    if (seen.has(input)) throw new UserError(`${input} is named twice`, "name each shard once")
-    seen.add(input)
-  }
+  return names.find((name) => seen.size === seen.add(name).size)
 }
 
 /** Base names; where those are not distinct, as in `00/0001.tar` and `01/0001.tar`, with the folders that differ. */
@@ -57,7 +61,7 @@ function originalStems(inputs: readonly string[]): string[] {
   const bases = paths.map((path) => path.slice(path.lastIndexOf("/") + 1))
   if (new Set(bases).size === bases.length) return bases
   const stems = withoutCommonFolder(paths)
-  const twice = stems.find((stem, i) => stems.indexOf(stem) !== i)
+  const twice = firstRepeated(stems)
   if (twice === undefined) return stems
   throw new UserError(`two shards are called ${twice}`, numbersInstead)
 }

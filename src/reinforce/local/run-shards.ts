@@ -49,6 +49,7 @@ export async function runShards(
 }
 
 class Run {
+  /** The next one last: taking the first of a long list would move all others, each time. */
   private readonly pending: ShardTask[]
   private readonly results: Map<number, ShardResult>
   private readonly failed: FailedShard[] = []
@@ -72,7 +73,7 @@ class Run {
     this.results = new Map()
     for (const result of completed.values()) this.complete(result)
     this.resumed = completed.size
-    this.pending = tasks.filter(({ index }) => !completed.has(index))
+    this.pending = tasks.filter(({ index }) => !completed.has(index)).reverse()
     const { pauses = defaultPauses, signal, onNote } = options
     this.outage = new Outage({ pauses, ...(signal && { signal }), ...(onNote && { onNote }) })
   }
@@ -93,7 +94,7 @@ class Run {
 
   private async workOff(): Promise<void> {
     while (!this.options.signal?.aborted && !this.budget.signal.aborted && !this.broken) {
-      const task = this.pending.shift()
+      const task = this.pending.pop()
       if (!task) return
       await this.runOne(task)
       this.underWay.delete(task.index)
@@ -124,9 +125,9 @@ class Run {
    */
   private async putOff(task: ShardTask, error: EnvironmentError): Promise<void> {
     const isDeath = error instanceof WorkerDeath
-    if (!isDeath) this.pending.push(task)
+    if (!isDeath) this.pending.unshift(task)
     const goesOn = await this.outage.wait(error.message)
-    if (isDeath) this.pending.unshift(task)
+    if (isDeath) this.pending.push(task)
     if (!goesOn) this.broken ??= error
   }
 

@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fromMessage } from "../../core/error-message.ts"
 import { assert, EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
-import { type RunOptions, type ShardResult, type ShardRunner, type ShardTask, WorkerDeath } from "../runner.ts"
+import { type RunOptions, type ShardResult, type ShardTask, WorkerDeath } from "../runner.ts"
 import type { FromWorker, ToWorker } from "./serve.ts"
 
 interface PoolOptions {
@@ -20,12 +20,12 @@ interface PoolOptions {
 }
 
 /** A worker, or the one that took its place. */
-interface Slot {
-  worker: Worker
+interface Slot<Task, Result> {
+  worker: Worker<Task, Result>
 }
 
-interface Turn {
-  readonly resolve: (slot: Slot) => void
+interface Turn<Task, Result> {
+  readonly resolve: (slot: Slot<Task, Result>) => void
   readonly reject: (error: Error) => void
 }
 
@@ -38,11 +38,14 @@ const mostDeaths = 3
 /** Milliseconds that a worker has to end by itself when its channel is closed. */
 const patience = 15_000
 
-export class ProcessPool implements ShardRunner {
+/** A task names its shard by `input`. A pool of a stage is a `ShardRunner`. */
+export class ProcessPool<Task extends Pick<ShardTask, "input"> = ShardTask, Result = ShardResult>
+  implements AsyncDisposable
+{
   readonly slots: number
-  private readonly idle: Slot[]
-  private readonly waiting: Turn[] = []
-  private readonly all: readonly Slot[]
+  private readonly idle: Slot<Task, Result>[]
+  private readonly waiting: Turn<Task, Result>[] = []
+  private readonly all: readonly Slot<Task, Result>[]
   private failedOpenings = 0
   private closed: Error | null = null
   /** Workers that died of a signal, by the shard that they worked on. */
@@ -51,13 +54,15 @@ export class ProcessPool implements ShardRunner {
 
   private constructor(private readonly options: PoolOptions) {
     this.slots = options.processes
-    this.all = Array.from({ length: options.processes }, () => ({ worker: new Worker(options) }))
+    this.all = Array.from({ length: options.processes }, () => ({ worker: new Worker<Task, Result>(options) }))
     this.idle = [...this.all]
   }
 
   /** Opens all workers. Throws what the first of them fails with, EnvironmentError where they die time and again. */
-  static async open(options: PoolOptions): Promise<ProcessPool> {
-    const pool = new ProcessPool(options)
+  static async open<Task extends Pick<ShardTask, "input"> = ShardTask, Result = ShardResult>(
+    options: PoolOptions,
+  ): Promise<ProcessPool<Task, Result>> {
+    const pool = new ProcessPool<Task, Result>(options)
     try {
       await Promise.all(pool.all.map((slot) => pool.open(slot)))
       pool.opened = await pool.all[0]!.worker.ready
@@ -75,7 +80,7 @@ export class ProcessPool implements ShardRunner {
     return this.opened
   }
 
-  async run(task: ShardTask, options: RunOptions = {}): Promise<ShardResult> {
+  async run(task: Task, options: RunOptions = {}): Promise<Result> {
     options.signal?.throwIfAborted()
     const slot = await this.take()
     try {
@@ -95,26 +100,26 @@ export class ProcessPool implements ShardRunner {
   }
 
   /** The machine's fault, or somebody's, until it is always this shard. */
-  private lost({ input }: ShardTask, death: WorkerDeath): Error {
+  private lost({ input }: Task, death: WorkerDeath): Error {
     const deaths = (this.deaths.get(input) ?? 0) + 1
     this.deaths.set(input, deaths)
     if (deaths < mostDeaths) return death
     return new UserError(`${input}: ${deaths} worker processes died as they worked on it: ${death.message}`)
   }
 
-  private async take(): Promise<Slot> {
+  private async take(): Promise<Slot<Task, Result>> {
     if (this.closed) throw this.closed
     return this.idle.pop() ?? new Promise((resolve, reject) => this.waiting.push({ resolve, reject }))
   }
 
-  private give(slot: Slot): void {
+  private give(slot: Slot<Task, Result>): void {
     const next = this.waiting.shift()
     if (next) next.resolve(slot)
     else this.idle.push(slot)
   }
 
   /** Waits for the worker, or for one in its place where it died. No shard is at fault where none can be opened. */
-  private async open(slot: Slot, signal?: AbortSignal): Promise<void> {
+  private async open(slot: Slot<Task, Result>, signal?: AbortSignal): Promise<void> {
     for (;;) {
       if (this.closed) throw this.closed
       try {
@@ -129,7 +134,7 @@ export class ProcessPool implements ShardRunner {
         await sleep(1000 * 2 ** (this.failedOpenings - 1), undefined, signal ? { signal } : {})
       }
       void slot.worker.end()
-      if (!this.closed) slot.worker = new Worker(this.options)
+      if (!this.closed) slot.worker = new Worker<Task, Result>(this.options)
     }
   }
 
@@ -157,18 +162,18 @@ async function orAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<
   return Promise.race([promise, aborted]).finally(() => done.abort())
 }
 
-interface Pending {
-  readonly resolve: (result: ShardResult) => void
+interface Pending<Result> {
+  readonly resolve: (result: Result) => void
   readonly reject: (error: Error) => void
   readonly onProgress: ((samples: number) => void) | undefined
   readonly onActivity: (() => void) | undefined
 }
 
-class Worker {
+class Worker<Task, Result> {
   /** The identity of its models. */
   readonly ready: Promise<string>
   private readonly child: ChildProcess
-  private pending: Pending | null = null
+  private pending: Pending<Result> | null = null
   private resolveReady: (identity: string) => void = () => {}
   private rejectReady: (error: Error) => void = () => {}
   private readonly ended: Promise<void>
@@ -183,7 +188,7 @@ class Worker {
     // Whoever runs the next task learns of it.
     this.ready.catch(() => {})
     this.child = fork(program, { serialization: "advanced", env: { ...process.env, ...environment } })
-    this.child.on("message", (message) => this.on(message as FromWorker))
+    this.child.on("message", (message) => this.on(message as FromWorker<Result>))
     this.ended = new Promise((resolve) => {
       this.child.once("exit", () => resolve())
       // It could not be started.
@@ -202,13 +207,13 @@ class Worker {
   }
 
   /** Rejects where the worker ends before it answers. */
-  async run(task: ShardTask, { signal, onProgress, onActivity }: RunOptions): Promise<ShardResult> {
+  async run(task: Task, { signal, onProgress, onActivity }: RunOptions): Promise<Result> {
     await this.ready
     signal?.throwIfAborted()
     const abort = () => this.send({ kind: "abort" })
     signal?.addEventListener("abort", abort, { once: true })
     try {
-      return await new Promise<ShardResult>((resolve, reject) => {
+      return await new Promise<Result>((resolve, reject) => {
         if (this.failure) return reject(this.failure)
         this.pending = { resolve, reject, onProgress, onActivity }
         this.send({ kind: "task", task })
@@ -228,12 +233,12 @@ class Worker {
     clearTimeout(timer)
   }
 
-  private send(message: ToWorker): void {
+  private send(message: ToWorker<Task>): void {
     // A worker that is gone says so by its exit.
     if (this.child.connected) this.child.send(message, () => {})
   }
 
-  private on(message: FromWorker): void {
+  private on(message: FromWorker<Result>): void {
     if (message.kind === "ready") this.resolveReady(message.identity)
     else if (message.kind === "progress") this.pending?.onProgress?.(message.samples)
     else if (message.kind === "activity") this.pending?.onActivity?.()

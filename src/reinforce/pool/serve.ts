@@ -7,23 +7,23 @@ import { printableLines } from "../../core/printable.ts"
 import type { RunOptions, ShardResult, ShardTask } from "../runner.ts"
 
 /** What a pool and its worker processes say to each other, over Node's channel between parent and child. */
-export type ToWorker =
+export type ToWorker<Task = ShardTask> =
   /** The first message: whatever the worker's program needs to open its models. */
   | { readonly kind: "open"; readonly settings: unknown }
-  | { readonly kind: "task"; readonly task: ShardTask }
+  | { readonly kind: "task"; readonly task: Task }
   /** Abandons the task under way. */
   | { readonly kind: "abort" }
 
-export type FromWorker =
+export type FromWorker<Result = ShardResult> =
   | { readonly kind: "ready"; readonly identity: string }
   | { readonly kind: "progress"; readonly samples: number }
   | { readonly kind: "activity" }
-  | { readonly kind: "done"; readonly result: ShardResult }
+  | { readonly kind: "done"; readonly result: Result }
   | { readonly kind: "failed"; readonly error: ErrorMessage }
 
-interface ShardWorker {
+interface ShardWorker<Task, Result> {
   readonly identity: string
-  run(task: ShardTask, options: RunOptions): Promise<ShardResult>
+  run(task: Task, options: RunOptions): Promise<Result>
 }
 
 /** Milliseconds between two notes of progress. */
@@ -33,21 +33,23 @@ const progressInterval = 500
  * Serves the process that forked this one until it goes away. Ctrl-C and the terminal's end reach its whole group of
  * processes: the parent decides what becomes of the work.
  */
-export function serveShards(open: (settings: unknown) => Promise<ShardWorker>): void {
+export function serveShards<Task = ShardTask, Result = ShardResult>(
+  open: (settings: unknown) => Promise<ShardWorker<Task, Result>>,
+): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {})
   // The parent's reader may be gone, and with it that of this process.
   process.stderr.on("error", () => {})
-  let worker: ShardWorker | null = null
+  let worker: ShardWorker<Task, Result> | null = null
   let abandon = new AbortController()
   let underWay: Promise<void> = Promise.resolve()
-  const answer = async (message: Exclude<ToWorker, { kind: "abort" }>): Promise<FromWorker> => {
+  const answer = async (message: Exclude<ToWorker<Task>, { kind: "abort" }>): Promise<FromWorker<Result>> => {
     if (message.kind === "task") {
       return { kind: "done", result: await worker!.run(message.task, runOptions(abandon.signal)) }
     }
     worker = await open(message.settings)
     return { kind: "ready", identity: worker.identity }
   }
-  process.on("message", (message: ToWorker) => {
+  process.on("message", (message: ToWorker<Task>) => {
     if (message.kind === "abort") return abandon.abort()
     abandon = new AbortController()
     const reported = message.kind === "open" ? openingError : taskError
@@ -81,7 +83,7 @@ function nowAndThen<Arguments extends unknown[]>(tell: (...what: Arguments) => v
   }
 }
 
-function send(message: FromWorker): void {
+function send<Result>(message: FromWorker<Result>): void {
   if (process.connected) process.send!(message, undefined, undefined, () => {})
 }
 

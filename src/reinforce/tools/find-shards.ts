@@ -54,7 +54,9 @@ async function isFolder(input: string): Promise<boolean> {
 async function recordedShards(storage: Storage, folder: string, names: readonly string[]): Promise<ShardSet> {
   const records = names.filter((name) => recordName.test(name))
   const shards: Shard[] = []
-  for await (const shard of mapOrdered(records, parallelRequests, (name) => readRecord(storage, folder, name))) {
+  for await (const shard of mapOrdered(records, parallelRequests, (name) =>
+    readShard(storage, folder, shardOf(name)),
+  )) {
     // Nothing was written where no sample of the input was of use.
     if (shard.record!.samples > 0) shards.push(shard)
   }
@@ -65,10 +67,15 @@ async function recordedShards(storage: Storage, folder: string, names: readonly 
   return { folder, shards, unrecorded: names.filter((name) => isOutput(name) && !recorded.has(name)) }
 }
 
-async function readRecord(storage: Storage, folder: string, path: string): Promise<Shard> {
-  const url = joinUrl(folder, path)
+/** The shard that a record, a path below the folder, is of. */
+function shardOf(path: string): string {
+  return path.slice("_done/".length, -".json".length)
+}
+
+/** A shard of a job, by its name in the job's output folder. Throws UserError where its record cannot be read. */
+export async function readShard(storage: Storage, folder: string, name: string): Promise<Shard> {
+  const url = joinUrl(folder, `_done/${name}.json`)
   const bytes = await storage.readBytes(url)
-  const name = path.slice("_done/".length, -".json".length)
   try {
     const record = JSON.parse(new TextDecoder().decode(bytes!)) as ShardResult
     return { name, url: joinUrl(folder, name), record }

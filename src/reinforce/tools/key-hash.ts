@@ -21,10 +21,10 @@ export class KeySet {
     this.slots = new Uint32Array(2 * slots)
   }
 
-  /** Whether the key is new. */
-  add(key: string): boolean {
+  /** Whether the key with this hash is new. */
+  add(hash: KeyHash): boolean {
     if (this.size >= (this.slots.length / 2) * fullest) this.grow()
-    const isNew = insert(this.slots, keyHash(key))
+    const isNew = insert(this.slots, hash)
     if (isNew) this.size += 1
     return isNew
   }

@@ -21,6 +21,7 @@ export class RandomPick<T> {
 
   /** What is not chosen is not held. */
   offer(key: string, item: T): void {
+    if (this.count === 0) return
     const ranked = { rank: Random.of(this.seed, "pick", key).uint32(), key, item }
     const last = this.chosen.at(-1)
     if (this.chosen.length === this.count && (!last || !isBefore(ranked, last))) return

@@ -18,6 +18,8 @@ export interface StatsOptions {
   readonly teacherWidths?: readonly number[]
   /** A picture of chosen samples: the original with its crops, the views made again, the captions. */
   readonly contactSheet?: ContactSheetOptions
+  /** Processes that read shards. Default: one for each processor. */
+  readonly workers?: number
   readonly signal?: AbortSignal
   readonly startProgress?: StartProgress
 }
@@ -38,6 +40,8 @@ export interface ContactSheetOptions {
 export const contactSheetDefaults = { rows: 8, views: 5, size: 160 } as const satisfies Partial<ContactSheetOptions>
 
 export interface VerifyOptions extends ResourceRequest, BringOptions {
+  /** Processes that read shards; samples are made again in this one. Default: one for each processor. */
+  readonly workers?: number
   /** Samples, chosen at random, that are made again; with 0 no model is opened. */
   readonly samples?: number
   /** Decides which samples are chosen. */

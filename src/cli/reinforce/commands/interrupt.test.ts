@@ -36,6 +36,11 @@ test.each([
   expect(await saidBy(...words, ...job)).toEqual([what])
 })
 
+test("a check is left to its workers", async () => {
+  const words = ["--input", join(folder, "0.tar"), "--output", join(folder, "checks"), "--nats", "no server"]
+  expect(await saidBy("run", "verify", ...words)).toEqual(["leaving the job to its workers"])
+})
+
 test("a worker finishes its shards", async () => {
   expect(await saidBy("worker", "--nats", "no server")).toEqual(["finishing the shards under way"])
 })

@@ -1,13 +1,13 @@
 /** mobileclip reinforce run */
-import { type Command, Option } from "commander"
-import { publishDefaults } from "../../../reinforce/job/job.ts"
+import type { Command } from "commander"
 import { type CaptionRequest, captionJob, embeddingJob } from "../../../reinforce/job/stage-jobs.ts"
 import type { CommandContext } from "../../context.ts"
-import { number, wholeNumber } from "../../options.ts"
 import type { RunOptions } from "../distributed.ts"
+import { addQueueOptions } from "../queue-options.ts"
 import { addShardOptions } from "../shard-options.ts"
 import { addCaptionOptions, addEmbeddingOptions, type EmbeddingOptions, embeddingRequest } from "../stage-options.ts"
 import { outputOf } from "../summary.ts"
+import { registerRunVerify } from "./run-verify.ts"
 
 const examples = `
 Examples:
@@ -16,6 +16,7 @@ Examples:
     --model-name Xenova/clip-vit-large-patch14 --num-samples 30 --bfloat16     queues the shards and waits
   mobileclip reinforce worker --nats nats://HOST                               on as many machines as there are
   mobileclip reinforce status --nats nats://HOST
+  mobileclip reinforce run verify --nats nats://HOST --input s3://b/out --output s3://b/checks       is it sound?
 
 Workers join and leave at any time. The same command attaches to its job. Ctrl-C leaves the job to its workers.
 `
@@ -33,6 +34,7 @@ export function register(parent: Command, context: CommandContext): void {
     (options) => embeddingJob(embeddingRequest(options as EmbeddingOptions & RunOptions)),
     context,
   )
+  registerRunVerify(run, context)
 }
 
 function stage(
@@ -43,26 +45,7 @@ function stage(
   context: CommandContext,
 ): void {
   const command = run.command(name).description(`of the ${name} stage`)
-  addOptions(addShardOptions(command))
-    .option("--nats <url>", "the server, or several of one cluster, comma-separated (default: NATS_URL)")
-    .option("--job <name>", "its name on the server (default: by the output)")
-    .option(
-      "--max-tries <n>",
-      "times that a shard is begun before it is parked",
-      wholeNumber(1),
-      publishDefaults.maxTries,
-    )
-    .option(
-      "--stall-timeout <seconds>",
-      "without progress, after which a shard is abandoned",
-      number(1, 1e6),
-      publishDefaults.stallSeconds,
-    )
-    .addOption(
-      new Option("--ack-wait <seconds>", "of a silent worker, after which its shards go to others")
-        .argParser(number(1, 1e6))
-        .default(publishDefaults.ackWaitSeconds),
-    )
+  addQueueOptions(addOptions(addShardOptions(command)))
     .addHelpText("after", examples)
     .action(async (options: RunOptions) => {
       const { publish } = await import("../distributed.ts")

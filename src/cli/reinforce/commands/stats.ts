@@ -4,6 +4,7 @@ import { contactSheetDefaults, statsDefaults } from "../../../reinforce/tools/to
 import type { CommandContext } from "../../context.ts"
 import { progressOption, wholeNumber } from "../../options.ts"
 import { type ProgressMode, progressReporter } from "../../progress.ts"
+import { readersOption } from "../shard-options.ts"
 import { outputOf } from "../summary.ts"
 import { widths } from "../tools/options.ts"
 import { statsText } from "../tools/stats-text.ts"
@@ -17,6 +18,7 @@ interface Options {
   readonly rows: number
   readonly views: number
   readonly size: number
+  readonly workers?: number
   readonly progress: ProgressMode
   readonly json?: true
 }
@@ -40,6 +42,7 @@ export function register(parent: Command, context: CommandContext): void {
     .option("--rows <n>", "samples on it", wholeNumber(1, 100), contactSheetDefaults.rows)
     .option("--views <n>", "views of each", wholeNumber(1, 32), contactSheetDefaults.views)
     .option("--size <n>", "side of a view on it, in pixels", wholeNumber(32, 1024), contactSheetDefaults.size)
+    .addOption(readersOption())
     .option("--json", "print the whole report")
     .addOption(progressOption())
     .addHelpText("after", examples)
@@ -48,6 +51,7 @@ export function register(parent: Command, context: CommandContext): void {
       const { shardStats } = await import("../../../reinforce/tools/stats/stats.ts")
       const report = await shardStats(shards, {
         ...{ samples, seed, tagSuffix, signal: context.abortOnInterrupt() },
+        ...(options.workers !== undefined && { workers: options.workers }),
         ...(teacherWidths && { teacherWidths }),
         ...(file !== undefined && { contactSheet: { file, rows, views, size } }),
         startProgress: progressReporter(options.progress),

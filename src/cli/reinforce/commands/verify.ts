@@ -3,7 +3,7 @@ import type { Command } from "commander"
 import { verifyDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
 import { number, progressOption, wholeNumber } from "../../options.ts"
-import { addResourceOptions } from "../shard-options.ts"
+import { addModelResources, readersOption } from "../shard-options.ts"
 import { outputOf } from "../summary.ts"
 import { widths } from "../tools/options.ts"
 import type { VerifyCommandOptions } from "../tools/verify.ts"
@@ -19,11 +19,9 @@ Every file is compared with its recorded hash and every sample is checked; some 
 Exit code 1 where anything is wrong.
 `
 
-export function register(parent: Command, context: CommandContext): void {
-  const command = parent
-    .command("verify")
-    .description("check reinforced shards, and make a random choice of samples again")
-    .argument("<shards...>", "the output folder of a job, or any shards")
+/** What is checked, and how; also where workers of a server look at the shards. */
+export function addVerifyOptions(command: Command): Command {
+  return command
     .option("--samples <n>", "samples that are made again", wholeNumber(0), verifyDefaults.samples)
     .option("--seed <n>", "of their choice", wholeNumber(0), verifyDefaults.seed)
     .option(
@@ -33,16 +31,25 @@ export function register(parent: Command, context: CommandContext): void {
       verifyDefaults.threshold,
     )
     .option("--teacher-widths <list>", "such as 768,768 (default: found in the vectors)", widths)
-    .option("--against <folder>", "compare with the output of another run, shard by shard")
     .option("--model-name <names>", "teachers, where the folder has no config.json")
     .option("--pretrained <tags>", "of those that are open_clip's architectures; N/A where there is none")
     .option("--aug-config <json>", "augmentation they were given, as JSON or a file of it (default: the papers')")
     .option("--tag-suffix <suffix>", "after the keys of the embeddings, with --model-name", "")
     .option("--json", "print the whole report")
     .addOption(progressOption())
+}
+
+export function register(parent: Command, context: CommandContext): void {
+  const command = parent
+    .command("verify")
+    .description("check reinforced shards, and make a random choice of samples again")
+    .argument("<shards...>", "the output folder of a job, or any shards")
+  addModelResources(addVerifyOptions(command))
+    .addOption(readersOption())
+    .option("--against <folder>", "compare with the output of another run, shard by shard")
     .addHelpText("after", examples)
-  addResourceOptions(command, null).action(async (shards: readonly string[], options: VerifyCommandOptions) => {
-    const { runVerify } = await import("../tools/verify.ts")
-    await runVerify(shards, options, context.abortOnInterrupt(), outputOf(command))
-  })
+    .action(async (shards: readonly string[], options: VerifyCommandOptions) => {
+      const { runVerify } = await import("../tools/verify.ts")
+      await runVerify(shards, options, context.abortOnInterrupt(), outputOf(command))
+    })
 }

@@ -30,20 +30,34 @@ export async function runVerify(
   signal: AbortSignal,
   { writeOut, writeErr }: Output,
 ): Promise<void> {
-  const { samples, seed, threshold, teacherWidths, against, json } = options
+  const { against, json } = options
   const startProgress = progressReporter(options.progress)
   if (against !== undefined) {
     const report = await compareShards(shards, against, { signal, startProgress })
     writeOut(`${json ? JSON.stringify(report, null, 2) : againstText(report)}\n`)
     return requireSame(report, against)
   }
-  const report = await verifyShards(shards, {
+  finishVerify(await verifyShards(shards, verifyOptions(options, signal, writeErr)), json, writeOut)
+}
+
+export function verifyOptions(
+  options: VerifyCommandOptions,
+  signal: AbortSignal,
+  writeErr: Output["writeErr"],
+): VerifyOptions {
+  const { samples, seed, threshold, teacherWidths } = options
+  return {
     ...resourcesOf(options),
-    ...{ samples, seed, threshold, signal, startProgress, ...teachersOf(options) },
+    ...{ samples, seed, threshold, signal, ...teachersOf(options) },
     ...(teacherWidths && { teacherWidths }),
+    startProgress: progressReporter(options.progress),
     pull: shownPull(writeErr),
     onNote: (line) => writeErr(`${line}\n`),
-  })
+  }
+}
+
+/** Prints the report. Throws UserError where anything is wrong. */
+export function finishVerify(report: VerifyReport, json: true | undefined, writeOut: Output["writeOut"]): void {
   writeOut(`${json ? JSON.stringify(report, null, 2) : verifyText(report)}\n`)
   requireSound(report)
 }

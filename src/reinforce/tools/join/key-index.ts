@@ -4,11 +4,8 @@
  *
  * A record: the key's hash (two u32, most significant first), shard (u32), length (u32), first byte (f64).
  */
-import { closeSync, openSync, readSync, writeSync } from "node:fs"
-import { join } from "node:path"
-import { fileError } from "../../../host/files/file-error.ts"
-import { type TemporaryFolder, temporaryFolder } from "../../../host/files/temporary.ts"
 import { keyHash } from "../key-hash.ts"
+import { type Run, Spill } from "../spill.ts"
 import { joinDefaults } from "../tool-options.ts"
 
 export interface Location {
@@ -200,44 +197,4 @@ function withoutDuplicates(records: Buffer, duplicates: Location[]): Buffer {
     }
   }
   return records.subarray(0, kept)
-}
-
-interface Run {
-  readonly start: number
-  readonly length: number
-}
-
-/** A temporary file that is gone when it is disposed of. */
-class Spill implements Disposable {
-  private readonly folder: TemporaryFolder
-  private readonly descriptor: number
-  private end = 0
-
-  constructor(around: string | undefined) {
-    this.folder = temporaryFolder("keys", around)
-    this.descriptor = openSync(join(this.folder.path, "keys"), "wx+")
-  }
-
-  append(bytes: Uint8Array): Run {
-    const start = this.end
-    try {
-      for (let done = 0; done < bytes.length; )
-        done += writeSync(this.descriptor, bytes, done, bytes.length - done, start + done)
-    } catch (error) {
-      throw fileError(error, "writing", this.folder.path)
-    }
-    this.end += bytes.length
-    return { start, length: bytes.length }
-  }
-
-  read(start: number, length: number): Buffer {
-    const bytes = Buffer.allocUnsafe(length)
-    for (let done = 0; done < length; ) done += readSync(this.descriptor, bytes, done, length - done, start + done)
-    return bytes
-  }
-
-  [Symbol.dispose](): void {
-    closeSync(this.descriptor)
-    this.folder[Symbol.dispose]()
-  }
 }

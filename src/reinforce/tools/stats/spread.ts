@@ -17,13 +17,24 @@ export interface Bin {
   readonly count: number
 }
 
+/** How often each value was counted. */
+export type Counts = ReadonlyMap<number, number>
+
 export class Counter {
   count = 0
-  private readonly counts = new Map<number, number>()
+  private readonly times = new Map<number, number>()
 
-  add(value: number): void {
-    this.count += 1
-    this.counts.set(value, (this.counts.get(value) ?? 0) + 1)
+  add(value: number, times = 1): void {
+    this.count += times
+    this.times.set(value, (this.times.get(value) ?? 0) + times)
+  }
+
+  addAll(counts: Counts): void {
+    for (const [value, times] of counts) this.add(value, times)
+  }
+
+  get counts(): Counts {
+    return this.times
   }
 
   /** Null where nothing was counted. */
@@ -38,10 +49,10 @@ export class Counter {
 
   /** Bins of `width` values from 0 to the largest. */
   histogram(width: number): Bin[] {
-    const largest = Math.max(...this.counts.keys())
+    const largest = Math.max(...this.times.keys())
     const bins = Number.isFinite(largest) ? Math.floor(largest / width) + 1 : 0
     const histogram = Array.from({ length: bins }, (_, i) => ({ from: i * width, to: (i + 1) * width - 1, count: 0 }))
-    for (const [value, times] of this.counts) histogram[Math.floor(value / width)]!.count += times
+    for (const [value, times] of this.times) histogram[Math.floor(value / width)]!.count += times
     return histogram
   }
 
@@ -51,7 +62,7 @@ export class Counter {
   }
 
   private sorted(): [value: number, times: number][] {
-    return [...this.counts].sort(([a], [b]) => a - b)
+    return [...this.times].sort(([a], [b]) => a - b)
   }
 }
 

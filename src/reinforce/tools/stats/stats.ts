@@ -1,14 +1,14 @@
 /** What is in reinforced shards: counts, bytes, captions, pictures, vectors, and what the teachers agree on. */
-import { isInputError, messageOf } from "../../../core/errors.ts"
 import { noProgress, type Progress } from "../../../core/progress.ts"
-import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { openStorage } from "../../../data/stores/open.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
 import { prepareFile, writeAtomically } from "../../../host/files/files.ts"
 import { joinUrl } from "../../job/output.ts"
-import { findShards } from "../find-shards.ts"
+import { findShards, type Shard } from "../find-shards.ts"
+import { overShards } from "../over-shards.ts"
 import { RandomPick } from "../random-pick.ts"
+import { type Chosen, readChosen } from "../read-chosen.ts"
 import { contactSheetDefaults, type StatsOptions, statsDefaults } from "../tool-options.ts"
 import { widthsOfUnitParts } from "../unit-parts.ts"
 import { type TeacherAgreement, teacherAgreement } from "./agreement.ts"
@@ -23,6 +23,8 @@ import {
   type PictureStats,
 } from "./collectors.ts"
 import { drawContactSheet } from "./contact-sheet.ts"
+import type { ShardCounts } from "./count-shard.ts"
+import { Failures } from "./failures.ts"
 import { Counter, type Spread } from "./spread.ts"
 
 export interface StatsReport {
@@ -56,64 +58,56 @@ export async function shardStats(shards: string | readonly string[], options: St
   const set = await findShards(storage, [shards].flat())
   if (sheet) await prepareFile(sheet.file)
   const progress = startProgress("stats", set.shards.length, { unit: "shards" })
-  const run = new Collection({ ...wanted, samples: Math.max(wanted.samples, sheet?.rows ?? 0) }, signal, progress)
-  for (const { url } of set.shards) await run.shard(storage, url)
+  const run = new Collection({ ...wanted, samples: Math.max(wanted.samples, sheet?.rows ?? 0), signal })
+  await run.shards(set.shards, progress)
   if (set.folder !== null) await run.pastFailures(storage, set.folder)
+  const chosen = await run.chosen(storage)
   progress.done()
-  if (sheet) await writeAtomically(sheet.file, [await drawContactSheet(run.chosen, sheet)])
-  return run.report()
+  if (sheet) await writeAtomically(sheet.file, [await drawContactSheet(chosen, sheet)])
+  return run.report(chosen)
+}
+
+interface CollectionOptions
+  extends Pick<StatsOptions, "teacherWidths" | "workers">,
+    Required<Pick<StatsOptions, "samples" | "seed" | "tagSuffix">> {
+  readonly signal: AbortSignal | undefined
 }
 
 class Collection {
-  private readonly pick: RandomPick<ReinforcedSample>
+  private readonly pick: RandomPick<Chosen>
   private readonly captions = new CaptionCollector()
   private readonly pictures = new PictureCollector()
   private readonly embeddings = new EmbeddingCollector()
   private readonly views = new Counter()
   private readonly members = new Map<string, MemberBytes>()
-  /** By the reason without its numbers. */
-  private readonly failures = new Map<string, { readonly first: string; times: number }>()
+  private readonly failures = new Failures()
   private readonly totals = { shards: 0, samples: 0, bytes: 0 }
 
-  constructor(
-    private readonly options: Pick<StatsOptions, "teacherWidths"> &
-      Required<Pick<StatsOptions, "samples" | "seed" | "tagSuffix">>,
-    private readonly signal: AbortSignal | undefined,
-    private readonly progress: Progress,
-  ) {
+  constructor(private readonly options: CollectionOptions) {
     this.pick = new RandomPick(options.samples, options.seed)
   }
 
-  get chosen(): readonly ReinforcedSample[] {
-    return this.pick.items()
+  async shards(shards: readonly Shard[], progress: Progress): Promise<void> {
+    const { samples, seed } = this.options
+    for await (const counts of overShards("stats", { samples, seed }, shards, this.options)) {
+      this.add(shards[this.totals.shards]!, counts)
+      progress.update(this.totals.shards, `${this.totals.samples} samples`)
+    }
   }
 
-  async shard(storage: Storage, url: string): Promise<void> {
-    const { signal } = this
-    await using file = await storage.fetch(url, { signal })
-    try {
-      this.totals.bytes += await addMembers(file.path, this.members)
-      for await (const sample of readSamples(file.path, (problem) => this.leftOut(problem))) {
-        signal?.throwIfAborted()
-        await this.sample(sample)
-      }
-    } catch (error) {
-      if (!isInputError(error)) throw error
-      this.leftOut({ reason: messageOf(error) })
-    }
-    this.totals.shards += 1
-    this.progress.update(this.totals.shards, `${this.totals.samples} samples`)
+  /** The samples on which teachers are compared, and of which a sheet is drawn. */
+  chosen(storage: Storage): Promise<ReinforcedSample[]> {
+    return readChosen(storage, this.pick.items(), this.options.signal)
   }
 
   /** What the job that made the shards has left out. */
   async pastFailures(storage: Storage, folder: string): Promise<void> {
     const bytes = await storage.readBytes(joinUrl(folder, "failures.jsonl"))
     const lines = new TextDecoder().decode(bytes ?? new Uint8Array()).split("\n")
-    for (const line of lines) if (line !== "") this.leftOut(JSON.parse(line) as Problem)
+    for (const line of lines) if (line !== "") this.failures.add((JSON.parse(line) as Problem).reason)
   }
 
-  report(): StatsReport {
-    const { chosen } = this
+  report(chosen: readonly ReinforcedSample[]): StatsReport {
     const { tagSuffix } = this.options
     const vectors = chosen.flatMap(({ embeddings }) => embeddings.get(`image_emb${tagSuffix}`) ?? [])
     const teacherWidths = this.options.teacherWidths ?? widthsOfUnitParts(vectors)
@@ -126,28 +120,20 @@ class Collection {
       embeddings: this.embeddings.result(),
       teacherWidths,
       agreement: teacherWidths && teacherAgreement(chosen, teacherWidths, tagSuffix),
-      failures: Object.fromEntries([...this.failures.values()].map(({ first, times }) => [first, times])),
+      failures: Object.fromEntries(this.failures.counted().map(({ first, times }) => [first, times])),
     }
   }
 
-  private async sample(sample: ReinforcedSample): Promise<void> {
-    this.totals.samples += 1
-    this.pick.offer(sample.key, sample)
-    this.captions.add(sample)
-    this.embeddings.add(sample)
-    if (sample.paramAug) this.views.add(sample.paramAug.length)
-    try {
-      await this.pictures.add(sample)
-    } catch (error) {
-      if (!isInputError(error)) throw error
-      this.leftOut({ reason: error.message })
-    }
-  }
-
-  private leftOut({ reason }: Pick<Problem, "reason">): void {
-    const kind = reason.replaceAll(/\d+/g, "0")
-    const failure = this.failures.get(kind) ?? { first: reason, times: 0 }
-    failure.times += 1
-    this.failures.set(kind, failure)
+  private add(shard: Shard, counts: ShardCounts): void {
+    this.totals.shards += 1
+    this.totals.samples += counts.samples
+    this.totals.bytes += counts.bytes
+    addMembers(this.members, counts.members)
+    this.views.addAll(counts.views)
+    this.captions.addAll(counts.captions)
+    this.pictures.addAll(counts.pictures)
+    this.embeddings.addAll(counts.embeddings)
+    this.failures.addAll(counts.failures)
+    for (const key of counts.chosen) this.pick.offer(key, { shard, key })
   }
 }

@@ -2,27 +2,27 @@
  * Whether reinforced shards are what they should be: files against the hashes that were recorded, each sample by itself,
  * and a random choice of samples made again by the models.
  */
-import { isInputError, messageOf } from "../../../core/errors.ts"
+import { isInputError } from "../../../core/errors.ts"
 import { noProgress, type Progress } from "../../../core/progress.ts"
-import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { openStorage } from "../../../data/stores/open.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
-import { sha256OfFile } from "../../../host/files/hash.ts"
-import { pictureSize } from "../../../host/image/picture-size.ts"
-import { type CaptionJob, defaultFormat, type EmbeddingJob, type Job } from "../../job/job.ts"
+import { type CaptionJob, type CheckSettings, defaultFormat, type EmbeddingJob, type Job } from "../../job/job.ts"
 import { readJob } from "../../job/ledger.ts"
 import { embeddingJob } from "../../job/stage-jobs.ts"
 import { shareOut } from "../../local/resources.ts"
 import { bringModels, openStage } from "../../stages/open-stage.ts"
 import type { Stage } from "../../stages/stage.ts"
-import { findShards, type Shard, type ShardSet } from "../find-shards.ts"
-import { KeySet } from "../key-hash.ts"
+import { findShards, type Shard, type ShardSet, samplesOf } from "../find-shards.ts"
+import { grouped } from "../grouped.ts"
+import { overShards } from "../over-shards.ts"
 import { RandomPick } from "../random-pick.ts"
+import { type Chosen, readChosen } from "../read-chosen.ts"
 import { type VerifyOptions, verifyDefaults } from "../tool-options.ts"
 import { widthsOfUnitParts } from "../unit-parts.ts"
-import { faultsOf } from "./faults.ts"
+import type { ShardCheck, ShardProblem } from "./check-shard.ts"
 import { type Recomputed, recompute } from "./recompute.ts"
+import { RepeatedKeys } from "./repeated-keys.ts"
 
 interface LocatedProblem extends Problem {
   readonly shard: string
@@ -50,18 +50,54 @@ export async function verifyShards(
   shards: string | readonly string[],
   options: VerifyOptions = {},
 ): Promise<VerifyReport> {
+  return verifyBy(shards, options, (settings, set) => overShards("verify", settings, set.shards, options))
+}
+
+/** Looks at each shard of a set, in their order. */
+type CheckShards = (settings: CheckSettings, set: ShardSet) => AsyncIterable<ShardCheck>
+
+/** The same, where `check` says who looks at the shards. */
+export async function verifyBy(
+  shards: string | readonly string[],
+  options: VerifyOptions,
+  check: CheckShards,
+): Promise<VerifyReport> {
   const { samples, startProgress = noProgress } = { ...verifyDefaults, ...options }
   const storage = openStorage()
   const set = await findShards(storage, [shards].flat())
   const job = samples > 0 ? await jobOf(storage, set, options.teachers) : null
   await using stage = job && (await openModels(job, options))
   const progress = startProgress("verify", set.shards.length, { unit: "shards" })
-  const run = new Verification(storage, options, stage && job && { stage, job: job.stage }, progress)
-  for (const name of set.unrecorded) run.problem(name, null, "the folder has no record of it: its job was stopped")
-  for (const shard of set.shards) await run.shard(shard)
-  const report = await run.report(set)
+  const models = stage && job && { stage, job: job.stage }
+  using run = new Verification(storage, set, await widthsOf(storage, set, options), models, { ...options, samples })
+  await run.shards(check, progress)
+  const report = await run.report()
   progress.done()
   return report
+}
+
+/** Samples whose vectors tell how wide the teachers are: the first that can be read. */
+const samplesForWidths = 8
+
+async function widthsOf(
+  storage: Storage,
+  { shards }: ShardSet,
+  { teacherWidths, signal }: VerifyOptions,
+): Promise<readonly number[] | null> {
+  if (teacherWidths) return teacherWidths
+  const early: ReinforcedSample[] = []
+  for (const { url } of shards) {
+    try {
+      for await (const sample of samplesOf(storage, url, () => {}, signal)) {
+        early.push(sample)
+        if (early.length < samplesForWidths) continue
+        return widthsOfUnitParts(early.flatMap(({ embeddings }) => [...embeddings.values()]))
+      }
+    } catch (error) {
+      if (!isInputError(error)) throw error
+    }
+  }
+  return null
 }
 
 /** The job that made the shards, or one of the teachers that are named; null where neither is known. */
@@ -85,121 +121,114 @@ interface Models {
   readonly job: CaptionJob | EmbeddingJob
 }
 
-/** Samples whose vectors tell how wide the teachers are. */
-const samplesForWidths = 8
-
-class Verification {
-  private readonly problems: LocatedProblem[] = []
-  private readonly chosen: RandomPick<{ readonly shard: string; readonly sample: ReinforcedSample }>
-  private readonly seen = new KeySet()
-  private readonly early: ReinforcedSample[] = []
-  private teacherWidths: readonly number[] | null
-  private readonly threshold: number
-  private readonly signal: AbortSignal | undefined
-  private shards = 0
+class Verification implements Disposable {
+  /** By the places of the shards that have any. */
+  private readonly problems = new Map<number, ShardProblem[]>()
+  private readonly chosen: RandomPick<Chosen>
+  private readonly keys = new RepeatedKeys()
+  private checked = 0
   private samples = 0
-  private matching = 0
 
   constructor(
     private readonly storage: Storage,
-    options: VerifyOptions,
+    private readonly set: ShardSet,
+    private readonly teacherWidths: readonly number[] | null,
     /** Null where none are at hand. */
     private readonly models: Models | null,
-    private readonly progress: Progress,
+    private readonly options: VerifyOptions & Required<Pick<VerifyOptions, "samples">>,
   ) {
-    const { samples, seed, threshold } = { ...verifyDefaults, ...options }
-    this.teacherWidths = options.teacherWidths ?? null
-    this.threshold = threshold
-    this.signal = options.signal
-    this.chosen = new RandomPick(samples, seed)
+    this.chosen = new RandomPick(options.samples, this.seed)
   }
 
-  problem(shard: string, key: string | null, reason: string): void {
-    this.problems.push({ shard, key, reason, action: "dropped" })
-  }
-
-  async shard(shard: Shard): Promise<void> {
-    try {
-      await this.check(shard)
-    } catch (error) {
-      if (!isInputError(error)) throw error
-      this.problem(shard.name, null, messageOf(error))
+  async shards(checkShards: CheckShards, progress: Progress): Promise<void> {
+    const { teacherWidths, seed, options } = this
+    const { shards } = this.set
+    const identity = this.models?.stage.identity ?? null
+    // Without models nothing is chosen.
+    const samples = this.models ? options.samples : 0
+    for await (const check of checkShards({ identity, teacherWidths, samples, seed }, this.set)) {
+      this.add(shards[this.checked]!, check)
+      progress.update(this.checked, `${this.samples} samples`)
     }
-    this.shards += 1
-    this.progress.update(this.shards, `${this.samples} samples`)
   }
 
-  async report(set: ShardSet): Promise<VerifyReport> {
-    const { models, threshold } = this
+  async report(): Promise<VerifyReport> {
+    const { folder, unrecorded } = this.set
     const chosen = this.chosen.items()
-    const recomputed = models
-      ? await recompute(
-          chosen.map(({ sample }) => sample),
-          models.stage,
-          models.job,
-          threshold,
-        )
-      : null
-    const shardOf = new Map(chosen.map(({ shard, sample }) => [sample.key, shard]))
-    for (const { key, reason } of recomputed?.problems ?? []) this.problem(shardOf.get(key ?? "") ?? "", key, reason)
+    const recomputed = await this.recomputed(chosen)
+    await this.noteRepeated()
+    const unknown = unrecorded.map((name) => located(name, null, "the folder has no record of it: its job was stopped"))
     return {
-      shards: this.shards,
+      shards: this.checked,
       samples: this.samples,
-      recorded: set.folder === null ? null : this.matching,
+      recorded: folder === null ? null : this.checked - this.problems.size,
       teacherWidths: this.teacherWidths,
       recomputed,
-      problems: this.problems,
+      problems: [...unknown, ...this.inShards(), ...inRecomputed(recomputed, chosen)],
     }
   }
 
-  private async check({ name, url, record }: Shard): Promise<void> {
-    const { signal } = this
-    await using file = await this.storage.fetch(url, { signal })
-    const before = { problems: this.problems.length, samples: this.samples }
-    const identity = this.models?.stage.identity
-    // A join records no models.
-    if (record?.models && identity !== undefined && record.models !== identity) {
-      this.problem(name, null, `it was made by ${record.models}, and the models now are ${identity}`)
-    }
-    if (record && (await sha256OfFile(file.path)) !== record.sha256) {
-      this.problem(name, null, "its content is not what was recorded when it was complete (sha256)")
-    }
-    const report = ({ key, reason }: Problem) => this.problem(name, key, reason)
-    for await (const sample of readSamples(file.path, report)) {
-      signal?.throwIfAborted()
-      await this.sample(name, sample)
-    }
-    const samples = this.samples - before.samples
-    if (record && samples !== record.samples) {
-      this.problem(name, null, `it holds ${samples} samples, and ${record.samples} were recorded`)
-    }
-    if (this.problems.length === before.problems) this.matching += 1
+  [Symbol.dispose](): void {
+    this.keys[Symbol.dispose]()
   }
 
-  private async sample(shard: string, sample: ReinforcedSample): Promise<void> {
-    this.samples += 1
-    this.learnWidths(sample)
-    this.chosen.offer(sample.key, { shard, sample })
-    if (!this.seen.add(sample.key)) this.problem(shard, sample.key, "an earlier sample has the same key")
-    for (const reason of await this.faults(sample)) this.problem(shard, sample.key, reason)
+  private get seed(): number {
+    return this.options.seed ?? verifyDefaults.seed
   }
 
-  private async faults(sample: ReinforcedSample): Promise<string[]> {
-    const { teacherWidths } = this
-    try {
-      const picture = sample.image && (await pictureSize(sample.image.bytes, "its picture"))
-      return faultsOf(sample, { picture, teacherWidths })
-    } catch (error) {
-      if (!isInputError(error)) throw error
-      return [error.message, ...faultsOf(sample, { picture: null, teacherWidths })]
+  private add(shard: Shard, { samples, problems, hashes, chosen }: ShardCheck): void {
+    if (problems.length > 0) this.problems.set(this.checked, [...problems])
+    this.keys.add(this.checked, hashes)
+    for (const key of chosen) this.chosen.offer(key, { shard, key })
+    this.checked += 1
+    this.samples += samples
+  }
+
+  private async recomputed(chosen: readonly Chosen[]): Promise<Recomputed | null> {
+    const { models, storage, options } = this
+    if (!models) return null
+    const samples = await readChosen(storage, chosen, options.signal)
+    return recompute(samples, models.stage, models.job, options.threshold ?? verifyDefaults.threshold)
+  }
+
+  /** Their keys were not kept: the shards that have them are read again. */
+  private async noteRepeated(): Promise<void> {
+    for (const [shard, repeated] of grouped(await this.keys.find(), ({ shard }) => shard)) {
+      const places = new Set(repeated.map(({ sample }) => sample))
+      const problems = this.problems.get(shard) ?? []
+      for await (const [sample, key] of this.keysAt(this.set.shards[shard]!, places)) {
+        const reason = "an earlier sample has the same key"
+        const later = problems.findIndex(({ at }) => at > sample)
+        problems.splice(later < 0 ? problems.length : later, 0, { at: sample + 1, key, reason })
+      }
+      this.problems.set(shard, problems)
     }
   }
 
-  /** The first samples are checked without, and have to be of whole length all the same. */
-  private learnWidths(sample: ReinforcedSample): void {
-    if (this.teacherWidths || this.early.length === samplesForWidths) return
-    this.early.push(sample)
-    if (this.early.length < samplesForWidths) return
-    this.teacherWidths = widthsOfUnitParts(this.early.flatMap(({ embeddings }) => [...embeddings.values()]))
+  private async *keysAt({ url }: Shard, places: ReadonlySet<number>): AsyncGenerator<[sample: number, key: string]> {
+    let [sample, found] = [0, 0]
+    for await (const { key } of samplesOf(this.storage, url, () => {}, this.options.signal)) {
+      if (places.has(sample)) {
+        yield [sample, key]
+        if (++found === places.size) return
+      }
+      sample += 1
+    }
   }
+
+  private inShards(): LocatedProblem[] {
+    const byPlace = [...this.problems].sort(([a], [b]) => a - b)
+    return byPlace.flatMap(([place, problems]) =>
+      problems.map(({ key, reason }) => located(this.set.shards[place]!.name, key, reason)),
+    )
+  }
+}
+
+function inRecomputed(recomputed: Recomputed | null, chosen: readonly Chosen[]): LocatedProblem[] {
+  const shardOf = new Map(chosen.map(({ shard, key }) => [key, shard.name]))
+  return (recomputed?.problems ?? []).map(({ key, reason }) => located(shardOf.get(key ?? "") ?? "", key, reason))
+}
+
+function located(shard: string, key: string | null, reason: string): LocatedProblem {
+  return { shard, key, reason, action: "dropped" }
 }

@@ -1,0 +1,64 @@
+/** Shards looked at on the machines of a NATS server: what `reinforce run verify` does. */
+import { mapOrdered } from "../../core/parallel.ts"
+import { openStorage } from "../../data/stores/open.ts"
+import type { Storage } from "../../data/stores/storage.ts"
+import type { CheckJob } from "../job/job.ts"
+import { lockOutput } from "../job/output.ts"
+import { planShards } from "../job/plan.ts"
+import type { RunOutcome } from "../local/run-shards.ts"
+import type { ShardTask } from "../runner.ts"
+import type { VerifyOptions } from "../tools/tool-options.ts"
+import { decodeCheck } from "../tools/verify/check-file.ts"
+import type { ShardCheck } from "../tools/verify/check-shard.ts"
+import { type VerifyReport, verifyBy } from "../tools/verify/verify.ts"
+import { jobName, type PublishOptions, workOff } from "./fleet.ts"
+import type { NatsSettings } from "./server/nats-settings.ts"
+
+export interface VerifyOnWorkersOptions extends Omit<VerifyOptions, "workers">, Omit<PublishOptions, "chooseType"> {}
+
+/**
+ * The report of `verifyShards`, for which workers look at the shards; samples are made again here. What is found in each is
+ * kept in `output`, so the same call goes on where one was stopped.
+ *
+ * @param output a folder or the URL of one, other than that of the shards
+ */
+export async function verifyOnWorkers(
+  nats: NatsSettings,
+  shards: string | readonly string[],
+  output: string,
+  options: VerifyOnWorkersOptions = {},
+): Promise<VerifyReport> {
+  using _ = await lockOutput(output, "run", options.signal)
+  return verifyBy(shards, options, async function* (settings, { folder, shards }) {
+    const job: CheckJob = { kind: "verify", folder, ...settings }
+    const tasks = planShards(
+      shards.map(({ url }) => url),
+      output,
+      { output: "jsonl" },
+    )
+    const name = options.name ?? jobName(job.kind, output)
+    const outcome = await workOff(nats, { name, job, output, tasks }, options)
+    yield* checksOf(openStorage(), tasks, outcome)
+  })
+}
+
+/** In the order of the shards. One that nobody could look at is a problem of its own. */
+async function* checksOf(
+  storage: Storage,
+  tasks: readonly ShardTask[],
+  { failed }: RunOutcome,
+): AsyncGenerator<ShardCheck> {
+  const reasons = new Map(failed.map(({ task, reason }) => [task.index, reason]))
+  yield* mapOrdered(tasks, parallelRequests, async ({ index, output }) => {
+    const reason = reasons.get(index)
+    if (reason !== undefined) return unchecked(reason)
+    return decodeCheck((await storage.readBytes(output)) ?? new Uint8Array(), output)
+  })
+}
+
+function unchecked(reason: string): ShardCheck {
+  return { samples: 0, problems: [{ at: 0, key: null, reason }], hashes: new Uint32Array(0), chosen: [] }
+}
+
+/** Files that are read at a time. */
+const parallelRequests = 32

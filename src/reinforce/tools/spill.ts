@@ -1,0 +1,46 @@
+/** What does not fit in memory waits in a temporary file. */
+import { closeSync, openSync, readSync, writeSync } from "node:fs"
+import { join } from "node:path"
+import { fileError } from "../../host/files/file-error.ts"
+import { type TemporaryFolder, temporaryFolder } from "../../host/files/temporary.ts"
+
+/** Bytes of the file. */
+export interface Run {
+  readonly start: number
+  readonly length: number
+}
+
+/** A temporary file that is gone when it is disposed of. */
+export class Spill implements Disposable {
+  private readonly folder: TemporaryFolder
+  private readonly descriptor: number
+  private end = 0
+
+  constructor(around: string | undefined) {
+    this.folder = temporaryFolder("keys", around)
+    this.descriptor = openSync(join(this.folder.path, "keys"), "wx+")
+  }
+
+  append(bytes: Uint8Array): Run {
+    const start = this.end
+    try {
+      for (let done = 0; done < bytes.length; )
+        done += writeSync(this.descriptor, bytes, done, bytes.length - done, start + done)
+    } catch (error) {
+      throw fileError(error, "writing", this.folder.path)
+    }
+    this.end += bytes.length
+    return { start, length: bytes.length }
+  }
+
+  read(start: number, length: number): Buffer {
+    const bytes = Buffer.allocUnsafe(length)
+    for (let done = 0; done < length; ) done += readSync(this.descriptor, bytes, done, length - done, start + done)
+    return bytes
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.descriptor)
+    this.folder[Symbol.dispose]()
+  }
+}
