@@ -139,6 +139,7 @@ function positive(option: string, text: string): number {
 try {
   await main()
 } catch (error) {
-  console.error(`growth: ${messageOf(error)}`)
+  const hint = error instanceof UserError && error.hint !== undefined ? `\n  ${error.hint}` : ""
+  console.error(`growth: ${messageOf(error)}${hint}`)
   process.exitCode = 1
 }

@@ -12,11 +12,15 @@ export class Build {
   /** @param dist the folder of compiled files, `dist` */
   constructor(readonly dist: string) {}
 
+  has(path: string): boolean {
+    return existsSync(join(this.dist, path))
+  }
+
   /** The first of the modules that is there: where it is now, then where it was. Throws NotThere where none is. */
   async load<Module>(...paths: readonly string[]): Promise<Module> {
-    const found = paths.map((path) => join(this.dist, path)).find((path) => existsSync(path))
+    const found = paths.find((path) => this.has(path))
     if (found === undefined) throw new NotThere(paths.join(" or "))
-    return import(pathToFileURL(found).href)
+    return import(pathToFileURL(join(this.dist, found)).href)
   }
 
   get command(): string {

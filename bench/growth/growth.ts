@@ -1,10 +1,11 @@
 /** The table's figures: each row at each of its sizes, in each phase and build. */
-import { mkdir, mkdtemp, rm } from "node:fs/promises"
+import { mkdtempSync } from "node:fs"
+import { mkdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { median } from "../../src/core/arrays/quantile.ts"
 import { forgetKept, inputOf, sizeText } from "./input-folder.ts"
-import { measure } from "./measure.ts"
+import { Measurer } from "./measurer.ts"
 import type { Figures, Form, Outcome, Phase, Row, Size, Task } from "./row.ts"
 
 export interface GrowthOptions {
@@ -41,70 +42,93 @@ async function measureRow(row: Row, options: GrowthOptions): Promise<Series[]> {
   const series = Object.keys(options.builds).flatMap((build) =>
     row.phases.map((phase): Growing => ({ row: row.name, phase, build, outcomes: [] })),
   )
-  for (const size of row.sizes[options.form]) {
-    for (const build of Object.keys(options.builds)) {
-      const own = series.filter((each) => each.build === build)
-      await inCacheFolder((cache) => measureSize(row, size, own, { ...options, cache }))
+  const runs = Object.keys(options.builds).map((build) => new RowRun(row, build, options))
+  try {
+    for (const size of row.sizes[options.form]) {
+      for (const run of runs)
+        await run.size(
+          size,
+          series.filter(({ build }) => build === run.build),
+        )
     }
+  } finally {
+    for (const run of runs) await run[Symbol.asyncDispose]()
   }
   return series
-}
-
-async function inCacheFolder(run: (cache: string) => Promise<void>): Promise<void> {
-  const cache = await mkdtemp(join(tmpdir(), "growth-cache-"))
-  try {
-    await run(cache)
-  } finally {
-    await rm(cache, { recursive: true, force: true })
-  }
-}
-
-interface SizeOptions extends GrowthOptions {
-  readonly cache: string
-}
-
-/**
- * All phases of a size in one build, one after the other. What took too long, or failed, is not tried at a larger size, nor
- * are the phases after it.
- */
-async function measureSize(row: Row, size: Size, series: readonly Growing[], options: SizeOptions): Promise<void> {
-  const { folder, say } = options
-  const input = await inputOf(row, size, folder, say)
-  const warmUpInput = await inputOf(row, row.warmUp, folder, say)
-  let end: Outcome | null = null
-  for (const { phase, build, outcomes } of series) {
-    const { measure, warmUp } = row
-    const task = { dist: options.builds[build]!, measure, size, warmUp, phase, input, warmUpInput }
-    end ??= unmeasured(outcomes.at(-1))
-    const outcome: Outcome = end ?? (await repeated(task, options))
-    end = unmeasured(outcome)
-    outcomes.push(outcome)
-    say(`${row.name}, ${phase}, ${sizeText(size)}, ${build}: ${outcomeText(outcome)}`)
-  }
-}
-
-function unmeasured(outcome: Outcome | undefined): Outcome | null {
-  return outcome && outcome.kind !== "measured" ? outcome : null
 }
 
 /** A median of several runs where one takes so little that others beside it matter. */
 const [quickSeconds, runsOfQuick] = [2, 3]
 
-async function repeated(task: Task, { form, cache, limitSeconds }: SizeOptions): Promise<Outcome> {
-  const runs: Figures[] = []
-  const most = form === "short" ? 1 : runsOfQuick
-  do {
-    if (task.phase === "first") await forget(task, cache)
-    const outcome = await measure(task, cache, limitSeconds)
-    if (outcome.kind !== "measured") return outcome
-    runs.push(outcome)
-  } while (runs.length < most && runs[0]!.seconds < quickSeconds)
+/** A row in one build. */
+class RowRun implements AsyncDisposable {
+  private readonly cache = mkdtempSync(join(tmpdir(), "growth-cache-"))
+  private process: Measurer | null = null
+
+  constructor(
+    private readonly row: Row,
+    readonly build: string,
+    private readonly options: GrowthOptions,
+  ) {}
+
+  /**
+   * All phases of a size, one after the other. What took too long, or failed, is not tried at a larger size, nor are the
+   * phases after it.
+   */
+  async size(size: Size, series: readonly Growing[]): Promise<void> {
+    const { measure, warmUp, name } = this.row
+    const { folder, builds, say } = this.options
+    const input = await inputOf(this.row, size, folder, say)
+    const warmUpInput = await inputOf(this.row, warmUp, folder, say)
+    let end: Outcome | null = null
+    for (const { phase, outcomes } of series) {
+      const task = { dist: builds[this.build]!, measure, size, warmUp, phase, input, warmUpInput }
+      end ??= unmeasured(outcomes.at(-1))
+      const outcome: Outcome = end ?? (await this.repeated(task))
+      end = unmeasured(outcome)
+      outcomes.push(outcome)
+      say(`${name}, ${phase}, ${sizeText(size)}, ${this.build}: ${outcomeText(outcome)}`)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process?.[Symbol.asyncDispose]()
+    await rm(this.cache, { recursive: true, force: true })
+  }
+
+  private async repeated(task: Task): Promise<Outcome> {
+    const runs: Figures[] = []
+    const most = this.options.form === "short" ? 1 : runsOfQuick
+    do {
+      const outcome = await this.measure(task)
+      if (outcome.kind !== "measured") return outcome
+      runs.push(outcome)
+    } while (runs.length < most && runs[0]!.seconds < quickSeconds)
+    return { kind: "measured", ...medianOf(runs) }
+  }
+
+  /** In a new process; at short sizes all are measured by one, because starting it would take longer than the work. */
+  private async measure(task: Task): Promise<Outcome> {
+    if (task.phase === "first") await forget(task, this.cache)
+    this.process ??= new Measurer(this.cache, this.options.limitSeconds)
+    const outcome = await this.process.measure(task)
+    if (this.options.form === "short" && outcome.kind === "measured") return outcome
+    await this.process[Symbol.asyncDispose]()
+    this.process = null
+    return outcome
+  }
+}
+
+function medianOf(runs: readonly Figures[]): Figures {
   const of = (name: keyof Figures) => median(runs.map((run) => run[name]))
   return {
-    kind: "measured",
     ...{ seconds: of("seconds"), processorSeconds: of("processorSeconds") },
     ...{ bytes: of("bytes"), stallSeconds: of("stallSeconds") },
   }
+}
+
+function unmeasured(outcome: Outcome | undefined): Outcome | null {
+  return outcome && outcome.kind !== "measured" ? outcome : null
 }
 
 /** Removes what builds keep: in their cache folder, and beside the inputs. */

@@ -11,19 +11,34 @@ import { Build, NotThere } from "./build.ts"
 import { watchEventLoop } from "./event-loop.ts"
 import type { Figures, Outcome, Prepare, Task, Work } from "./row.ts"
 
-process.once("message", async (task: Task) => {
-  const outcome = await measure(task).catch(failure)
-  process.send!(outcome, () => process.exit())
+process.on("message", async (task: Task) => {
+  process.send!(await measure(task).catch(failure))
 })
 
-async function measure({ dist, measure: name, size, phase, input, warmUp, warmUpInput }: Task): Promise<Outcome> {
-  const build = new Build(dist)
-  const { prepare } = (await import(new URL(`measures/${name}.js`, import.meta.url).href)) as { prepare: Prepare }
-  await (await prepare(build, { size: warmUp, phase, input: warmUpInput }))()
-  const base = await figuresOf(await prepare(build, { size: warmUp, phase, input: warmUpInput }))
-  const figures = await figuresOf(await prepare(build, { size, phase, input }))
-  const processorSeconds = Math.max(0, figures.processorSeconds - base.processorSeconds)
+async function measure(task: Task): Promise<Outcome> {
+  const build = new Build(task.dist)
+  const { prepare } = (await import(new URL(`measures/${task.measure}.js`, import.meta.url).href)) as {
+    prepare: Prepare
+  }
+  warm ??= warmUp(prepare, build, task)
+  const base = await warm
+  const figures = await figuresOf(await prepare(build, task))
+  const processorSeconds = Math.max(0, figures.processorSeconds - base)
   return { kind: "measured", ...figures, processorSeconds }
+}
+
+/** All tasks of a process are of one row and one build. */
+let warm: Promise<number> | null = null
+
+/** Processor seconds of the second time. */
+async function warmUp(
+  prepare: Prepare,
+  build: Build,
+  { warmUp: size, phase, warmUpInput: input }: Task,
+): Promise<number> {
+  const run = async () => figuresOf(await prepare(build, { size, phase, input }))
+  await run()
+  return (await run()).processorSeconds
 }
 
 async function figuresOf(work: Work): Promise<Figures> {

@@ -1,6 +1,7 @@
 /** A model whose number of parameters is chosen: a small one with as many words as it takes. */
 import type { ClipConfig } from "../../../src/core/family/variants.ts"
 import type { CheckpointInfo } from "../../../src/model/checkpoint/checkpoint.ts"
+import type { Build } from "../build.ts"
 
 const width = 64
 
@@ -20,4 +21,11 @@ export function infoOf(words: number): CheckpointInfo<ClipConfig> {
     license: "your own",
     samplesSeen: 0,
   }
+}
+
+export function modelModule(build: Build) {
+  return build.load<typeof import("../../../src/model/checkpoint/checkpoint.ts")>(
+    "src/model/checkpoint/checkpoint.js",
+    "src/model/checkpoint.js",
+  )
 }

@@ -1,10 +1,11 @@
-/** What the table has to notice: each unit looks at all others, and keeps a kilobyte. */
+/** What the table has to notice: each unit looks at all others, and keeps some kilobytes. With a fault, it fails. */
 import type { Prepare } from "../row.ts"
 
-const keptBytes = 1024
+const keptBytes = 4096
 
-export const prepare: Prepare = async (_build, { size: { units } }) => {
+export const prepare: Prepare = async (_build, { size: { units, given } }) => {
   return async () => {
+    if (given.fault) throw new Error("it was asked to fail")
     const kept: Uint8Array[] = []
     let found = 0
     for (let i = 0; i < units; i++) {
