@@ -31,12 +31,8 @@ async function measure(task: Task): Promise<Outcome> {
 let warm: Promise<number> | null = null
 
 /** Processor seconds of the second time. */
-async function warmUp(
-  prepare: Prepare,
-  build: Build,
-  { warmUp: size, phase, warmUpInput: input }: Task,
-): Promise<number> {
-  const run = async () => figuresOf(await prepare(build, { size, phase, input }))
+async function warmUp(prepare: Prepare, build: Build, task: Task): Promise<number> {
+  const run = async () => figuresOf(await prepare(build, { ...task, size: task.warmUp, input: task.warmUpInput }))
   await run()
   return (await run()).processorSeconds
 }

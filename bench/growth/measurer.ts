@@ -14,7 +14,7 @@ export class Measurer implements AsyncDisposable {
   /** @param cache a folder for what builds keep between runs */
   constructor(
     cache: string,
-    private readonly limitSeconds: number,
+    private readonly limitSeconds?: number,
   ) {
     this.child = fork(measureProcess, {
       execArgv: ["--expose-gc"],
@@ -29,16 +29,17 @@ export class Measurer implements AsyncDisposable {
   /** Nothing more can be measured by it after one that was over, or ended it. */
   async measure(task: Task): Promise<Outcome> {
     const listening = new AbortController()
-    const timer = setTimeout(() => listening.abort(), this.limitSeconds * 1000)
+    const seconds = this.limitSeconds
+    const timer = seconds === undefined ? undefined : setTimeout(() => listening.abort(), seconds * 1000)
     try {
       this.child.send(task)
       const answer = once(this.child, "message", listening).then(([message]) => message as Outcome)
       const end = once(this.child, "close", listening).then(([code, signal]) => this.ended(code, signal))
       return await Promise.race([answer, end])
     } catch (error) {
-      if (!listening.signal.aborted) throw error
+      if (seconds === undefined || !listening.signal.aborted) throw error
       await this[Symbol.asyncDispose]()
-      return { kind: "over", seconds: this.limitSeconds }
+      return { kind: "over", seconds }
     } finally {
       clearTimeout(timer)
       listening.abort()

@@ -1,4 +1,5 @@
 /** What a row of the table is: what grows, how its inputs are made, what measures it, and what it may cost. */
+import type { Build } from "./build.ts"
 
 export interface Size {
   /** How much there is: samples, rows, shards, parameters. Exponents and memory are a unit. */
@@ -69,11 +70,5 @@ export type Outcome =
 /** Some figures of its own, where the work is another process. */
 export type Work = () => Promise<Partial<Figures> | undefined>
 
-/** Loads modules and opens what is not measured. */
-export type Prepare = (build: import("./build.ts").Build, at: WorkPlace) => Promise<Work>
-
-export interface WorkPlace {
-  readonly size: Size
-  readonly phase: Phase
-  readonly input: string
-}
+/** Loads modules and opens what is not measured. For the warm-up, the size and the input are its own. */
+export type Prepare = (build: Build, task: Task) => Promise<Work>

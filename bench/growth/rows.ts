@@ -2,7 +2,7 @@
 import type { Form, Input, Phase, Row, Size } from "./row.ts"
 
 const once = ["first"] as const satisfies readonly Phase[]
-const firstAndAgain = ["first", "again", "half"] as const satisfies readonly Phase[]
+const allPhases = ["first", "again", "half"] as const satisfies readonly Phase[]
 
 /** Sizes of one number. */
 function sizes(unit: string, values: Readonly<Record<Form, readonly number[]>>): Row["sizes"] {
@@ -60,6 +60,8 @@ const output: Input = { name: "output", make: async () => {} }
 
 const pathsAndTasks = { bytes: 2000, why: "a task for each shard, with its paths" } as const
 const sixteenARow = { bytes: 16, why: "where each row begins, and its length" } as const
+
+const eightASample = { bytes: 8, why: "where each sample begins" } as const
 
 const listSizes = { short: [3000, 30_000], full: [128_000, 1_280_000, 12_800_000] } as const
 
@@ -134,11 +136,11 @@ export const rows: readonly Row[] = [
     },
   },
   {
-    ...{ name: "csv", title: "CSV to the first batch", unit: "row", measure: "training", phases: firstAndAgain },
+    ...{ name: "csv", title: "CSV to the first batch", unit: "row", measure: "training", phases: allPhases },
     ...{ sizes: sizes("rows", listSizes), warmUp: size("rows", 128), input: csv, bound: sixteenARow },
   },
   {
-    ...{ name: "jsonl", title: "JSONL to the first batch", unit: "row", measure: "training", phases: firstAndAgain },
+    ...{ name: "jsonl", title: "JSONL to the first batch", unit: "row", measure: "training", phases: allPhases },
     ...{ sizes: sizes("rows", listSizes), warmUp: size("rows", 128), input: jsonl, bound: sixteenARow },
   },
   {
@@ -148,12 +150,21 @@ export const rows: readonly Row[] = [
   },
   {
     ...{ name: "shards", title: "shards to the first batch", unit: "sample", measure: "training" },
-    phases: firstAndAgain,
+    phases: allPhases,
     sizes: {
       short: [shardsOf(3, 1000), shardsOf(30, 1000)],
       full: [shardsOf(13, 10_000), shardsOf(128, 10_000), shardsOf(1280, 10_000)],
     },
-    ...{ warmUp: shardsOf(1, 128), input: shards, bound: { bytes: 8, why: "where each sample begins" } },
+    ...{ warmUp: shardsOf(1, 128), input: shards, bound: eightASample },
+  },
+  {
+    ...{ name: "two-ranks", title: "the same, two ranks at once", unit: "sample", measure: "two-ranks" },
+    phases: ["first", "half"],
+    sizes: {
+      short: [shardsOf(3, 1000), shardsOf(30, 1000)],
+      full: [shardsOf(13, 10_000), shardsOf(128, 10_000), shardsOf(1280, 10_000)],
+    },
+    ...{ warmUp: shardsOf(1, 128), input: shards, bound: eightASample },
   },
   {
     ...{ name: "order", title: "an epoch's order, a million look-ups", unit: "position", measure: "order" },

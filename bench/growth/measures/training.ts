@@ -7,9 +7,10 @@ import type { Prepare } from "../row.ts"
 
 const [batchSize, side] = [64, 32]
 
-export const prepare: Prepare = async (build, { size: { units }, phase, input }) => {
+export const prepare: Prepare = async (build, { size: { units, given }, phase, input }) => {
   const { openTrainingData } = await trainingModule(build)
-  const config = await configOf(build, sourceIn(input))
+  const { rank = 0, ranks = 1 } = given
+  const config = { ...(await configOf(build, sourceIn(input))), rank, ranks }
   const step = phase === "half" ? Math.floor(units / 2 / batchSize) : 0
   return async () => {
     const data = await openTrainingData(config)
