@@ -8,7 +8,7 @@ export const prepare: Prepare = async (build, { size: { given }, input }) => {
   const { shardStats } = await build.load<typeof import("../../../src/reinforce/tools/stats/stats.ts")>(
     "src/reinforce/tools/stats/stats.js",
   )
-  const options: StatsOptions = workersOf(given) as object
+  const options: StatsOptions = workersOf(build, given)
   return async () => {
     await shardStats(join(input, "shards"), options)
     return undefined
