@@ -63,7 +63,7 @@ describe("a row that is measured", () => {
   })
 
   test("says what failed, and does not try what is larger", async () => {
-    const row = quadratic([size(10, { fault: 1 }), size(20)])
+    const row = quadratic([size(10, { fails: 1 }), size(20)])
     const series = await measuredAlone(row)
     const failed: Outcome = { kind: "failed", message: "it was asked to fail" }
     expect(series.outcomes).toEqual([failed, failed])
@@ -71,10 +71,12 @@ describe("a row that is measured", () => {
   })
 
   test("is ended when it takes longer than its limit", async () => {
-    const row = quadratic([size(20), size(10_000_000)])
-    const series = await measuredAlone(row, { limitSeconds: 3 })
+    // Starting a process takes seconds where many others run.
+    const limitSeconds = 10
+    const row = quadratic([size(20), size(200, { waits: 1 })])
+    const series = await measuredAlone(row, { limitSeconds })
     expect(series.outcomes.map(({ kind }) => kind)).toEqual(["measured", "over"])
-    expect(verdictOf(row, series, "short").problems).toContain("not done in 3 s")
+    expect(verdictOf(row, series, "short").problems).toContain("not done in 10 s")
   })
 
   test("is not there in a build that lacks it, which is no fault", async () => {

@@ -1,11 +1,13 @@
-/** What the table has to notice: each unit looks at all others, and keeps some kilobytes. With a fault, it fails. */
+/** What the table has to notice: each unit looks at all others, and keeps some kilobytes; or it fails, or does not end. */
+import { setTimeout as sleep } from "node:timers/promises"
 import type { Prepare } from "../row.ts"
 
-const keptBytes = 4096
+const [keptBytes, longMilliseconds] = [4096, 3_600_000]
 
 export const prepare: Prepare = async (_build, { size: { units, given } }) => {
   return async () => {
-    if (given.fault) throw new Error("it was asked to fail")
+    if (given.fails) throw new Error("it was asked to fail")
+    if (given.waits) await sleep(longMilliseconds)
     const kept: Uint8Array[] = []
     let found = 0
     for (let i = 0; i < units; i++) {
