@@ -111,7 +111,7 @@ async function measured({ dist, against, folder: given, keep, ...options }: Opti
 /** Reports of one form: each file is a build, called before and after where there are two. */
 async function joined(files: readonly string[]): Promise<Report> {
   const reports = await Promise.all(files.map(async (file) => JSON.parse(await readFile(file, "utf8")) as Report))
-  const names = files.length === 2 ? ["before", "after"] : files
+  const names = files.length > 2 ? files : ["before", "after"].slice(-files.length)
   const series = reports.flatMap((report, i) => report.series.map((each) => ({ ...each, build: names[i]! })))
   return { form: reports[0]!.form, builds: names, series }
 }

@@ -238,7 +238,7 @@ export const rows: readonly Row[] = [
     ...{ sizes: checkedBy(2), warmUp: checked(10), input: reinforced, bound: keysAlone },
   },
   {
-    ...{ name: "live-evaluation", title: "a task list scored twice", unit: "picture", measure: "live-evaluation" },
+    ...{ name: "live-evaluation", title: "a task list scored", unit: "picture", measure: "live-evaluation" },
     phases: once,
     sizes: sizes("pictures", { short: [30, 300], full: [100, 1000, 10_000] }),
     ...{ warmUp: size("pictures", 20), input: classFolders },

@@ -17,7 +17,7 @@ const allowanceBytes = 64 * 2 ** 20
 export interface Verdict {
   /**
    * Between each size and the next: log of the times' ratio / log of the sizes' ratio, the warm-up taken from both. `atLeast` where the smaller size took
-   * less than can be measured, or the larger more than it was given; null where neither was measured.
+   * less than can be told from noise; null where both did, or one was not done.
    */
   readonly exponents: readonly (Exponent | null)[]
   /** Bytes of one more unit, between the smallest and the largest size that were measured; null where there is one at most. */
@@ -53,14 +53,11 @@ export function verdictOf(row: Row, { outcomes }: Series, form: Form): Verdict {
 }
 
 function exponentOf(smaller: Outcome, larger: Outcome, ratio: number): Exponent | null {
-  if (smaller.kind !== "measured" || ratio <= 1) return null
-  if (larger.kind !== "measured" && larger.kind !== "over") return null
-  // A limit is by the clock, and so is what it is compared with.
-  const [few, many] =
-    larger.kind === "over" ? [smaller.seconds, larger.seconds] : [smaller.processorSeconds, larger.processorSeconds]
+  if (smaller.kind !== "measured" || larger.kind !== "measured" || ratio <= 1) return null
+  const [few, many] = [smaller.processorSeconds, larger.processorSeconds]
   if (many < floorSeconds) return null
   const value = Math.log(many / Math.max(few, floorSeconds)) / Math.log(ratio)
-  return { value, atLeast: few < floorSeconds || larger.kind === "over" }
+  return { value, atLeast: few < floorSeconds }
 }
 
 function memoryOf(outcomes: readonly Outcome[], units: readonly number[]): { bytes: number; units: number } | null {

@@ -1,4 +1,4 @@
-/** Task lists that are scored along the way, twice, as a run does; a model whose vectors cost nothing. */
+/** A task list opened and scored, as a run does along the way; a model whose vectors cost nothing. */
 import { join } from "node:path"
 import type { Encoder } from "../../../src/core/inference/encoder.ts"
 import type { Prepare } from "../row.ts"
@@ -11,7 +11,7 @@ export const prepare: Prepare = async (build, { input }) => {
   const encoder: Encoder = { embedDim: width, encodeImages: encode, encodeTexts: encode }
   return async () => {
     const tasks = await openTasks(join(input, "pictures"))
-    for (let evaluation = 0; evaluation < 2; evaluation++) await tasks.score(encoder)
+    await tasks.score(encoder)
     return undefined
   }
 }
