@@ -45,7 +45,7 @@ const jsonl: Input = {
 }
 
 const reinforced: Input = {
-  name: "reinforced",
+  name: "reinforced-20",
   uses: ["samples"],
   make: async (folder, { given }) => (await import("./inputs/reinforced.ts")).makeReinforced(folder, given.samples!),
 }
@@ -103,7 +103,7 @@ function checked(samples: number, workers?: number): Size {
   return { units: samples, given: { samples, ...(workers && { workers }) } }
 }
 
-const checkedSizes = { short: [52, 520], full: [260, 2600, 26_000] } as const
+const checkedSizes = { short: [130, 1300], full: [260, 2600, 26_000] } as const
 
 function checkedBy(workers?: number): Row["sizes"] {
   const of = (form: Form) => checkedSizes[form].map((samples) => checked(samples, workers))
@@ -221,7 +221,7 @@ export const rows: readonly Row[] = [
   },
   {
     ...{ name: "verify-2", title: "shards verified by two processes", unit: "sample", measure: "verify", phases: once },
-    ...{ sizes: checkedBy(2), warmUp: checked(10), input: reinforced, bound: keysAlone },
+    ...{ sizes: checkedBy(2), warmUp: checked(40, 2), input: reinforced, bound: keysAlone },
   },
   {
     ...{ name: "stats", title: "what is in shards", unit: "sample", measure: "stats", phases: once },
@@ -235,7 +235,7 @@ export const rows: readonly Row[] = [
       measure: "stats",
       phases: once,
     },
-    ...{ sizes: checkedBy(2), warmUp: checked(10), input: reinforced, bound: keysAlone },
+    ...{ sizes: checkedBy(2), warmUp: checked(40, 2), input: reinforced, bound: keysAlone },
   },
   {
     ...{ name: "live-evaluation", title: "a task list scored", unit: "picture", measure: "live-evaluation" },

@@ -7,11 +7,11 @@ import { writeAtomically } from "../../../src/host/files/files.ts"
 import { reinforcedSample } from "../../../test/reinforced.ts"
 import { jpegs } from "./pictures.ts"
 
-const [samplesAShard, side, differentSamples] = [260, 400, 50]
+const [samplesAShard, side, differentSamples] = [20, 400, 50]
 const sizes = { views: 10, captions: 5, width: 128 } as const
 const format = { output: "webdataset", embeddings: "npz", textEmbeddings: "separate", images: true } as const
 
-/** `shards/00000.tar`, ... in `folder`, of 260 samples each, or one of fewer. */
+/** `shards/00000.tar`, ... in `folder`, of 20 samples each, or one of fewer. */
 export async function makeReinforced(folder: string, samples: number): Promise<void> {
   await mkdir(join(folder, "shards"))
   const kinds = await differentOnes()
