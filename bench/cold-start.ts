@@ -4,8 +4,8 @@
  *
  *     npm run build && node dist/bench/cold-start.js [--rounds 7] [--model mobileclip2-s0] [--against CHECKOUT]
  *
- * `first` makes the optimised graphs and keeps them, `again` finds them, `without` cannot keep any; `against` is another
- * checkout that is built. Medians, and the least: on a busy machine wall times say little, and processor times more.
+ * `first` makes the optimised graphs and the labels' vectors and keeps them, `again` finds them, `without` cannot keep any;
+ * `against` is another checkout that is built, with a cache that it cannot write. Medians, and the least: on a busy machine wall times say little, and processor times more.
  */
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"

@@ -34,6 +34,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   recipes: [],
   report: ["core", "host/processors.ts"],
   hub: ["core", "host", "native/own-cache.ts"],
+  // Vectors that are kept between runs, in this user's cache.
+  "vector-cache": ["core", "host", "native/own-cache.ts"],
   run: ["core"],
   // Decoding in threads and batches for towers, in Node; threads that have a tower of their own open it.
   pictures: ["core", "host", "jpeg/index.ts", "run/node.ts", "run/tower.ts"],
@@ -59,7 +61,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // The suite over data: only its curves read runs of training.
   benchmark: [
     ...["core", "host", "native/own-cache.ts", "data", "model", "report", "tensor", "run", "evaluate", "export"],
-    ...["weights", "teachers", "pictures", "train/log/entries.ts", "train/log/metrics.ts"],
+    ...["weights", "teachers", "pictures", "vector-cache", "train/log/entries.ts", "train/log/metrics.ts"],
   ],
   experiments: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "run", "evaluate"],
@@ -73,7 +75,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: [
     ...["core", "host", "torch/index.ts", "model", "data", "hub", "reinforce", "train", "export", "report"],
     ...["native", "setup", "run", "evaluate", "weights", "teachers", "finetune", "experiments", "doctor", "benchmark"],
-    ...["pictures", "embed"],
+    ...["pictures", "embed", "vector-cache"],
   ],
 }
 
@@ -91,6 +93,7 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "run/session.ts": ["host"],
   "run/graph-cache.ts": ["host", "native/own-cache.ts"],
   "run/graph-files.ts": ["host"],
+  "run/label-store.ts": ["host", "vector-cache"],
 }
 
 /** Interpreters are given a model, a job says how captions are drawn, recipes have a form, costs are printed: they name types, which are nothing at run time. */
@@ -104,7 +107,14 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
 /** Folders that run in a browser too, and their files that are for Node. */
 const hostFree = ["core", "tensor", "model", "run", "evaluate", "browser"]
 const hostFiles = [
-  ...["run/node.ts", "run/session.ts", "run/graph-cache.ts", "run/graph-files.ts", "tensor/torch.ts"],
+  ...[
+    "run/node.ts",
+    "run/session.ts",
+    "run/graph-cache.ts",
+    "run/graph-files.ts",
+    "run/label-store.ts",
+    "tensor/torch.ts",
+  ],
   ...["tensor/torch-encoder.ts", "tensor/torch-layout.ts", "tensor/torch-norms.ts"],
   ...["evaluate/scenes.ts", "evaluate/task-list.ts"],
 ]

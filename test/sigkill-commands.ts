@@ -111,9 +111,9 @@ const differences: Partial<Record<CommandName, KilledCommand["differing"]>> = {
     files: [/(?<=\/)report\.html$/, /(?<=tensorboard\/)events\.[^/]*$/],
     keys: ["seconds", "dataSeconds", "memory", "samplesPerSecond"],
   },
-  // When the files of a graph were written that is kept.
-  "bake-labels": { files: [], keys: ["state"] },
-  classify: { files: [], keys: ["state"] },
+  // When the files of a graph were written that is kept, or by which labels are known.
+  "bake-labels": { files: [/(?<=vectors\/)[0-9a-f]+\.records$/], keys: ["state"] },
+  classify: { files: [/(?<=vectors\/)[0-9a-f]+\.records$/], keys: ["state"] },
   "load by address": { files: [], keys: ["state"] },
   // Vectors of a task that was killed may have been kept.
   evaluate: { files: [], keys: ["seconds", "evaluation_time", "cachedImages"] },

@@ -1,7 +1,9 @@
 /** The compiled addon (`src/addon.cc` has the same list) and where it is found. */
 import { createRequire } from "node:module"
+import { isMainThread } from "node:worker_threads"
 import { messageOf, UserError } from "../src/core/errors.ts"
 import { builtAddon, isCompatible, setupCommand } from "../src/native/addon.ts"
+import { useForSignals } from "../src/native/stop-signals.ts"
 import { useFastBlas } from "./blas.ts"
 import { torchAddon } from "./paths.ts"
 
@@ -23,6 +25,7 @@ export interface Native<Tensor> {
 
   fromData(data: TensorData, shape: readonly number[], dtype: DType, pinned: boolean): Tensor
   toData(tensor: Tensor): TensorData
+  copyTo(tensor: Tensor, target: TensorData): void
   shape(tensor: Tensor): number[]
   numel(tensor: Tensor): number
   dtype(tensor: Tensor): DType
@@ -56,6 +59,10 @@ export interface Native<Tensor> {
   onWarning(listener: (message: string) => void): void
   version(): { readonly built: string; readonly running: string | null }
   devices(): Device[]
+
+  armSignals(text: string, signals: readonly number[], patience: number, doubled: number): boolean
+  claimAnswer(): boolean
+  disarmSignals(): void
 
   distributedBackends(): Backend[]
   joinGroup(
@@ -119,5 +126,7 @@ function load(): Native<unknown> {
     throw new UserError(`the libtorch addon was built for libtorch ${built} but runs on ${running}`, setupCommand)
   }
   addon.onWarning((message) => process.emitWarning(message, "LibtorchWarning"))
+  // Node listens to signals in this thread alone.
+  if (isMainThread) useForSignals(addon)
   return addon
 }

@@ -42,6 +42,28 @@ describe("round trips", () => {
     expect(values(tensor(new BigInt64Array(new SharedArrayBuffer(16)).fill(7n), [2]))).toEqual([7, 7])
   })
 
+  test("values are copied into memory that is there, shared or not, as its type", () => {
+    const shared = new Float32Array(new SharedArrayBuffer(24), 4, 4)
+    tensor([1, 2, 3, 4], [2, 2], { requiresGrad: true }).transpose(0, 1).copyTo(shared)
+    expect([...shared]).toEqual([1, 3, 2, 4])
+    expect([...new Float32Array(shared.buffer)]).toEqual([0, 1, 3, 2, 4, 0])
+    const ints = new BigInt64Array(2)
+    tensor([1.5, -2], [2]).copyTo(ints)
+    expect(ints).toEqual(new BigInt64Array([1n, -2n]))
+    tensor([], [0]).copyTo(new Float32Array(0))
+  })
+
+  test("memory of another size or type is refused, and nothing is written", () => {
+    const x = tensor([1, 2], [2])
+    const three = new Float32Array(3)
+    expect(() => x.copyTo(three)).toThrow("a tensor of 2 elements does not fill 3")
+    expect([...three]).toEqual([0, 0, 0])
+    expect(() => x.copyTo(new Uint16Array(2) as unknown as Float32Array)).toThrow("expected a Float32Array")
+    expect(() => x.copyTo("no" as unknown as Float32Array)).toThrow("expected a typed array")
+    x.free()
+    expect(() => x.copyTo(new Float32Array(2))).toThrow("freed")
+  })
+
   test("a view of a buffer, a transposed and an expanded tensor come out row-major", () => {
     const x = tensor(new Float32Array([9, 1, 2, 3, 4, 5, 6, 9]).subarray(1, 7), [2, 3])
     expect(values(x.transpose(0, 1))).toEqual([1, 4, 2, 5, 3, 6])

@@ -51,6 +51,16 @@ export class Tensor {
     return native.toData(this)
   }
 
+  /**
+   * Copies the values, row-major, into host memory that is there already: shared memory too. They become the array's type;
+   * a Uint16Array is not one.
+   *
+   * @throws Error where the array has another number of elements
+   */
+  copyTo(target: Exclude<TensorData, Uint16Array>): void {
+    native.copyTo(this, target)
+  }
+
   /** The only element, as a number (booleans as 0 or 1); throws when there are more. */
   item(): number {
     return Number(item(this))

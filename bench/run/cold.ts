@@ -50,7 +50,8 @@ function programsFor(model: string, picture: string): Program[] {
   return [
     {
       ...{ what: "classify", library: "mobileclip" },
-      words: [command, "classify", picture, "--model", model, "--labels", labels.join(",")],
+      // The other library encodes its labels each time.
+      words: [command, "classify", picture, "--model", model, "--labels", labels.join(","), "--no-cache"],
     },
     {
       ...{ what: "classify", library: "transformers.js" },

@@ -6,7 +6,12 @@ export { type GroupAverage, groupAverages, mainMetricOf } from "../evaluate/suit
 export { type AveragePrediction, predictAverage, quickTasks } from "../evaluate/suite/quick.ts"
 export type { GroupMetrics, SuiteTask, TaskKind } from "../evaluate/suite/suite-task.ts"
 export { allTasks, findTask, suiteTasks } from "../evaluate/suite/tasks.ts"
-export { cacheDefaults, defaultCacheFolder, VectorCache, type VectorCacheOptions } from "./cache/vector-cache.ts"
+export {
+  cacheDefaults,
+  defaultCacheFolder,
+  VectorCache,
+  type VectorCacheOptions,
+} from "../vector-cache/vector-cache.ts"
 export {
   type CompareOptions,
   type Comparison,

@@ -39,6 +39,11 @@ export function addLabelOptions(command: Command): Command {
     .option("--templates <file>", "prompts, one on each line: {} or {c} is the label")
 }
 
+/** The option as `evaluate` has it. */
+export function labelCacheOption(): Option {
+  return new Option("--no-cache", "keep no vectors of labels, and use none")
+}
+
 /** Labels and templates to encode. Both ways to give one, or none, are wrong usage; files without any are a UserError. */
 export async function readWords(
   { template, templates, ...labels }: LabelOptions,

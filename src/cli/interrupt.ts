@@ -1,4 +1,8 @@
-/** Ctrl-C, SIGTERM and the end of the terminal: the first signal asks a command to finish its step and save, a second one ends the process. */
+/**
+ * Ctrl-C, SIGTERM and the end of the terminal: the first signal asks a command to finish its step and save, a second one ends
+ * the process. While a step computes in this thread, libtorch's addon answers in the place of the listeners here.
+ */
+import { armStopSignals, claimAnswer, disarmStopSignals } from "../native/stop-signals.ts"
 import type { GoOn, Purpose } from "./context.ts"
 
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
@@ -19,7 +23,11 @@ export class Interrupt {
   private what = ""
   private goOn: GoOn = () => null
 
-  constructor(private readonly write: (text: string) => void) {}
+  /** @param nativeText what the addon writes on standard error in the place of `write`; null where it must not */
+  constructor(
+    private readonly write: (text: string) => void,
+    private readonly nativeText: ((text: string) => string) | null = null,
+  ) {}
 
   /** Before this call a signal ends the process at once, which is right for commands that save nothing. */
   readonly abortOnInterrupt = (
@@ -31,6 +39,7 @@ export class Interrupt {
     this.goOn = goOn
     if (!this.isListening) for (const signal of signals()) process.on(signal, this.onSignal)
     this.isListening = true
+    if (this.nativeText) armStopSignals({ text: this.nativeText(this.answer()), signals: signals(), doubled })
     if (purpose === "saving") this.isWorking = true
     return this.controller.signal
   }
@@ -42,6 +51,7 @@ export class Interrupt {
   }
 
   close(): void {
+    if (this.nativeText) disarmStopSignals()
     for (const signal of signals()) process.off(signal, this.onSignal)
   }
 
@@ -49,12 +59,17 @@ export class Interrupt {
     if (this.exitCode !== null) {
       // A job's launcher and its scheduler may both pass on one signal.
       if (performance.now() - this.at < doubled) return
+      if (this.nativeText) disarmStopSignals()
       process.exit(exitCodes[signal])
     }
     this.at = performance.now()
     this.exitCode = exitCodes[signal]
-    this.write(`\nmobileclip: ${this.what}; once more stops now\n`)
+    if (this.nativeText === null || claimAnswer()) this.write(this.answer())
     this.controller.abort()
+  }
+
+  private answer(): string {
+    return `\nmobileclip: ${this.what}; once more stops now\n`
   }
 }
 

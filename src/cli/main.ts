@@ -10,7 +10,7 @@ import { version } from "../host/version.ts"
 import type { CommandContext } from "./context.ts"
 import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
-import { type Output, standardOutput } from "./standard-output.ts"
+import { errorText, type Output, standardOutput } from "./standard-output.ts"
 
 interface CommandEntry {
   readonly summary: string
@@ -88,7 +88,7 @@ Examples:
 
 /** Runs one command line, without the program's name, and gives the exit code. */
 export async function main(argv: readonly string[], table: CommandTable = commands, to?: Output): Promise<number> {
-  const interrupt = new Interrupt((text) => output.err(text))
+  const interrupt = new Interrupt((text) => output.err(text), to ? null : errorText)
   const given = to ?? standardOutput(() => interrupt.isWorking)
   const output: Output = {
     out: (text) => given.out(printableOutput(text)),

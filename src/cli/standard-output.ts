@@ -21,18 +21,22 @@ const gone = ["EPIPE", "EIO"]
  *   results does
  */
 export function standardOutput(isWorking: () => boolean): Output {
-  const clearLine = process.stderr.isTTY ? "\r\x1b[K" : ""
   // There is no place to report this.
   process.stderr.on("error", () => {})
   let isSaid = false
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     const isGone = gone.includes(error.code ?? "")
     // Every later write fails too.
-    if (!isGone && !isSaid) process.stderr.write(clearLine + failureLine(lost(error, isWorking())))
+    if (!isGone && !isSaid) process.stderr.write(errorText(failureLine(lost(error, isWorking()))))
     isSaid = true
     if (!isWorking()) process.exit(isGone ? 0 : 1)
   })
-  return { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(clearLine + text) }
+  return { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(errorText(text)) }
+}
+
+/** A message as it is written on standard error. */
+export function errorText(text: string): string {
+  return (process.stderr.isTTY ? "\r\x1b[K" : "") + text
 }
 
 function lost(error: Error, isWorking: boolean): Error {

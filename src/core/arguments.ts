@@ -73,6 +73,12 @@ export function requireCount(name: string, value: unknown): void {
   throw new UserError(`${name} must be a whole number from 1 on, not ${kindOf(value)}`)
 }
 
+/** Throws UserError where `value` is given and is neither true nor false. */
+export function requireSwitch(name: string, value: unknown): void {
+  if (value === undefined || typeof value === "boolean") return
+  throw new UserError(`${name} must be true or false, not ${kindOf(value)}`)
+}
+
 /** Throws UserError for an option of another name, which would be passed over in silence. */
 export function requireOptionNames(options: object, known: Readonly<Record<string, true>>): void {
   const other = Object.keys(options).find((name) => !Object.hasOwn(known, name))

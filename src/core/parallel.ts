@@ -63,6 +63,11 @@ export async function inTurns<Item>(
   if (failures.size > 0) throw failures.get(Math.min(...failures.keys()))
 }
 
+/** Lets events and other work come in, in the middle of a long computation. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve))
+}
+
 /** All values; the failure that is first by its place, whichever came first in time. */
 export async function inOrder<T>(work: readonly Promise<T>[]): Promise<T[]> {
   const settled = await Promise.allSettled(work)

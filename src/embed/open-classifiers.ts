@@ -1,7 +1,9 @@
 /** Models with their labels, encoded now or baked before, for pictures that are decoded once for all of them. */
 import { UserError } from "../core/errors.ts"
 import { openAll } from "../core/open-all.ts"
+import { noProgress, type StartProgress } from "../core/progress.ts"
 import { decodeText } from "../core/text/decode-text.ts"
+import { labelProgress } from "../core/text/label-progress.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
 import { readBytes } from "../host/files/files.ts"
 import { labelNotes } from "../run/labels/classify.ts"
@@ -23,6 +25,8 @@ export interface OpenClassifiers extends AsyncDisposable {
 }
 
 interface OpenClassifiersOptions extends LoadOptions {
+  /** Shows how far labels are encoded, where that takes long. */
+  readonly startProgress?: StartProgress | undefined
   /** Is told of each model before its labels are encoded, which may take hours; what it throws ends the work. */
   readonly onModel?: (model: Model) => void
 }
@@ -34,10 +38,13 @@ interface OpenClassifiersOptions extends LoadOptions {
 export async function openClassifiers(
   names: readonly string[],
   given: GivenLabels,
-  { onModel, ...options }: OpenClassifiersOptions = {},
+  { onModel, startProgress = noProgress, ...options }: OpenClassifiersOptions = {},
 ): Promise<OpenClassifiers> {
   requireOnce(names)
-  const labelsOf = given.kind === "baked" ? await bakedLabels(given.files, names) : wordsOf(given)
+  const labelsOf =
+    given.kind === "baked"
+      ? await bakedLabels(given.files, names)
+      : wordsOf(given, { startProgress, say: options.onNote })
   const towers = given.kind === "baked" ? "image" : "both"
   const opened = await openAll(names, (name) => loadModel(name, { ...options, towers }))
   const close = () => opened[Symbol.asyncDispose]()
@@ -56,9 +63,12 @@ export async function openClassifiers(
 /** The labels of a model, by its number. */
 type LabelsOf = (model: Model, index: number) => Promise<LabelVectors>
 
-function wordsOf({ labels, templates = defaultTemplates }: GivenLabels & { kind: "words" }): LabelsOf {
+function wordsOf(
+  { labels, templates = defaultTemplates }: GivenLabels & { kind: "words" },
+  shown: Parameters<typeof labelProgress>[1],
+): LabelsOf {
   requireWords(labels, templates)
-  return (model) => bakeLabels(model, labels, templates)
+  return (model) => bakeLabels(model, labels, templates, labelProgress(`labels by ${model.name}`, shown))
 }
 
 async function bakedLabels(files: readonly string[], models: readonly string[]): Promise<LabelsOf> {

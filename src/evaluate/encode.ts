@@ -16,12 +16,21 @@ export async function imageVectors(
 ): Promise<Float32Array> {
   const parts: Float32Array[] = []
   let done = 0
-  for await (const batch of batchesOf(images, BATCH)) {
-    parts.push(await encoder.encodeImages(batch))
-    done += batch.length
+  for await (const vectors of vectorBatches(encoder, images)) {
+    parts.push(vectors)
+    done += vectors.length / encoder.embedDim
     onBatch?.(done)
   }
-  return l2Normalize(concatenate(parts), encoder.embedDim)
+  return concatenate(parts)
+}
+
+/** Unit vectors of the next `images`, [n, embedDim], for what keeps nothing of them. */
+export async function* vectorBatches(
+  encoder: Encoder,
+  images: Iterable<Image8> | AsyncIterable<Image8>,
+): AsyncGenerator<Float32Array> {
+  for await (const batch of batchesOf(images, BATCH))
+    yield l2Normalize(await encoder.encodeImages(batch), encoder.embedDim)
 }
 
 /** Unit vectors of all `texts`, [N, embedDim]; equal texts are encoded once. */
@@ -29,9 +38,17 @@ export async function textVectors(
   encoder: Pick<Encoder, "embedDim" | "encodeTexts">,
   texts: readonly string[],
 ): Promise<Float32Array> {
+  const rows = await vectorsByText(encoder, texts)
+  return concatenate(texts.map((text) => rows.get(text)!))
+}
+
+/** The unit vector of each text. */
+export async function vectorsByText(
+  encoder: Pick<Encoder, "embedDim" | "encodeTexts">,
+  texts: Iterable<string>,
+): Promise<ReadonlyMap<string, Float32Array>> {
   const unique = [...new Set(texts)]
   const width = encoder.embedDim
   const vectors = l2Normalize(await encoder.encodeTexts(unique), width)
-  const rows = new Map(unique.map((text, i) => [text, vectors.subarray(i * width, (i + 1) * width)]))
-  return concatenate(texts.map((text) => rows.get(text)!))
+  return new Map(unique.map((text, i) => [text, vectors.subarray(i * width, (i + 1) * width)]))
 }

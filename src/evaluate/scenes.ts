@@ -24,13 +24,18 @@ interface ScoredTask extends TaskResult {
 /** The pictures of one split, still encoded. */
 export async function readScenes(folder: string): Promise<Scene[]> {
   const scenes: Scene[] = []
+  for await (const scene of scenesIn(folder)) scenes.push(scene)
+  return scenes
+}
+
+/** The same one by one, for what keeps no picture. */
+export async function* scenesIn(folder: string): AsyncGenerator<Scene> {
   for (const shard of await expandShards(folder)) {
     for await (const sample of readShard(shard)) {
       const name = `${shard}: ${sample.key}`
-      scenes.push({ jpeg: sample.members.get("jpg")!, record: sceneOf(metadataOf(sample, name), name) })
+      yield { jpeg: sample.members.get("jpg")!, record: sceneOf(metadataOf(sample, name), name) }
     }
   }
-  return scenes
 }
 
 /** Every task of the scenes dataset, in its order. */
@@ -45,7 +50,7 @@ export async function scoreTasks(
 /** The same with pictures that are already decoded. */
 export async function scoreDecoded(
   encoder: Encoder,
-  scenes: readonly Scene[],
+  scenes: readonly Pick<Scene, "record">[],
   images: Iterable<Image8> | AsyncIterable<Image8>,
   onPictures?: (done: number) => void,
 ): Promise<ScoredTask[]> {
@@ -68,7 +73,7 @@ function decoded(scenes: readonly Scene[]): AsyncGenerator<Image8> {
   return mapOrdered(scenes, 2 * usableProcessors().count, ({ jpeg }) => decodeImage(jpeg))
 }
 
-function overAll(task: Task, scenes: readonly Scene[]): Parameters<typeof zeroShot>[1] {
+function overAll(task: Task, scenes: readonly Pick<Scene, "record">[]): Parameters<typeof zeroShot>[1] {
   const labels = scenes.map(({ record }) => task.label(record))
   if (task.kind === "classes") return { ...task, labels }
   const captions = scenes.map(({ record }, i) => (labels[i] === null ? [] : task.candidates(record)))

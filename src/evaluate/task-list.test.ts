@@ -1,8 +1,16 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import sharp from "sharp"
 import { afterEach, beforeEach, expect, test } from "vitest"
+import { Random } from "../core/arrays/random.ts"
+import type { Image8 } from "../core/image/pixels.ts"
+import { renderScenes } from "../data/scenes/dataset.ts"
+import { decodeImage } from "../host/image/images.ts"
+import { imageVectors } from "./encode.ts"
+import { readScenes, scoreTasks } from "./scenes.ts"
 import { openTasks } from "./task-list.ts"
+import { zeroShot } from "./tasks.ts"
 
 let folder: string
 beforeEach(() => {
@@ -62,4 +70,58 @@ test("a class without pictures is an error that names what is there instead", as
     message: `${join(folder, "dog")} holds no pictures`,
     hint: expect.stringContaining("1 .bmp"),
   })
+})
+
+/** Vectors of mean colours, and of what a text's letters make. Notes how many pictures each call has. */
+function fakeEncoder() {
+  const batches: number[] = []
+  const mean = ({ data, width, height }: Image8, c: number) => {
+    let sum = 0
+    for (let i = c; i < data.length; i += 3) sum += data[i]!
+    return sum / (width * height) - 100
+  }
+  return {
+    batches,
+    embedDim: 3,
+    async encodeImages(images: readonly Image8[]) {
+      batches.push(images.length)
+      return Float32Array.from(images.flatMap((image) => [0, 1, 2].map((c) => mean(image, c))))
+    },
+    async encodeTexts(texts: readonly string[]) {
+      return Float32Array.from(texts.flatMap((text) => [0, 1, 2].map((c) => Random.of(c, text).normal())))
+    },
+  }
+}
+
+test("pictures are scored a batch at a time, as all at once, each time the list is", async () => {
+  const names = ["cat", "dog", "owl"]
+  const random = new Random(5)
+  for (const name of names) mkdirSync(join(folder, name))
+  const files = Array.from({ length: 70 }, (_, i) => join(folder, names[i % 3]!, `${String(i).padStart(2, "0")}.png`))
+  for (const file of files) {
+    const background = { r: random.int(256), g: random.int(256), b: random.int(256) }
+    await sharp({ create: { width: 2, height: 2, channels: 3, background } }).toFile(file)
+  }
+  const encoder = fakeEncoder()
+  const tasks = await openTasks(folder)
+  const scores = await tasks.score(encoder)
+  expect(encoder.batches).toEqual([64, 6])
+  const sorted = files.toSorted()
+  const images = await imageVectors(encoder, await Promise.all(sorted.map((file) => decodeImage(file))))
+  const labels = sorted.map((file) => names.findIndex((name) => file.includes(`/${name}/`)))
+  const task = { kind: "classes", name: "", classNames: names, templates: ["a photo of a {}."], labels } as const
+  const { accuracy } = await zeroShot(encoder, task, images)
+  expect(accuracy).toBeGreaterThan(0)
+  expect(Object.values(scores)).toEqual([accuracy])
+  expect(await tasks.score(encoder)).toEqual(scores)
+})
+
+test("the scenes dataset is scored as it is when its pictures are in memory", async () => {
+  await renderScenes({ out: join(folder, "scenes"), counts: { train: 1, test: 5, retrieval: 1 }, samplesPerShard: 3 })
+  const test = join(folder, "scenes", "test")
+  const tasks = await openTasks(test)
+  const expected = await scoreTasks(fakeEncoder(), await readScenes(test), () => {})
+  const scores = Object.fromEntries(expected.map(({ name, accuracy }) => [name, accuracy]))
+  expect(await tasks.score(fakeEncoder())).toEqual(scores)
+  expect(await tasks.score(fakeEncoder())).toEqual(scores)
 })

@@ -19,9 +19,10 @@ import { requirePictures } from "../host/image/image-files.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { walkPictures } from "../host/image/picture-folder.ts"
 import { usableProcessors } from "../host/processors.ts"
-import { imageVectors } from "./encode.ts"
-import { readScenes, scoreDecoded } from "./scenes.ts"
-import { zeroShot } from "./tasks.ts"
+import { defaultRoom, KeptPictures, type PictureRoom } from "./kept-pictures.ts"
+import { accuracyAt } from "./metrics/classification.ts"
+import { type Scene, scenesIn, scoreDecoded } from "./scenes.ts"
+import { classify } from "./tasks.ts"
 
 /** Results by task, 0 to 1. */
 export type Scores = Readonly<Record<string, number>>
@@ -50,11 +51,13 @@ type Entry = z.output<typeof listSchema>[number]
 
 /** Throws UserError where the list, or pictures in it, are missing. */
 export async function openTasks(path: string): Promise<TaskList> {
-  if (path.endsWith(".json")) return joined(await Promise.all((await readList(path)).map(folderTask)))
+  const room = defaultRoom()
+  const taskOf = (entry: Entry) => folderTask(entry, room)
+  if (path.endsWith(".json")) return joined(await Promise.all((await readList(path)).map(taskOf)))
   if (!existsSync(path)) throw new UserError(`${path}: there is no such task list`, expected)
   if (!statSync(path).isDirectory()) throw new UserError(`${path} is not a task list`, expected)
   const isScenes = (await readdir(path)).some((name) => /^[^.].*\.tar$/.test(name))
-  return isScenes ? scenesTasks(path) : joined([await folderTask({ name: basename(resolve(path)), images: path })])
+  return isScenes ? scenesTasks(path, room) : joined([await taskOf({ name: basename(resolve(path)), images: path })])
 }
 
 const expected = "give a folder of class folders, the test folder of `mobileclip render`, or a JSON list of tasks"
@@ -75,11 +78,11 @@ interface OneTask {
   accuracy(encoder: Encoder): Promise<number>
 }
 
-async function folderTask(entry: Entry): Promise<OneTask> {
+async function folderTask(entry: Entry, room: PictureRoom): Promise<OneTask> {
   const { name, images: folder, classNames, templates } = entry
   const { folders: classes, pictures, notes } = await walkPictures(folder)
   const splits = splitsOf(pictures)
-  if (splits) return partTask(entry, splits)
+  if (splits) return partTask(entry, splits, room)
   if (classes.length < 2)
     throw new UserError(`${folder} has ${classes.length} class folders, and at least two are needed`, expected)
   if (classNames && classNames.length !== classes.length) {
@@ -91,50 +94,35 @@ async function folderTask(entry: Entry): Promise<OneTask> {
     return own.map((path) => ({ file: join(folder, path), label }))
   })
   const task = {
-    kind: "classes" as const,
     name,
     classNames: classNames ?? classes.map((each) => each.replaceAll("_", " ")),
     templates: templates ?? defaultTemplates,
     labels: files.map(({ label }) => label),
   }
-  const images = new Pictures(files.map(({ file }) => file))
+  const images = new KeptPictures(room, (from) => decoded(files.slice(from)))
   return {
     name,
     chance: 1 / classes.length,
     notes: [...notes, ...alikeLabels(task.classNames, task.templates).map((line) => `${name}: ${line}`)],
     async accuracy(encoder) {
-      return (await zeroShot(encoder, task, await imageVectors(encoder, images.decoded()))).accuracy
+      return accuracyAt(await classify(encoder, task, images.all()), 1)
     },
   }
 }
 
 /** The task of the part that training does not see; of the only part where there is one. */
-async function partTask(entry: Entry, splits: Splits): Promise<OneTask> {
+async function partTask(entry: Entry, splits: Splits, room: PictureRoom): Promise<OneTask> {
   const part = splits.heldOut ?? splits.names[0]!
-  const task = await folderTask({ ...entry, images: join(entry.images, part) })
+  const task = await folderTask({ ...entry, images: join(entry.images, part) }, room)
   return { ...task, notes: [splitsNote(entry.images, splits, `${part}${sep} is the task`), ...task.notes] }
 }
 
-/** Sets up to this size stay decoded between two evaluations. */
-const memoryBytes = 256 * 2 ** 20
+function decoded(files: readonly { readonly file: string }[]): AsyncGenerator<Image8> {
+  return mapOrdered(files, decodedAhead(), async ({ file }) => decodeImage(file))
+}
 
-class Pictures {
-  private kept: Image8[] | null = null
-
-  constructor(private readonly files: readonly string[]) {}
-
-  async *decoded(): AsyncGenerator<Image8> {
-    if (this.kept) return yield* this.kept
-    const images: Image8[] = []
-    let bytes = 0
-    const decode = async (file: string) => decodeImage(file)
-    for await (const image of mapOrdered(this.files, 2 * usableProcessors().count, decode)) {
-      bytes += image.data.byteLength
-      if (bytes <= memoryBytes) images.push(image)
-      yield image
-    }
-    if (bytes <= memoryBytes) this.kept = images
-  }
+function decodedAhead(): number {
+  return 2 * usableProcessors().count
 }
 
 function joined(tasks: readonly OneTask[]): TaskList {
@@ -149,15 +137,28 @@ function joined(tasks: readonly OneTask[]): TaskList {
   }
 }
 
-async function scenesTasks(folder: string): Promise<TaskList> {
-  const scenes = await readScenes(folder)
-  const images = await Promise.all(scenes.map(({ jpeg }) => decodeImage(jpeg)))
+async function scenesTasks(folder: string, room: PictureRoom): Promise<TaskList> {
+  const scenes: Pick<Scene, "record">[] = []
+  for await (const { record } of scenesIn(folder)) scenes.push({ record })
+  const images = new KeptPictures(room, (from) => scenePictures(folder, from))
+  // A damaged picture is an error now, and not at the first evaluation.
+  for await (const _ of images.all());
   return {
     chance: Object.fromEntries(TASKS.map((task) => [task.name, chanceOf(task)])),
     notes: [],
     async score(encoder) {
-      const results = await scoreDecoded(encoder, scenes, images)
+      const results = await scoreDecoded(encoder, scenes, images.all())
       return Object.fromEntries(results.map(({ name, accuracy }) => [name, accuracy]))
     },
   }
+}
+
+/** Pictures from this place on. The shards are read again, because they may be larger than the memory. */
+function scenePictures(folder: string, from: number): AsyncGenerator<Image8> {
+  return mapOrdered(jpegsFrom(folder, from), decodedAhead(), (jpeg) => decodeImage(jpeg))
+}
+
+async function* jpegsFrom(folder: string, from: number): AsyncGenerator<Uint8Array> {
+  let place = 0
+  for await (const { jpeg } of scenesIn(folder)) if (place++ >= from) yield jpeg
 }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest"
 import { type Image8, image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
 import { imageVectors } from "./encode.ts"
-import { retrieval, zeroShot } from "./tasks.ts"
+import { classify, retrieval, zeroShot } from "./tasks.ts"
 
 const colours = ["red", "green", "blue"]
 
@@ -87,3 +87,27 @@ test("retrieval", async () => {
   const result = await retrieval(encoder, images, ["red", "green and blue", "blue", "green"], [0, 1, 2, 3])
   expect(result).toMatchObject({ images: 4, texts: 4, recallAt1: { textToImage: 1, imageToText: 1 } })
 })
+
+test("classes of many pictures, beyond a block of scores, are those of each picture", async () => {
+  const encoder = fakeEncoder()
+  const many = Array.from({ length: 600 }, (_, i) => pixel((i * 37) % 256, (i * 91) % 256, (i * 53) % 256))
+  const labels = many.map((_, i) => i % 3)
+  const task = { name: "colour", classNames: colours, templates: ["{}"], labels } as const
+  const whole = await zeroShot(encoder, { kind: "classes", ...task }, await imageVectors(encoder, many))
+  // The encoder's vector of "red" is (3, 0.5, 0.5), and so on.
+  const score = ({ data }: Image8, c: number) => {
+    const text = colours.map((name, i) => (i === c ? name.length : 0.5))
+    return text.reduce((sum, value, i) => sum + value * data[i]!, 0) / Math.hypot(...text)
+  }
+  const scores = many.map((image) => [0, 1, 2].map((c) => score(image, c)))
+  const right = scores.filter((own, i) => own.indexOf(Math.max(...own)) === labels[i])
+  expect(whole.accuracy).toBe(right.length / 600)
+  const { best, kept } = await classify(encoder, task, asked(many))
+  expect(kept).toBe(3)
+  expect(labels.filter((label, i) => best[i * kept] === label)).toHaveLength(right.length)
+  await expect(classify(encoder, task, asked(many.slice(1)))).rejects.toThrow("599")
+})
+
+async function* asked(images: readonly Image8[]): AsyncGenerator<Image8> {
+  yield* images
+}

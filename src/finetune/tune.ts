@@ -82,7 +82,11 @@ export async function tune(tuning: Tuning): Promise<Tuned> {
       name: "finetune",
       config: {
         ...config,
-        data: { ...(await identitiesOf(tuning, data.identity)), ...(truncated === "refuse" && { truncated }) },
+        data: {
+          ...(await identitiesOf(tuning, data.identity)),
+          ...data.orderSettings,
+          ...(truncated === "refuse" && { truncated }),
+        },
       },
       start: start.tensors,
       batches: (firstStep) => data.batches(firstStep),

@@ -1,4 +1,7 @@
+import { createHash } from "node:crypto"
 import { describe, expect, test } from "vitest"
+import { tinyModel } from "../../test/tiny-model.ts"
+import { Random } from "../core/arrays/random.ts"
 import { type ClipConfig, imageTowers, textTowers } from "../core/family/variants.ts"
 import { Clip } from "./clip.ts"
 import { Coca } from "./coca.ts"
@@ -145,6 +148,29 @@ function checkAll(module: Module, expected: Expected): void {
     check(path, parameter.read(), rule![1])
   }
 }
+
+test("values are the same as ever, and each time they are read", () => {
+  const model = tinyModel()
+  initialize(model, 3)
+  const digest = () => {
+    const hash = createHash("sha256")
+    for (const parameter of model.namedParameters().values()) hash.update(new Uint8Array(parameter.read().buffer))
+    return hash.digest("hex")
+  }
+  expect(digest()).toBe("e8b4e0afd793fb1385a879b2715ec8851e59174ac87ca37bac24260ebbd2b2d8")
+  expect(digest()).toBe("e8b4e0afd793fb1385a879b2715ec8851e59174ac87ca37bac24260ebbd2b2d8")
+})
+
+test.each([0, 1, 2, 2047, 2048, 2049, 5001])("%i normal values at once are those that come one by one", (size) => {
+  for (const drawnBefore of [0, 1]) {
+    const [one, many] = [Random.of(1, size), Random.of(1, size)]
+    for (const random of [one, many]) for (let i = 0; i < drawnBefore; i++) random.normal()
+    const values = new Float32Array(size)
+    many.fillNormal(values, 0.3)
+    expect(values).toEqual(Float32Array.from({ length: size }, () => 0.3 * one.normal()))
+    expect([many.normal(), many.normal(), many.uint32()]).toEqual([one.normal(), one.normal(), one.uint32()])
+  }
+})
 
 describe("initial values are the reference's", () => {
   test.each(towers)("%s", (_, module, expected) => checkAll(module, expected))

@@ -36,29 +36,32 @@ function walk(value: unknown, path: string, visit: (path: string, value: Module 
     })
 }
 
-/** Gives every parameter its initial values, a function of `seed` and the parameter's own path only. */
+/**
+ * Gives every parameter its initial values, a function of `seed` and the parameter's own path only. They are made whenever
+ * they are read and are not kept, so that what is replaced by a checkpoint's costs nothing.
+ */
 export function initialize(model: Module, seed: number): void {
-  for (const [path, parameter] of model.namedParameters()) {
-    const values = initialValues(parameter.init, parameter.size, Random.of(seed, path))
-    parameter.source = () => values
-  }
+  for (const [path, parameter] of model.namedParameters())
+    parameter.source = () => initialValues(parameter.init, parameter.size, Random.of(seed, path))
 }
 
 function initialValues(init: Init, size: number, random: Random): Float32Array {
+  const values = new Float32Array(size)
   switch (init.kind) {
     case "constant":
-      return new Float32Array(size).fill(init.value)
+      return values.fill(init.value)
     case "normal":
-      return new Float32Array(size).map(() => init.std * random.normal())
+      random.fillNormal(values, init.std)
+      return values
     case "fanIn":
-      return uniform(1 / Math.sqrt(init.fanIn), size, random)
+      return values.map(uniformIn(1 / Math.sqrt(init.fanIn), random))
     case "uniform":
-      return uniform(init.bound, size, random)
+      return values.map(uniformIn(init.bound, random))
     default:
       throw new Error(`unknown initialiser ${init satisfies never}`)
   }
 }
 
-function uniform(bound: number, size: number, random: Random): Float32Array {
-  return new Float32Array(size).map(() => random.uniform(-bound, bound))
+function uniformIn(bound: number, random: Random): () => number {
+  return () => random.uniform(-bound, bound)
 }

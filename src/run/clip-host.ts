@@ -5,6 +5,7 @@
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
 import type { Towers } from "../core/inference/onnx-files.ts"
+import type { LabelStore } from "../core/text/label-store.ts"
 import type { CaptionOptions } from "./caption/captioner.ts"
 
 export type { Towers }
@@ -56,6 +57,8 @@ export interface ClipInfo {
 
 export interface ClipHost<Picture> {
   readonly info: ClipInfo
+  /** Where vectors of labels are kept between runs; they are not where it is absent. */
+  readonly labelStore?: LabelStore | null
   /** N pictures -> [N, embedDim], as the tower gives them. Throws UserError that names the first that cannot be read. */
   encodeImages(pictures: readonly Picture[], signal?: AbortSignal): Promise<Float32Array>
   /** N texts -> [N, embedDim], as the tower gives them. */

@@ -102,11 +102,11 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
   async classifier(labels: readonly string[] | LabelVectors, options: LabelOptions = {}): Promise<Classifier<Picture>> {
     this.requireOpen()
     if (Array.isArray(labels) || typeof labels !== "object") {
-      return classifierOf(this, await this.bakeLabels(labels as readonly string[], options))
+      return classifierOf(this.labelModel(), await this.bakeLabels(labels as readonly string[], options))
     }
     requireLabelVectors(labels, this.info)
     requireOwnTemplates(options.templates, labels)
-    return classifierOf(this, labels as LabelVectors)
+    return classifierOf(this.labelModel(), labels as LabelVectors)
   }
 
   /** The labels' vectors as data, from which a classifier is made without a text tower. They must not be written to. */
@@ -157,8 +157,17 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
   }
 
   private bake(labels: readonly string[], templates: readonly string[], signal: AbortSignal): Promise<LabelVectors> {
-    const encodeTexts = (texts: readonly string[], options?: Abortable) => this.encodeTexts(texts, options)
-    return bakeLabels({ ...this.info, encodeTexts }, labels, templates, { signal })
+    return bakeLabels({ ...this.info, ...this.labelModel() }, labels, templates, { signal })
+  }
+
+  /** What labels' vectors are made by. Texts are as the tower gives them: normalised twice, they would differ in their last bits. */
+  private labelModel(): ClassifierModel<Picture> {
+    const { embedDim, logitScale, host } = this
+    return {
+      ...{ embedDim, logitScale, labelStore: host.labelStore },
+      encodeImages: (pictures, options) => this.encodeImages(pictures, options),
+      encodeTexts: (texts, options) => this.encodeTexts(texts, { ...options, normalize: false }),
+    }
   }
 
   /** A session that is freed while it computes would end the process. */

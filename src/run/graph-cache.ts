@@ -10,7 +10,7 @@
  */
 import { createHash } from "node:crypto"
 import { constants } from "node:fs"
-import { access, readdir, readFile, realpath, stat, statfs, utimes } from "node:fs/promises"
+import { access, readdir, readFile, stat, statfs, utimes } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { z } from "zod"
 import { messageOf, oneLine } from "../core/errors.ts"
@@ -20,7 +20,7 @@ import { writeDirectoryAtomically } from "../host/files/folder.ts"
 import { isAbandoned, isStagingName } from "../host/files/staging.ts"
 import { processorIdentity } from "../host/processor-identity.ts"
 import { ownCacheDir } from "../native/own-cache.ts"
-import { type RecordedFile, recordedFile, recordGraph, recordOwn, unchanged } from "./graph-files.ts"
+import { allUnchanged, placeOfModel, type RecordedFile, recordedFile, recordGraph, recordOwn } from "./graph-files.ts"
 
 const graphCacheDefaults = {
   /** When all have more, those that were not used for longest are removed. */
@@ -157,14 +157,6 @@ export class GraphCache {
   }
 }
 
-/**
- * The same path for all ways to its folder. Where the file itself is a link it is not followed: weights are read from beside
- * the link, and in caches that keep files by their content, links to one graph have different weights beside them.
- */
-async function placeOfModel(path: string): Promise<string> {
-  return join(await realpath(dirname(path)), basename(path))
-}
-
 interface Kept<T> {
   readonly made: { readonly value: T } | null
   /** Why it was not kept; null where it was. */
@@ -182,12 +174,6 @@ async function writeEntry(folder: string, model: string, source: readonly Record
 async function readEntry(place: string): Promise<Entry | null> {
   const text = await readFile(join(place, entryFile), "utf8").catch(() => null)
   return (text !== null && entrySchema.safeParse(jsonOrNull(text)).data) || null
-}
-
-/** The records as they are now; null where a file has changed. */
-async function allUnchanged(folder: string, records: readonly RecordedFile[]): Promise<RecordedFile[] | null> {
-  const now = await Promise.all(records.map((record) => unchanged(folder, record)))
-  return now.every((record) => record !== null) ? now : null
 }
 
 function bytesOf(files: readonly RecordedFile[]): number {

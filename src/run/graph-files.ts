@@ -1,8 +1,8 @@
 /** Whether files still hold what they held: by size, times and number on the disk, and where those differ, by their hash. */
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
-import { stat } from "node:fs/promises"
-import { join } from "node:path"
+import { realpath, stat } from "node:fs/promises"
+import { basename, dirname, join } from "node:path"
 import { z } from "zod"
 
 export const recordedFile = z.object({
@@ -40,12 +40,26 @@ export async function recordOwn(folder: string, file: string): Promise<RecordedF
 }
 
 /** The same with its present state where only that has changed; null where the file holds something else, or is gone. */
-export async function unchanged(folder: string, recorded: RecordedFile): Promise<RecordedFile | null> {
+async function unchanged(folder: string, recorded: RecordedFile): Promise<RecordedFile | null> {
   const found = await stateOf(folder, recorded.file).catch(() => null)
   if (!found || found.bytes !== recorded.bytes) return null
   if (found.state === recorded.state) return recorded
   const isSame = (await sha256(join(folder, recorded.file))) === recorded.sha256
   return isSame ? { ...recorded, state: found.isSettled ? found.state : null } : null
+}
+
+/** The records as they are now; null where a file has changed. */
+export async function allUnchanged(folder: string, records: readonly RecordedFile[]): Promise<RecordedFile[] | null> {
+  const now = await Promise.all(records.map((record) => unchanged(folder, record)))
+  return now.every((record) => record !== null) ? now : null
+}
+
+/**
+ * The same path for all ways to a file's folder. Where the file itself is a link it is not followed: weights are read from
+ * beside the link, and in caches that keep files by their content, links to one graph have different weights beside them.
+ */
+export async function placeOfModel(path: string): Promise<string> {
+  return join(await realpath(dirname(path)), basename(path))
 }
 
 async function stateOf(folder: string, file: string) {

@@ -15,6 +15,10 @@ export interface LoadOptions {
   readonly provider?: (typeof providers)[number] | undefined
   /** Is told what was chosen, in lines for people, when it is: a tower is opened when it is first used. */
   readonly onChoice?: ((line: string) => void) | undefined
+  /** Whether vectors of labels are kept between runs, in this user's cache (default: yes). */
+  readonly cache?: boolean | undefined
+  /** Is told, in a line for people, why vectors of labels cannot be kept. */
+  readonly onNote?: ((line: string) => void) | undefined
   /** Which towers are used: the files of the other one need not be there. Default: both. */
   readonly towers?: Towers | undefined
 }

@@ -9,6 +9,7 @@ import { type Preprocessing, preprocessBatch } from "../core/image/preprocess.ts
 import type { Abortable, Encoder } from "../core/inference/encoder.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
 import type { Towers } from "../core/inference/onnx-files.ts"
+import type { LabelStore } from "../core/text/label-store.ts"
 import { TextRows, type TokenRows } from "../core/text/token-rows.ts"
 import { endOfText } from "../core/text/tokenizer.ts"
 import { agreed, type ClipDescription, describeOurs } from "./description.ts"
@@ -25,6 +26,7 @@ interface ModelOptions {
   /** Texts encoded at once. */
   readonly textBatch: number
   readonly place?: TowerPlace | null | undefined
+  readonly labelStore?: LabelStore | null | undefined
 }
 
 /** Pictures encoded at once. On a processor 8 take 8 times as long as 1 (measured, MCi0), and memory grows with them. */
@@ -50,6 +52,8 @@ export class Model implements Encoder, AsyncDisposable {
   readonly contextLength: number | null
   /** Where a thread finds the image tower, to open one of its own; null where it would gain nothing. */
   readonly place: TowerPlace | null
+  /** Where vectors of labels are kept between runs; null where they are not. */
+  readonly labelStore: LabelStore | null
 
   constructor(
     private readonly parts: ModelParts,
@@ -63,6 +67,7 @@ export class Model implements Encoder, AsyncDisposable {
     this.manifest = parts.manifest
     this.contextLength = parts.text?.rows.contextLength ?? null
     this.place = options.place ?? null
+    this.labelStore = options.labelStore ?? null
   }
 
   async encodeImages(images: readonly Image8[], { signal }: Abortable = {}): Promise<Float32Array> {

@@ -13,6 +13,7 @@ import { readJson } from "../host/files/files.ts"
 import { sha256OfFile } from "../host/files/hash.ts"
 import { type Captioner, type CaptionerModel, captionerOf, withoutDecoder } from "./caption/captioner.ts"
 import { type ClipDescription, describeImmich, describeOurs, describeTransformers } from "./description.ts"
+import { ModelLabelStore } from "./label-store.ts"
 import type { LoadOptions } from "./load-options.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "./model.ts"
 import { openGraph } from "./session.ts"
@@ -39,26 +40,27 @@ export async function runOnce(
   folder: ClipFolder,
   { towers = "both", ...options }: LoadOptions,
   graphs = graphsOf(folder, options),
+  modelOptions = optionsOf(folder, options),
 ): Promise<Model> {
   const { description, manifest } = folder
   try {
-    return await checkedModel(description, graphs, { ...optionsOf(folder, options), manifest, towers })
+    return await checkedModel(description, graphs, { ...modelOptions, manifest, towers })
   } catch (error) {
     await Promise.all([graphs.image.release(), graphs.text?.release()])
     throw error
   }
 }
 
-export function optionsOf(
-  { directory, image: file, text, description }: ClipFolder,
-  { provider = "cpu" }: LoadOptions,
-) {
+export function optionsOf(folder: ClipFolder, options: LoadOptions) {
+  const { directory, image: file, text, description } = folder
+  const { provider = "cpu", cache = true } = options
   const place = { directory, file, names: description.image, imageSize: description.preprocessing.size }
   // A graph of both towers would compute a text with each picture.
   const isAlone = text !== file
   return {
     textBatch: textBatch[provider === "cuda" ? "cuda" : "cpu"],
     place: provider === "cpu" && isAlone ? place : null,
+    labelStore: cache && text !== null ? new ModelLabelStore({ ...folder, text }, options) : null,
   }
 }
 

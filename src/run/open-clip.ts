@@ -22,14 +22,14 @@ export interface OpenOptions extends LoadOptions, FolderOptions {
 export async function openClip(directory: string, options: OpenOptions = {}): Promise<OpenClip> {
   const { towers = "both", onOpen } = options
   const folder = await readClipFolder(directory, options)
-  const graphs = graphsOf(folder, options)
+  const [graphs, modelOptions] = [graphsOf(folder, options), optionsOf(folder, options)]
   const wanted = new Set([towers === "text" ? null : graphs.image, towers === "image" ? null : graphs.text])
   await openAll(wanted, onOpen)
   const { manifest } = folder
-  if (!manifest) return { folder, captioner: null, model: await runOnce(folder, options, graphs) }
+  if (!manifest) return { folder, captioner: null, model: await runOnce(folder, options, graphs, modelOptions) }
   const captioner =
     towers === "text" ? null : captionerOf(manifest, graphs.image, (file) => openGraph(directory, file, options))
-  return { folder, captioner, model: modelOf(manifest, graphs, optionsOf(folder, options)) }
+  return { folder, captioner, model: modelOf(manifest, graphs, modelOptions) }
 }
 
 /** All, or none is left open. */

@@ -1,4 +1,5 @@
 /** A model that libtorch runs as it is now, in evaluation mode and without gradients: in training, as a teacher, or as a reference. */
+import { setImmediate } from "node:timers/promises"
 import * as torch from "../../torch/index.ts"
 import { inBatches } from "../core/arrays/batches.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
@@ -49,17 +50,20 @@ export class TorchEncoder<Model extends TwoTowers = TwoTowers> implements Encode
   }
 
   async encodeImages(images: readonly Image8[]): Promise<Float32Array> {
-    return inBatches(images.length, BATCH, (start, end) =>
-      this.encodePixels(preprocessBatch(images.slice(start, end), this.preprocessing), end - start),
-    )
+    return inBatches(images.length, BATCH, async (start, end) => {
+      // A batch blocks the event loop; here signals such as Ctrl-C are handled.
+      await setImmediate()
+      return this.encodePixels(preprocessBatch(images.slice(start, end), this.preprocessing), end - start)
+    })
   }
 
   async encodeTexts(texts: readonly string[]): Promise<Float32Array> {
     this.tokenizer ??= new Tokenizer()
     const { tokenizer, contextLength } = this
-    return inBatches(texts.length, BATCH, (start, end) =>
-      this.encodeTokens(tokenizer.encodeBatch(texts.slice(start, end), contextLength).ids, end - start),
-    )
+    return inBatches(texts.length, BATCH, async (start, end) => {
+      await setImmediate()
+      return this.encodeTokens(tokenizer.encodeBatch(texts.slice(start, end), contextLength).ids, end - start)
+    })
   }
 
   /** Normalised pixels [count, 3, size, size] -> [count, embedDim], all at once. */

@@ -118,8 +118,8 @@ export class TorchInterpreter {
   }
 
   /** Host copies of every parameter and buffer, by path. */
-  hostState(): Map<string, Float32Array> {
-    return new Map([...this.state()].map(([path, tensor]) => [path, hostValues(tensor)]))
+  hostState(copy: HostCopy = ownCopy): Map<string, Float32Array> {
+    return new Map([...this.state()].map(([path, tensor]) => [path, copy(path, tensor)]))
   }
 
   /** Releases the parameters. The interpreter and its tensors are unusable afterwards. */
@@ -143,6 +143,12 @@ export function hostValues(tensor: torch.Tensor): Float32Array {
     torch.noGrad(() => tensor.detach().to({ dtype: "float32", device: "cpu" }).data() as Float32Array),
   )
 }
+
+/** Copies the tensor of a path to the host: values of any dtype as float32. */
+export type HostCopy = (path: string, tensor: torch.Tensor) => Float32Array
+
+/** Into memory of its own. */
+export const ownCopy: HostCopy = (_, tensor) => hostValues(tensor)
 
 export class TorchTensor implements Tensor {
   constructor(

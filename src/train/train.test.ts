@@ -1,3 +1,6 @@
+import { createHash } from "node:crypto"
+import { readFile } from "node:fs/promises"
+import { setTimeout as sleep } from "node:timers/promises"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { describe, expect, test } from "vitest"
@@ -69,6 +72,43 @@ describe("train", () => {
     expect(final.info.samplesSeen).toBe(8 * 16)
     expect(final.tensors.get("image.stem.0.convKxk.0.bn.numBatchesTracked")).toEqual(Float32Array.of(8))
     expect(final.tensors.get("image.stem.0.convKxk.0.bn.runningMean")!.some((x) => x !== 0)).toBe(true)
+  })
+
+  test("a signal that comes during a step ends the run after that step, also where its batch was waited for", async () => {
+    const stop = new AbortController()
+    process.once("SIGUSR2", () => stop.abort())
+    async function* batches(first: number) {
+      for (let step = first; ; step++) {
+        await readFile(import.meta.filename)
+        if (step === 2) process.kill(process.pid, "SIGUSR2")
+        yield randomBatch(step)
+      }
+    }
+    const final = await train(info, shortRun, { batches, save() {}, signal: stop.signal })
+    expect(final.step).toBe(3)
+  })
+
+  test("a state keeps its values while it is written, and the next one has its memory", async () => {
+    const config = { ...shortRun, steps: 5, saveEvery: 1, ema: 0.5 }
+    const states: TrainingState[] = []
+    const [before, after]: [string[], string[]] = [[], []]
+    const final = await train(info, config, {
+      batches: randomBatches,
+      async save(state) {
+        states.push(state)
+        before.push(digestOf(state))
+        // The next step, and the next save's turn, come meanwhile.
+        await sleep(50)
+        after.push(digestOf(state))
+      },
+    })
+    expect(states.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5])
+    expect(after).toEqual(before)
+    expect(new Set(before).size).toBe(5)
+    const buffers = valuesOf(states[0]!).map(({ buffer }) => buffer)
+    expect(buffers.every((buffer) => buffer instanceof SharedArrayBuffer)).toBe(true)
+    for (const state of states) expect(valuesOf(state).every(({ buffer }, i) => buffer === buffers[i])).toBe(true)
+    expect(final).toBe(states.at(-1))
   })
 
   test("an evaluation may end the run, which is then saved; a run that is resumed there evaluates again", async () => {
@@ -194,6 +234,20 @@ describe("train", () => {
     await expect(train(info, shortRun, io)).rejects.toThrow("the data ended before step 1 of 8")
   })
 })
+
+function valuesOf({ tensors, moments, ema }: TrainingState): Float32Array[] {
+  return [
+    ...tensors.values(),
+    ...[...moments.values()].flatMap(({ first, second }) => [first, second]),
+    ...ema!.values(),
+  ]
+}
+
+function digestOf(state: TrainingState): string {
+  const hash = createHash("sha256")
+  for (const values of valuesOf(state)) hash.update(new Uint8Array(values.buffer))
+  return hash.digest("hex")
+}
 
 interface RunOptions {
   info?: CheckpointInfo

@@ -15,6 +15,7 @@ import { buildModel, type CheckpointInfo, type CheckpointModel } from "../model/
 import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
 import { BackgroundSave } from "./checkpoints/background-save.ts"
+import { SharedCopies } from "./checkpoints/shared-copies.ts"
 import { loadTensors, type Settings, type TrainingState } from "./checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup } from "./distributed/process-group.ts"
 import { requireSameSettings } from "./distributed/same-settings.ts"
@@ -104,7 +105,10 @@ interface Tally {
 export interface TrainIo {
   /** Batches from `firstStep` on, in order. */
   batches(firstStep: number): Iterable<Batch> | AsyncIterable<Batch>
-  /** Saves, on the first process. Training goes on meanwhile, and waits only for the save before. */
+  /**
+   * Saves, on the first process. Training goes on meanwhile, and waits only for the save before. The values are in shared
+   * memory, which the next state takes over when this save is done.
+   */
   save(state: TrainingState): void | Promise<void>
   /** Gives a state to go on from. It is called once, at the beginning; the loop does not keep the state, so that its memory can be freed. */
   readonly resume?: (() => TrainingState) | undefined
@@ -148,21 +152,28 @@ export async function train(
   if (group) requireSameSettings({ step }, group)
   const batches = asyncIterator(io.batches(step))
   const saving = new BackgroundSave(io.save, resumedAt)
+  const copies = new SharedCopies()
   const snapshot = (): TrainingState => ({
     info: { ...info, samplesSeen: step * config.batchSize },
     step,
     updates: optimizer.updates,
     settings: settingsOf(config),
-    tensors: interpreter.hostState(),
-    moments: optimizer.hostMoments(),
-    ...(ema && { ema: ema.hostState() }),
+    tensors: interpreter.hostState(copies.of("weights")),
+    moments: optimizer.hostMoments(copies.of("optimizer")),
+    ...(ema && { ema: ema.hostState(copies.of("average")) }),
     ...(trainer.rangeAugment && { rangeAugment: trainer.rangeAugment.hostState() }),
     ...(trainer.lossScaler && { lossScaler: trainer.lossScaler }),
     generator: torch.generatorState(),
   })
+  let taken: TrainingState | undefined
+  /** The state of this step, copied once: the copy is being written while the weights stay as they are. */
+  const current = () => {
+    if (taken?.step !== step) taken = snapshot()
+    return taken
+  }
   // Before the first step there is nothing to go on from, and a checkpoint would bind the folder to these settings.
-  const save = async (state?: TrainingState) => {
-    if (step > 0 && isFirst && !saving.has(step)) await saving.start(state ?? snapshot())
+  const save = async () => {
+    if (step > 0 && isFirst && !saving.has(step)) await saving.start(current)
   }
   /** For work between two steps: where it fails, the state is saved, so that the steps since the last checkpoint are not lost. */
   const savingOnError = async <T>(work: () => T | Promise<T>): Promise<T> => {
@@ -203,13 +214,14 @@ export async function train(
       const bad = io.tally && io.tally.count > 0 && { badSamples: io.tally.count }
       const times = { step, samplesSeen: step * config.batchSize, learningRate, seconds, dataSeconds }
       if (isFirst) io.onStep?.({ ...times, ...bad, ...measurements })
-      // A step blocks the event loop; here signals such as Ctrl-C are handled.
+      // A step blocks the event loop; here signals such as Ctrl-C are handled. Events are polled before the second of the two.
+      await setImmediate()
       await setImmediate()
     }
     // The evaluation takes long and may fail, so the final state is on the disk before it.
-    const final = snapshot()
-    await save(final)
+    await save()
     await saving.finished()
+    const final = current()
     if (isFirst && step === config.steps && config.evaluateEvery) await evaluate()
     return final
   } finally {

@@ -33,6 +33,9 @@ import {
   pipeline,
 } from "../index.ts"
 
+import { bakeLabels } from "../run/labels/label-vectors.ts"
+import { Model } from "../run/model.ts"
+
 let folder: string
 let clip: MobileCLIP
 let server: Server
@@ -343,6 +346,32 @@ test("the layouts of others: towers alone there too, and what their files do not
     await using texts = await MobileCLIP.load(at(layout), { towers: "text", threads: 1 })
     expect(await texts.encodeText("a cat")).toEqual(await whole.encodeText("a cat"))
   }
+})
+
+test("labels' vectors are kept for the next run, whichever way the model is opened, and not with cache: false", async () => {
+  const labels = Array.from({ length: 60 }, (_, i) => `label ${i}`)
+  const options = { templates: ["{}", "a {}", "the {}"] }
+  const encode = vi.spyOn(Model.prototype, "encodeTexts")
+  const encoded = () => encode.mock.calls.splice(0).reduce((sum, [texts]) => sum + texts.length, 0)
+  const baked = async (loading: ClipLoadOptions) => {
+    await using model = await MobileCLIP.load(at("model"), { threads: 1, ...loading })
+    const { vectors } = await model.bakeLabels(labels, options)
+    return { vectors, encoded: encoded() }
+  }
+  const [without, first, second] = [await baked({ cache: false }), await baked({}), await baked({})]
+  expect([without.encoded, first.encoded, second.encoded]).toEqual([180, 180, 0])
+  for (const { vectors } of [first, second]) expect(vectors).toEqual(without.vectors)
+  await using opened = await loadModel(at("model"), { threads: 1 })
+  expect((await bakeLabels(opened, labels, options.templates)).vectors).toEqual(without.vectors)
+  expect(encoded()).toBe(0)
+  await using model = await MobileCLIP.load(at("model"), { threads: 1 })
+  const classifier = await model.classifier(labels.slice(0, 20), options)
+  await classifier.add([...labels, ...labels.map((label) => `${label} more`)])
+  expect(encoded()).toBe(180)
+  expect(await messageOf(() => MobileCLIP.load(at("model"), { cache: "no" as unknown as boolean }))).toBe(
+    'cache must be true or false, not the text "no"',
+  )
+  encode.mockRestore()
 })
 
 test("label vectors are data: a classifier is made of them by the image tower alone, of the same weights only", async () => {

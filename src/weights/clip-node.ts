@@ -1,12 +1,13 @@
 /** `MobileCLIP` in Node: the library's face on onnxruntime-node, with pictures from files, addresses and memory. */
 import { statSync } from "node:fs"
 import { join } from "node:path"
-import { requireCount, requireOneOf, requireSignal } from "../core/arguments.ts"
+import { requireCount, requireOneOf, requireSignal, requireSwitch } from "../core/arguments.ts"
 import { concatenate } from "../core/arrays/concatenate.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { towerChoices } from "../core/inference/onnx-files.ts"
 import { inOrder } from "../core/parallel.ts"
 import { onnxDtypes } from "../core/precision.ts"
+import type { LabelStore } from "../core/text/label-store.ts"
 import { decodeImage, defaultMaxPixels } from "../host/image/images.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { type EncodedFile, encodeFiles, type PictureSource, type PixelOptions } from "../pictures/encode-files.ts"
@@ -32,6 +33,8 @@ export interface ClipLoadOptions extends SourceOptions, Pick<RunOptions, "thread
   readonly decode?: PictureReading["decode"] | undefined
   /** Files of larger pictures are refused before their pixels take memory (default: 100 million). */
   readonly maxPixels?: number | undefined
+  /** Whether vectors of labels are kept between runs, in this user's cache (default: yes). */
+  readonly cache?: boolean | undefined
   /** Where to compute (default: the processor). What else there is depends on the build of ONNX Runtime. */
   readonly device?: RunOptions["provider"] | undefined
 }
@@ -65,13 +68,14 @@ export class MobileCLIP extends ClipModel<NodePicture> {
 }
 
 function requireOptions(options: ClipLoadOptions): void {
-  const { towers, dtype, threads, device, signal, orientation, decode, maxPixels } = options
+  const { towers, dtype, threads, device, signal, orientation, decode, maxPixels, cache } = options
   requireSignal(signal)
   requireOneOf("towers", towers, towerChoices)
   requireOneOf("dtype", dtype, onnxDtypes)
   requireOneOf("device", device, providers)
   requireOneOf("orientation", orientation, orientations)
   requireOneOf("decode", decode, decodings)
+  requireSwitch("cache", cache)
   requireCount("threads", threads)
   requireCount("maxPixels", maxPixels)
 }
@@ -83,7 +87,7 @@ function decodingOf({ orientation, decode, maxPixels = defaultMaxPixels }: ClipL
 }
 
 async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<NodeHost> {
-  const { dtype, towers, signal, onProgress, device = "cpu" } = options
+  const { dtype, towers, signal, onProgress, cache, device = "cpu" } = options
   const { directory, name } = source
   const onOpen = (file: string) => {
     const { size } = statSync(join(directory, file))
@@ -93,8 +97,9 @@ async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<N
   const threads = options.threads ?? processors.count
   const notes = options.threads === undefined ? [`threads of a tower: ${threads} (${processors.reason})`] : []
   const clip = await openClip(directory, {
-    ...{ provider: device, threads, onOpen, name, dtype, towers },
+    ...{ provider: device, threads, onOpen, name, dtype, towers, cache },
     onChoice: (line: string) => void notes.push(line),
+    onNote: (line: string) => void notes.push(line),
   })
   const info = infoOf(clip, { towers: towers ?? "both", device, threads, notes })
   const host = new NodeHost(clip, info, decodingOf(options), source.temporary)
@@ -131,6 +136,10 @@ class NodeHost implements ClipHost<NodePicture> {
     private readonly decode: PixelOptions,
     private readonly temporary: Disposable | undefined,
   ) {}
+
+  get labelStore(): LabelStore | null {
+    return this.clip.model.labelStore
+  }
 
   async encodeImages(pictures: readonly NodePicture[], signal?: AbortSignal): Promise<Float32Array> {
     const { model } = this.clip

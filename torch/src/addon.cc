@@ -6,6 +6,7 @@
 #include "distributed.h"
 #include "guard.h"
 #include "operators.h"
+#include "signals.h"
 #include "state.h"
 #include "tensors.h"
 #include "warnings.h"
@@ -37,6 +38,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 
   define<fromData>(exports, "fromData");
   define<toData>(exports, "toData");
+  define<copyTo>(exports, "copyTo");
   define<shapeOf>(exports, "shape");
   define<numelOf>(exports, "numel");
   define<dtypeOf>(exports, "dtype");
@@ -70,6 +72,10 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define<onWarning>(exports, "onWarning");
   define<version>(exports, "version");
   define<devices>(exports, "devices");
+
+  define<armSignals>(exports, "armSignals");
+  define<claimAnswer>(exports, "claimAnswer");
+  define<disarmSignals>(exports, "disarmSignals");
 
   define<distributedBackends>(exports, "distributedBackends");
   define<joinGroup>(exports, "joinGroup");

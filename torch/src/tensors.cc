@@ -1,7 +1,9 @@
 #include "tensors.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/cuda.h>
 
@@ -52,6 +54,17 @@ Napi::Value emptyTypedArray(Napi::Env env, at::ScalarType type, Napi::ArrayBuffe
     case at::kByte:
     case at::kBool: return Napi::Uint8Array::New(env, length, buffer, 0);
     default: throw std::invalid_argument("a tensor of dtype " + nameOf(type) + " has no typed array; use to({ dtype })");
+  }
+}
+
+at::ScalarType typeOfElements(napi_typedarray_type type) {
+  switch (type) {
+    case napi_float32_array: return at::kFloat;
+    case napi_float64_array: return at::kDouble;
+    case napi_bigint64_array: return at::kLong;
+    case napi_int32_array: return at::kInt;
+    case napi_uint8_array: return at::kByte;
+    default: throw std::invalid_argument("expected a Float32Array, Float64Array, BigInt64Array, Int32Array or Uint8Array");
   }
 }
 
@@ -109,6 +122,24 @@ Napi::Value toData(const Napi::CallbackInfo& info) {
   const at::Tensor host = tensor.detach().resolve_conj().resolve_neg().to(at::kCPU).contiguous();
   if (bytes > 0) std::memcpy(buffer.Data(), host.data_ptr(), bytes);
   return array;
+}
+
+Napi::Value copyTo(const Napi::CallbackInfo& info) {
+  const at::Tensor tensor = tensorAt(info, 0);
+  if (!info[1].IsTypedArray()) throw std::invalid_argument("expected a typed array");
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  // Not by node-addon-api: it refuses shared memory.
+  napi_get_typedarray_info(info.Env(), info[1], &type, &length, &data, nullptr, nullptr);
+  const at::ScalarType scalarType = typeOfElements(type);
+  if (static_cast<int64_t>(length) != tensor.numel()) {
+    throw std::invalid_argument("a tensor of " + std::to_string(tensor.numel()) + " elements does not fill " +
+                                std::to_string(length));
+  }
+  const at::NoGradGuard withoutGradients;
+  if (length > 0) at::from_blob(data, tensor.sizes(), at::TensorOptions().dtype(scalarType)).copy_(tensor);
+  return info.Env().Undefined();
 }
 
 Napi::Value shapeOf(const Napi::CallbackInfo& info) {

@@ -13,6 +13,8 @@ std::vector<at::Tensor> tensorsAt(const Napi::CallbackInfo& info, size_t index);
 Napi::Value fromData(const Napi::CallbackInfo& info);
 // toData(tensor) -> typed array, row-major
 Napi::Value toData(const Napi::CallbackInfo& info);
+// copyTo(tensor, typed array, which may be shared memory): row-major, as the array's type
+Napi::Value copyTo(const Napi::CallbackInfo& info);
 Napi::Value shapeOf(const Napi::CallbackInfo& info);
 Napi::Value numelOf(const Napi::CallbackInfo& info);
 Napi::Value dtypeOf(const Napi::CallbackInfo& info);

@@ -364,7 +364,7 @@ describe("several models", () => {
 })
 
 describe("kept vectors", () => {
-  const cacheFiles = () => readdirSync(at("cache")).filter((name) => name.endsWith(".vectors"))
+  const cacheFiles = () => readdirSync(at("cache")).filter((name) => /\.(vectors|labels)$/.test(name))
 
   test("with other templates no picture is read or encoded, and results are those of a run without a cache", async () => {
     const cache = at("cache")
@@ -381,6 +381,18 @@ describe("kept vectors", () => {
     expect(kept.models[0]!.results[0]!.details!.cachedImages).toBe(7)
     // The prompts are the same for all three tasks: once for each set of templates.
     expect(cacheFiles()).toHaveLength(3 + 2)
+  })
+
+  test("of labels are kept each by itself: a class that is new is encoded alone", async () => {
+    const cache = at("cache")
+    await run(await threeTasks(), { cache })
+    const [model, options] = [compass(), { classNames: ["0", "40"] }]
+    const kept = await run(await threeTasks(), { cache, models: [model], ...options })
+    // In two templates, and once for all three tasks.
+    expect(model.encodedTexts).toBe(2)
+    const fresh = await run(await threeTasks(), options)
+    const metrics = (report: typeof kept) => report.models[0]!.results.map((result) => result.metrics)
+    expect(metrics(kept)).toEqual(metrics(fresh))
   })
 
   test("are not used for other pictures or another model", async () => {

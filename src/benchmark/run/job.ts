@@ -1,8 +1,9 @@
 /** What an evaluation has at hand while it goes through its tasks. */
 import { noProgress, type Progress, type StartProgress } from "../../core/progress.ts"
+import { labelProgress } from "../../core/text/label-progress.ts"
 import type { SuiteTask } from "../../evaluate/suite/suite-task.ts"
 import type { PicturePool } from "../../pictures/picture-pool.ts"
-import type { VectorCache } from "../cache/vector-cache.ts"
+import type { VectorCache } from "../../vector-cache/vector-cache.ts"
 import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
 import { type Pass, passOver, type Sampling, type Taker } from "../pictures/picture-vectors.ts"
 import type { AnswerTable } from "./answer-table.ts"
@@ -71,20 +72,11 @@ export function questionOf(task: EvaluationTask, dataset: BenchmarkDataset, job:
   }
 }
 
-/** Fewer are encoded in a moment. */
-const shownTexts = 1000
-
 /** With progress that names the task. */
 export function labelOptions({ key }: EvaluationTask, { model }: Run, job: Job): LabelOptions {
-  const { cache, signal, startProgress = noProgress } = job
-  let progress: Progress | null = null
-  const onPrompts = (done: number, total: number) => {
-    if (total < shownTexts) return
-    progress ??= startProgress(job.severalModels ? `${key}, ${model.name}` : key, total, { unit: "texts" })
-    progress.update(done)
-    if (done === total) progress.done()
-  }
-  return { cache, onPrompts, signal }
+  const { cache, signal, say, startProgress = noProgress } = job
+  const name = job.severalModels ? `${key}, ${model.name}` : key
+  return { cache, signal, ...labelProgress(name, { startProgress, say: (line) => say?.(`${name}: ${line}`) }) }
 }
 
 /** The pictures of a task, for all takers, with progress that names it. */

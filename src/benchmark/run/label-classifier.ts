@@ -1,11 +1,10 @@
-/** Zero-shot classifiers: for each class the mean of its prompts' unit vectors, kept by model and prompts. */
-import { createHash } from "node:crypto"
+/** Zero-shot classifiers: for each class the mean of its prompts' unit vectors, kept by model and templates. */
 import { type LabelOptions as EncodeOptions, labelVectors } from "../../core/text/prompts.ts"
-import type { VectorCache } from "../cache/vector-cache.ts"
+import type { VectorCache } from "../../vector-cache/vector-cache.ts"
 import type { EvaluatedModel } from "./evaluated-model.ts"
 import { cacheIdentity, requireDirections } from "./evaluated-model.ts"
 
-export interface LabelOptions extends EncodeOptions {
+export interface LabelOptions extends Omit<EncodeOptions, "store"> {
   readonly cache: VectorCache | null
 }
 
@@ -14,12 +13,8 @@ export async function classifierOf(
   model: EvaluatedModel,
   classNames: readonly string[],
   templates: readonly string[],
-  options: LabelOptions,
+  { cache, ...options }: LabelOptions,
 ): Promise<Float32Array> {
-  const make = async () => requireDirections(await labelVectors(model, classNames, templates, options), model, "class")
-  if (!options.cache) return make()
-  const prompts = createHash("sha256")
-    .update(JSON.stringify([classNames, templates]))
-    .digest("hex")
-  return options.cache.vectorsOr(["labels 1", cacheIdentity(model), prompts], model.embedDim, make)
+  const store = cache?.labelStore([cacheIdentity(model)])
+  return requireDirections(await labelVectors(model, classNames, templates, { ...options, store }), model, "class")
 }

@@ -3,7 +3,7 @@
  * classes are known from the start, only the best ones of each picture are kept.
  */
 import { concatenate, concatenateIntegers } from "../../core/arrays/concatenate.ts"
-import { cosines, matchRanks } from "../../core/arrays/similarity.ts"
+import { cosines, matchRanksInTurns } from "../../core/arrays/similarity.ts"
 import { assert, UserError } from "../../core/errors.ts"
 import { textVectors } from "../../evaluate/encode.ts"
 import { type AssociationAnswer, associationAnswer, cuePrompt } from "../../evaluate/metrics/association.ts"
@@ -224,7 +224,8 @@ async function retrieval({ model, location, vectors, records, options }: KeptTas
     if (texts.length === 0) throw new UserError(`${location}, ${key} has no caption`, "a sample needs a .txt")
   const imageOfText = records.flatMap(({ texts }, image) => texts.map(() => image))
   const texts = await captionVectors(model, captionsOf(records), options)
-  return { kind: "retrieval", ranks: matchRanks(vectors, texts, model.embedDim, imageOfText) }
+  const ranks = await matchRanksInTurns(vectors, texts, model.embedDim, imageOfText)
+  return { kind: "retrieval", ranks }
 }
 
 async function captionSelection({ model, location, vectors, records, options }: KeptTask): Promise<TaskAnswers> {

@@ -6,13 +6,16 @@ import { openClassifiers } from "../../embed/open-classifiers.ts"
 import { writeAtomically } from "../../host/files/files.ts"
 import { requireRoomFor, serializeLabels } from "../../run/labels/label-file.ts"
 import type { LoadOptions } from "../../weights/load-model.ts"
-import { addLabelOptions, type LabelOptions, readWords } from "../classifying.ts"
-import { threadsOption, verboseOption } from "../options.ts"
+import { addLabelOptions, type LabelOptions, labelCacheOption, readWords } from "../classifying.ts"
+import { progressOption, threadsOption, verboseOption } from "../options.ts"
+import { ofLongWork, type ProgressMode, progressReporter } from "../progress.ts"
 import { prepareOut } from "../row-output.ts"
 
 interface Options extends LabelOptions, Pick<LoadOptions, "threads"> {
   readonly model: string
   readonly out: string
+  readonly progress: ProgressMode
+  readonly cache: boolean
   readonly json?: true
   readonly verbose?: true
 }
@@ -37,6 +40,8 @@ export function register(program: Command): void {
   addLabelOptions(command)
     .addOption(threadsOption())
     .option("--json", "print { file, model, weights, embedDim, labels, templates }, the last two as numbers")
+    .addOption(labelCacheOption())
+    .addOption(progressOption())
     .addOption(verboseOption("say what was chosen: the model, threads, labels and templates"))
     .addHelpText("after", more)
     .action(bakeLabels)
@@ -45,11 +50,14 @@ export function register(program: Command): void {
 async function bakeLabels(options: Options, command: Command): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
   const say = (line: string) => writeErr?.(`${line}\n`)
-  const { model, out, threads, json, verbose } = options
+  const { model, out, threads, cache, json, verbose } = options
   const words = await readWords(options, command, say)
   await prepareOut(out)
   const onModel = ({ embedDim }: { embedDim: number }) => requireRoomFor(words.labels.length, embedDim)
-  const loading = { threads, onChoice: verbose && say, onStage: say, onModel }
+  const loading = {
+    ...{ threads, cache, onChoice: verbose && say, onStage: say, onNote: say, onModel },
+    startProgress: ofLongWork(progressReporter(options.progress)),
+  }
   await using opened = await openClassifiers([model], words, loading)
   const [{ encoder, labels }] = opened.classifiers as [(typeof opened.classifiers)[number]]
   if (verbose) for (const line of [modelChoice(model, encoder, options), labelsChoice(labels)]) say(line)

@@ -1,9 +1,19 @@
 import { execFileSync } from "node:child_process"
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
-import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { exportModel } from "../../export/export.ts"
@@ -230,6 +240,49 @@ test("one label alone is told that its 100 % says nothing, on stderr only", asyn
     },
   ])
   expect(await classify(at("pictures", "red.jpg"), "--labels", "cat,dog")).toMatchObject({ code: 0, err: "" })
+})
+
+describe("labels' vectors", () => {
+  const prompts = Array.from({ length: 16 }, (_, i) => `{} ${i}`)
+  const labels = Array.from({ length: 100 }, (_, i) => `label ${i}`)
+  const words = () => ["--labels-file", at("many.txt"), "--templates", at("prompts.txt"), "--progress", "none"]
+  const classified = (...more: string[]) => classify(at("pictures", "red.jpg"), ...words(), "--json", ...more)
+  const keptFiles = () => readdirSync(at("cache", "mobileclip", "vectors")).filter((name) => name.endsWith(".labels"))
+  beforeEach(() => {
+    vi.stubEnv("XDG_CACHE_HOME", at("cache"))
+    writeFileSync(at("prompts.txt"), prompts.join("\n"))
+    writeFileSync(at("many.txt"), labels.join("\n"))
+  })
+  afterEach(() => {
+    vi.unstubAllEnvs()
+    rmSync(at("cache"), { recursive: true, force: true })
+  })
+
+  test("are kept for the next run, label by label, and for bake-labels; --no-cache keeps and uses none", async () => {
+    const without = await classified("--no-cache")
+    expect(without).toMatchObject({ code: 0, err: "" })
+    expect(existsSync(at("cache", "mobileclip", "vectors"))).toBe(false)
+    expect(await classified()).toEqual(without)
+    expect(keptFiles()).toHaveLength(1)
+    expect(await classified()).toEqual({ ...without, err: "100 of 100 labels' vectors were kept from before\n" })
+    expect(await classified("--no-cache")).toEqual(without)
+    writeFileSync(at("many.txt"), [...labels.slice(2), "another", "and one more"].join("\n"))
+    expect((await classified()).err).toBe("98 of 100 labels' vectors were kept from before\n")
+    const bake = (...more: string[]) =>
+      run("bake-labels", "--model", at("model"), ...words(), "--out", at("labels.json"), ...more)
+    expect((await bake()).err).toBe("100 of 100 labels' vectors were kept from before\n")
+    const baked = readFileSync(at("labels.json"), "utf8")
+    expect((await bake("--no-cache")).err).toBe("")
+    expect(readFileSync(at("labels.json"), "utf8")).toBe(baked)
+  })
+
+  test("that cannot be kept are told in a line, and the pictures are classified", async () => {
+    const { out } = await classified("--no-cache")
+    writeFileSync(at("cache"), "")
+    const { code, out: same, err } = await classified()
+    expect({ code, same }).toEqual({ code: 0, same: out })
+    expect(err).toMatch(/^vectors are not kept from here on: [^\n]+\n$/)
+  })
 })
 
 test("no labels, or labels twice, is wrong usage", async () => {

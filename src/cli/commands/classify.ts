@@ -7,7 +7,14 @@ import { labelsChoice, modelChoice, readingChoice } from "../../embed/choices.ts
 import { type ClassifiedFile, classifyFiles } from "../../embed/classify-files.ts"
 import { type GivenLabels, type OpenClassifiers, openClassifiers } from "../../embed/open-classifiers.ts"
 import type { LoadOptions } from "../../weights/load-model.ts"
-import { addLabelOptions, type LabelOptions, type Result, readWords, resultChunks } from "../classifying.ts"
+import {
+  addLabelOptions,
+  type LabelOptions,
+  labelCacheOption,
+  type Result,
+  readWords,
+  resultChunks,
+} from "../classifying.ts"
 import type { CommandContext } from "../context.ts"
 import { progressOption, repeated, threadsOption, verboseOption, wholeNumber } from "../options.ts"
 import {
@@ -20,7 +27,7 @@ import {
   readingOf,
 } from "../picture-options.ts"
 import { PictureTally, type Readable } from "../picture-tally.ts"
-import type { ProgressMode } from "../progress.ts"
+import { ofLongWork, type ProgressMode, progressReporter } from "../progress.ts"
 import { deliver, prepareOut } from "../row-output.ts"
 
 interface Options extends LabelOptions, PictureOptions, Pick<LoadOptions, "threads"> {
@@ -31,6 +38,7 @@ interface Options extends LabelOptions, PictureOptions, Pick<LoadOptions, "threa
   readonly csv?: true
   readonly out?: string
   readonly progress: ProgressMode
+  readonly cache: boolean
   readonly verbose?: true
 }
 
@@ -76,6 +84,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--json", "print [{ image, model, orientation, decode, labels: [{ label, score, cosine }] }]")
     .addOption(new Option("--csv", "print a line for each label").conflicts("json"))
     .option("--out <file>", "write to a file, which is complete or absent, in place of printing")
+    .addOption(labelCacheOption())
     .addOption(progressOption())
     .addOption(verboseOption("say what was chosen: models, threads, how pictures are read"))
     .addHelpText("after", more)
@@ -90,13 +99,16 @@ async function classify(
 ): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
   const say = (line: string) => writeErr?.(`${line}\n`)
-  const { model: models = [defaultModel], baked, out, threads } = options
+  const { model: models = [defaultModel], baked, out, threads, cache } = options
   const given: GivenLabels = baked ? { kind: "baked", files: baked } : await readWords(options, command, say)
   if (!options.model) requireDefaultModel()
   await prepareOut(out)
   const saving = out === undefined ? null : context.abortOnInterrupt("stopping: nothing is written")
   const onChoice = options.verbose && say
-  await using opened = await openClassifiers(models, given, { threads, onChoice, onStage: say })
+  await using opened = await openClassifiers(models, given, {
+    ...{ threads, cache, onChoice, onStage: say, onNote: say },
+    startProgress: ofLongWork(progressReporter(options.progress)),
+  })
   for (const line of [...opened.notes, ...(options.verbose ? choices(opened, options) : [])]) say(line)
   const files = await picturesNamed(images, options, command)
   const tally = new PictureTally(files.length, (text) => writeErr?.(text), {

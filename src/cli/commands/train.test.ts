@@ -146,6 +146,36 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     })
   })
 
+  test("a run of so many samples that their order has changed goes on where that is meant", async () => {
+    const [out, list] = [join(folder, "many"), join(folder, "many.jsonl")]
+    const picture = join(folder, "many.png")
+    await sharp({ create: { width: 64, height: 64, channels: 3, background: "red" } })
+      .png()
+      .toFile(picture)
+    await writeFile(list, `${JSON.stringify({ image: picture, captions: ["red"] })}\n`.repeat(2 ** 16 + 1))
+    expect(await run("--train-data", list, "--out", out, ...short, "schedule.steps=4")).toMatchObject({
+      code: 0,
+    })
+    const latest = readCheckpoint((await latestCheckpoint(out))!)
+    expect(latest.settings.order).toBe("keyed")
+    // As an earlier version has written it, in the middle of the run.
+    await rm(join(out, "checkpoints"), { recursive: true })
+    const { order: _, ...older } = latest.settings
+    await saveCheckpoint(out, { ...latest, step: 2, settings: older }, 1)
+    const resume = (...argv: string[]) => run("--out", out, "--resume", "--threads", "1", "--progress", "none", ...argv)
+    expect(await resume("--train-data", list)).toEqual({
+      code: 1,
+      out: "",
+      err: `mobileclip: the run in ${out} was made with order shuffled (now keyed)\n  finish it with the version that began it, which shuffles so many samples in another way, choose another directory, or say that the change is meant: --allow-other-data\n`,
+    })
+    const meant = await resume("--train-data", list, "--allow-other-data")
+    expect(meant).toMatchObject({
+      code: 0,
+      err: expect.stringContaining(`the run in ${out} had order shuffled, and goes on with keyed\n`),
+    })
+    expect(readCheckpoint((await latestCheckpoint(out))!).settings.order).toBe("keyed")
+  })
+
   test("ranks with other data than rank 0's end with an error that names the setting", async () => {
     const other = await writeSamples(join(folder, "other.tar"), await pictureSamples(25))
     const argv = [...short, "schedule.steps=1", "--out", join(folder, "unlike")]

@@ -1,6 +1,5 @@
 /** mobileclip evaluate */
 import { type Command, Option } from "commander"
-import { cacheDefaults, defaultCacheFolder } from "../../benchmark/cache/vector-cache.ts"
 import { parseClassNames, parseTemplates } from "../../benchmark/layout/class-texts.ts"
 import { evaluateDefaults } from "../../benchmark/run/evaluate.ts"
 import { type EvaluateSuiteOptions, evaluateSuite } from "../../benchmark/run/evaluate-suite.ts"
@@ -8,6 +7,7 @@ import { type ResultFormat, resultFormats, writeFormatted } from "../../benchmar
 import { suiteNames } from "../../benchmark/run/suites.ts"
 import { modelDtypes } from "../../core/precision.ts"
 import { readBytes } from "../../host/files/files.ts"
+import { cacheDefaults, defaultCacheFolder } from "../../vector-cache/vector-cache.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { failureLine, PartialSuccess } from "../errors.ts"
 import { progressOption, repeated, threadsOption, wholeNumber } from "../options.ts"

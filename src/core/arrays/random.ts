@@ -40,7 +40,7 @@ export class Random {
     return low + (high - low) * (this.uint32() / 0x100000000)
   }
 
-  /** Uniform integer in [0, n). */
+  /** Uniform integer in [0, n), for n up to 2^32. */
   int(n: number): number {
     return Math.floor(this.uniform() * n)
   }
@@ -66,14 +66,52 @@ export class Random {
     return radius * Math.cos(angle)
   }
 
-  /** A shuffled copy (Fisher-Yates). */
-  shuffle<T>(items: readonly T[]): T[] {
-    const copy = [...items]
-    for (let i = copy.length - 1; i > 0; i--) {
-      const j = this.int(i + 1)
-      ;[copy[i], copy[j]] = [copy[j]!, copy[i]!]
+  /** Fills the array with the values that `std * normal()` gives one by one, in half the time. */
+  fillNormal(values: Float32Array, std: number): void {
+    let start = 0
+    if (!Number.isNaN(this.spareNormal) && values.length > 0) values[start++] = std * this.normal()
+    const end = values.length - ((values.length - start) % 2)
+    for (; start < end; start += BLOCK) {
+      const block = values.subarray(start, Math.min(start + BLOCK, end))
+      toNormal(this.bits(block.length), block, std)
     }
-    return copy
+    if (end < values.length) values[end] = std * this.normal()
+  }
+
+  /** What `uint32` gives one by one, with the state in variables, because to read and write it takes most of the time. */
+  private bits(count: number): Uint32Array {
+    const bits = new Uint32Array(count)
+    let [s0, s1, s2, s3] = [this.state[0]! | 0, this.state[1]! | 0, this.state[2]! | 0, this.state[3]! | 0]
+    for (let i = 0; i < count; i++) {
+      bits[i] = Math.imul(rotateLeft(Math.imul(s1, 5), 7), 9)
+      const shifted = s1 << 9
+      s2 ^= s0
+      s3 ^= s1
+      s1 ^= s2
+      s0 ^= s3
+      s2 ^= shifted
+      s3 = rotateLeft(s3, 11) | 0
+    }
+    this.state.set([s0, s1, s2, s3])
+    return bits
+  }
+
+  /** A shuffled copy. */
+  shuffle<T>(items: readonly T[]): T[] {
+    return Array.from(this.permutation(items.length), (i) => items[i]!)
+  }
+
+  /** 0 to `count` - 1, shuffled (Fisher-Yates), in 4 bytes each. */
+  permutation(count: number): Uint32Array {
+    const order = new Uint32Array(count)
+    for (let i = 0; i < count; i++) order[i] = i
+    for (let i = count - 1; i > 0; i--) {
+      const j = this.int(i + 1)
+      const taken = order[i]!
+      order[i] = order[j]!
+      order[j] = taken
+    }
+    return order
   }
 
   /** The position in the stream, to store in a checkpoint; `restore` continues from it. */
@@ -87,6 +125,19 @@ export class Random {
   }
 }
 
+/** Values that are made at a time: an even number, and what fits a processor's first cache. */
+const BLOCK = 2048
+
+/** Pairs of uniform values to pairs of normal ones (Box-Muller), as `normal` makes them. */
+function toNormal(bits: Uint32Array, values: Float32Array, std: number): void {
+  for (let i = 0; i < bits.length; i += 2) {
+    const radius = Math.sqrt(-2 * Math.log(1 - bits[i]! / 0x100000000))
+    const angle = 2 * Math.PI * (bits[i + 1]! / 0x100000000)
+    values[i] = std * (radius * Math.cos(angle))
+    values[i + 1] = std * (radius * Math.sin(angle))
+  }
+}
+
 /** FNV-1a, 32 bits, over UTF-8. */
 export function fnv1a(text: string): number {
   let hash = 0x811c9dc5
@@ -94,7 +145,8 @@ export function fnv1a(text: string): number {
   return hash >>> 0
 }
 
-function mix(value: number): number {
+/** A bijection of 32 bits, of which each bit of the result depends on each of `value`. */
+export function mix(value: number): number {
   let x = value ^ (value >>> 16)
   x = Math.imul(x, 0x21f0aaad)
   x ^= x >>> 15

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { withKernels } from "../kernels/kernels.ts"
 import { Random } from "./random.ts"
-import { cosines, l2Normalize, matchRanks, softmax } from "./similarity.ts"
+import { cosines, l2Normalize, matchRanks, matchRanksInTurns, softmax } from "./similarity.ts"
 
 test("rows get unit length, a row of zeros stays", () => {
   expect([...l2Normalize(Float32Array.of(3, 4, 0, 0), 2)]).toEqual([Math.fround(0.6), Math.fround(0.8), 0, 0])
@@ -90,6 +90,7 @@ test.each([
   [2, 3, 2],
   [261, 1037, 3],
   [40, 515, 9],
+  [4100, 1030, 3],
 ])("ranks of %i images and %i texts with many equal cosines, %i wide", (n, m, width) => {
   const [images, texts] = [wholeNumbers(n * width, 5), wholeNumbers(m * width, 6)]
   const random = new Random(7)
@@ -98,6 +99,22 @@ test.each([
   const expected = plainRanks(cosines(images, texts, width), n, imageOfText)
   expect(expected.imageToText[n - 1]).toBe(Number.POSITIVE_INFINITY)
   expect(matchRanks(images, texts, width, imageOfText)).toEqual(expected)
+})
+
+test("ranks in turns are the same, and other work of the kernels comes in between", async () => {
+  const [n, m, width] = [4100, 1030, 3]
+  const [images, texts] = [wholeNumbers(n * width, 5), wholeNumbers(m * width, 6)]
+  const imageOfText = Int32Array.from({ length: m }, (_, text) => text % 40)
+  let turns = 0
+  const timer = setInterval(() => {
+    turns++
+    cosines(images.subarray(0, 300 * width), texts, width)
+  })
+  const found = await matchRanksInTurns(images, texts, width, imageOfText)
+  clearInterval(timer)
+  expect(found).toEqual(matchRanks(images, texts, width, imageOfText))
+  // There are two parts of the images for three of the texts, and a turn after each.
+  expect(turns).toBeGreaterThan(2)
 })
 
 test("vectors that are not numbers match nothing", () => {

@@ -2,6 +2,7 @@
 import { assert } from "../errors.ts"
 import { type Kernels, withKernels } from "../kernels/kernels.ts"
 import { eachProductBlock, pairProducts } from "../kernels/products.ts"
+import { nextTurn } from "../parallel.ts"
 
 /** Divides each row of [rows, width] by its length, in place; a row of zeros stays. */
 export function l2Normalize(matrix: Float32Array, width: number): Float32Array {
@@ -41,40 +42,98 @@ export interface MatchRanks {
  * Ranks by cosine of images [N, width] and texts [M, width], both of unit length, where text t belongs to image
  * `imageOfText[t]`. Where two cosines are equal, the first one ranks higher. Memory does not grow with N x M.
  */
-export function matchRanks(
-  images: Float32Array,
-  texts: Float32Array,
-  width: number,
-  imageOfText: ArrayLike<number>,
-): MatchRanks {
+export function matchRanks(...problem: RankProblem): MatchRanks {
+  const steps = rankSteps(...problem)
+  for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value
+}
+
+/** The same in parts that take a twentieth of a second each, with a turn of the event loop after each. */
+export async function matchRanksInTurns(...problem: RankProblem): Promise<MatchRanks> {
+  const steps = rankSteps(...problem)
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done) return step.value
+    await nextTurn()
+  }
+}
+
+type RankProblem = readonly [images: Float32Array, texts: Float32Array, width: number, imageOfText: ArrayLike<number>]
+
+/** Images and texts of a part: of 512 wide vectors a billion products and sums. */
+const [imagesAtOnce, textsAtOnce] = [4096, 512] as const
+
+/** Pauses after each part. Parts leave nothing in the kernels' memory, which others may use in the pauses. */
+function* rankSteps(...[images, texts, width, imageOfText]: RankProblem): Generator<void, MatchRanks> {
   assert(images.length % width === 0 && texts.length % width === 0, `rows are not ${width} wide`)
   assert(texts.length === imageOfText.length * width, `${imageOfText.length} images of ${texts.length / width} texts`)
-  return withKernels((kernels) => {
-    const scores = pairProducts(kernels, images, texts, width, imageOfText)
-    const best = bestTexts(scores, imageOfText, images.length / width)
-    const ofImages = putMatches(kernels, best.scores, best.texts)
-    const ofTexts = putMatches(kernels, scores, Int32Array.from(imageOfText))
-    eachProductBlock(kernels, images, texts, width, (block) => {
-      const { products, rows, columns, stride, firstRow, firstColumn } = block
-      kernels.run.addRanks(
-        ...([products, rows, columns, stride, firstRow, firstColumn] as const),
-        ...from(ofImages, firstRow),
-        ...from(ofTexts, firstColumn),
-      )
-    })
-    const ranks = (matches: Matches, { length }: Float32Array) => kernels.int32(matches[2], length)
-    return {
-      textToImage: Float64Array.from(ranks(ofTexts, scores), (rank, text) => orNever(rank, scores[text]!)),
-      imageToText: Float64Array.from(ranks(ofImages, best.scores), (rank, image) => orNever(rank, best.scores[image]!)),
+  const [n, m] = [images.length / width, texts.length / width]
+  const scores = withKernels((kernels) => pairProducts(kernels, images, texts, width, imageOfText))
+  const best = bestTexts(scores, imageOfText, n)
+  const ofTexts = { scores, matches: Int32Array.from(imageOfText), ranks: new Int32Array(m) }
+  const ofImages = { scores: best.scores, matches: best.texts, ranks: new Int32Array(n) }
+  for (let firstText = 0; firstText < m; firstText += textsAtOnce) {
+    for (let firstImage = 0; firstImage < n; firstImage += imagesAtOnce) {
+      const rows = partOf(images, width, ofImages, firstImage, imagesAtOnce)
+      const columns = partOf(texts, width, ofTexts, firstText, textsAtOnce)
+      withKernels((kernels) => addRanks(kernels, rows, columns, width))
+      yield
     }
+  }
+  return {
+    textToImage: Float64Array.from(ofTexts.ranks, (rank, text) => orNever(rank, scores[text]!)),
+    imageToText: Float64Array.from(ofImages.ranks, (rank, image) => orNever(rank, best.scores[image]!)),
+  }
+}
+
+/** For each vector its cosine with its match, the match's place, and how many are above it so far. */
+interface Matched {
+  readonly scores: Float32Array
+  readonly matches: Int32Array
+  readonly ranks: Int32Array
+}
+
+interface Part extends Matched {
+  readonly vectors: Float32Array
+  /** The place of its first vector among all. */
+  readonly first: number
+}
+
+function partOf(
+  vectors: Float32Array,
+  width: number,
+  { scores, matches, ranks }: Matched,
+  first: number,
+  most: number,
+): Part {
+  const end = first + most
+  return {
+    first,
+    vectors: vectors.subarray(first * width, end * width),
+    scores: scores.subarray(first, end),
+    matches: matches.subarray(first, end),
+    ranks: ranks.subarray(first, end),
+  }
+}
+
+/** Adds to the ranks of both what is above their matches in the other part. */
+function addRanks(kernels: Kernels, images: Part, texts: Part, width: number): void {
+  const [ofImages, ofTexts] = [putMatches(kernels, images), putMatches(kernels, texts)]
+  eachProductBlock(kernels, images.vectors, texts.vectors, width, (block) => {
+    const { products, rows, columns, stride, firstRow, firstColumn } = block
+    kernels.run.addRanks(
+      ...([products, rows, columns, stride, images.first + firstRow, texts.first + firstColumn] as const),
+      ...from(ofImages, firstRow),
+      ...from(ofTexts, firstColumn),
+    )
   })
+  images.ranks.set(kernels.int32(ofImages[2], images.ranks.length))
+  texts.ranks.set(kernels.int32(ofTexts[2], texts.ranks.length))
 }
 
 /** Addresses of each one's cosine with its match, of the match's place, and of its rank. */
 type Matches = readonly [scores: number, matches: number, ranks: number]
 
-function putMatches(kernels: Kernels, scores: Float32Array, matches: Int32Array): Matches {
-  return [kernels.put(scores), kernels.put(matches), kernels.put(new Int32Array(matches.length))]
+function putMatches(kernels: Kernels, { scores, matches, ranks }: Matched): Matches {
+  return [kernels.put(scores), kernels.put(matches), kernels.put(ranks)]
 }
 
 function from(matches: Matches, first: number): Matches {

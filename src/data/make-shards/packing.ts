@@ -38,7 +38,7 @@ export class Packing {
   resumed = 0
   /** Folders that could not be read. */
   readonly unread: readonly LeftOut[]
-  private readonly order: readonly number[] | null
+  private readonly order: Uint32Array | null
   private readonly shards: Shard[] = []
   private failures: number
 
@@ -52,7 +52,7 @@ export class Packing {
     const { shuffle } = options
     this.unread = list.unread ?? []
     this.failures = this.unread.length
-    this.order = shuffle === null ? null : Random.of(shuffle, "shards").shuffle([...Array(list.count).keys()])
+    this.order = shuffle === null ? null : Random.of(shuffle, "shards").permutation(list.count)
   }
 
   async all(): Promise<readonly Shard[]> {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import type { UserError } from "../../core/errors.ts"
-import { type BadLimit, type BadReason, BadSamples } from "./bad-samples.ts"
+import { type BadLimit, type BadReason, BadSamples, mostRemembered } from "./bad-samples.ts"
 
 /** The processes of a run over `samples`, whose batches are `size` positions: each has its part, and takes the sums. */
 class Ranks {
@@ -149,4 +149,52 @@ test("the option that allows more is named where there is one", () => {
   }
   expect(hintOf({})).toBe("fix or leave out these samples")
   expect(hintOf({ toAllowMore: "--more" })).toBe("fix or leave out these samples, or allow more of them: --more")
+})
+
+test("at the thousandth epoch of 1.28 billion samples each position counts for its own", () => {
+  const samples = 1.28e9
+  const bad = new BadSamples({ limit: 0.01, resampled: false, rank: 0, ranks: 1 })
+  bad.samples = samples
+  const [end, reason] = [1000 * samples, "damaged picture"] as const
+  bad.addBatch(end - 4, 8, [{ position: end - 5, reason, id: 7 }])
+  // Its last two positions, and the first two of the next epoch, in one batch.
+  const positions = [end - 2, end - 1, end, end + 1]
+  bad.addBatch(
+    end + 4,
+    8,
+    positions.map((position, id) => ({ position, reason, id })),
+  )
+  const [drawn, missing, ...epochs] = bad.counts()
+  expect([drawn, missing]).toEqual([16, 0])
+  expect(
+    [epochs.slice(0, epochs.length / 2), epochs.slice(epochs.length / 2)].map((counts) => Math.max(...counts)),
+  ).toEqual([3, 2])
+  bad.take(bad.counts())
+  expect(bad.count).toBe(3)
+})
+
+test("samples of shards beyond the millionth are told from each other, on one process each", () => {
+  const ids = [0, 1, 2, 3].flatMap((index) => [2 ** 20, 2 ** 21 - 1].map((shard) => shard * 2 ** 32 + index))
+  const ranks = [0, 1, 2].map((rank) => new BadSamples({ limit: 8, resampled: true, rank, ranks: 3 }))
+  for (const rank of ranks)
+    for (let step = 0; step < 3; step++)
+      rank.addBatch(
+        8,
+        8,
+        ids.map((id, position) => ({ position, reason: "damaged picture", id })),
+      )
+  const sums = ranks.map((rank) => rank.counts()).reduce((a, b) => a.map((count, i) => count + b[i]!))
+  for (const rank of ranks) rank.take(sums)
+  expect(ranks.map(({ count }) => count)).toEqual([8, 8, 8])
+})
+
+test("what is remembered of single samples has a bound", () => {
+  const bad = new BadSamples({ limit: 0.01, resampled: false, rank: 0, ranks: 1 })
+  for (let id = 0; id < mostRemembered + 10; id++) bad.note(id * 1280, "damaged picture", "cut off")
+  expect([0, mostRemembered - 1, mostRemembered, mostRemembered + 9].map((id) => bad.reasonOf(id * 1280))).toEqual([
+    "damaged picture",
+    "damaged picture",
+    undefined,
+    undefined,
+  ])
 })

@@ -48,7 +48,7 @@ export class BadSample extends Error {
 const fewestAllowed = 100
 
 /** How many single samples are remembered at most: the others are tried, and fail, again. */
-const mostRemembered = 1_000_000
+export const mostRemembered = 1_000_000
 
 export interface BadLimit {
   /** Below 1: a share of the samples, of draws where they are drawn, and `fewestAllowed` at least; else a number. */

@@ -4,9 +4,10 @@
  */
 import { UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../../core/parallel.ts"
-import { type BadRow, BadSamples } from "./bad-samples.ts"
+import { type BadRow, BadSamples, mostRemembered } from "./bad-samples.ts"
 import type { Batch } from "./batch.ts"
 import { checkTrainingDataConfig, defaultCropScale, defaultMemoryBytes, type TrainingDataConfig } from "./config.ts"
+import { type OrderSettings, orderSettings } from "./order/order.ts"
 import type { Picked } from "./order/sampler.ts"
 import { type Findings, probe } from "./probe.ts"
 import type { FillSettings, RowFailure, RowRequest } from "./rows/fill.ts"
@@ -17,6 +18,8 @@ import { type OpenSource, openSource } from "./sources/open-source.ts"
 export interface TrainingData {
   /** What tells the data from others, wherever they are; also for people to read. */
   readonly identity: string
+  /** What a run's settings say of the order of samples, beside the seed: nothing where it is the order of all versions. */
+  readonly orderSettings: OrderSettings
   /** Null where shards are resampled: the number is not known before all are read. */
   readonly samples: number | null
   /** Steps in which every sample comes once, rounded up. */
@@ -34,7 +37,7 @@ export interface TrainingData {
   batches(firstStep: number): AsyncGenerator<Batch, void>
   /** What was passed over when the source was opened, and what was found of captions, a line each. */
   readonly notes: readonly string[]
-  /** Number of pictures so far that were cut off and used all the same. */
+  /** Number of pictures so far that were cut off and used all the same; they are counted up to `mostRemembered`. */
   readonly cutOff: number
   readonly bad: BadTally
   close(): Promise<void>
@@ -112,6 +115,7 @@ const mostAttempts = 100
 
 class Loader implements TrainingData {
   readonly identity: string
+  readonly orderSettings: OrderSettings
   readonly samples: number | null
   readonly stepsPerEpoch: number | null
   readonly teacherWidths?: readonly number[]
@@ -130,6 +134,7 @@ class Loader implements TrainingData {
   ) {
     this.identity = source.identity
     this.samples = source.sampler.samples
+    this.orderSettings = orderSettings(this.samples, config.resampled ?? false)
     this.mixSynthetic = findings.mixSynthetic
     this.notes = [...source.notes, ...captionNotes(config, findings)]
     this.stepsPerEpoch = this.samples && Math.ceil(this.samples / config.batchSize)
@@ -174,7 +179,7 @@ class Loader implements TrainingData {
     )
     while (requests.length > 0) {
       const { failures, cutOff } = await this.pool.fill(slot, requests)
-      for (const id of cutOff) this.cutOffIds.add(id)
+      for (const id of cutOff) if (this.cutOffIds.size < mostRemembered) this.cutOffIds.add(id)
       for (const { request, reason, message } of failures) this.bad.note(request.id, reason, message)
       bad.push(...ownFailures(failures))
       requests = await this.locate(failures.map(({ request }) => ({ ...request, attempt: request.attempt + 1 })))

@@ -45,7 +45,7 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
     return await runTraining({
       ...context,
       ...{ directory, name, info },
-      config: { ...training.config, data: { ...settingsOf(pairs), data: data.identity } },
+      config: { ...training.config, data: { ...settingsOf(pairs), data: data.identity, ...data.orderSettings } },
       batches: (firstStep) => data.batches(firstStep),
       bad: data.bad,
       ...(tasks && {

@@ -74,7 +74,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   )
 
   const test = await readScenes(join(scenes, "test"))
-  await using model = await loadModel(directory, { threads: options.threads })
+  await using model = await loadModel(directory, { threads: options.threads, cache: false })
   const progress = startProgress("evaluate", test.length, { unit: "pictures" })
   const [tasks, retrieval] = await clock.stage("evaluate", async () => [
     await scoreTasks(model, test, (done) => progress.update(done)),

@@ -9,6 +9,7 @@ import type { Image8 } from "../../core/image/pixels.ts"
 import type { Abortable, Encoder } from "../../core/inference/encoder.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { alikeLabels } from "../../core/text/alike-labels.ts"
+import type { LabelStore } from "../../core/text/label-store.ts"
 import { defaultTemplates, labelVectors } from "../../core/text/prompts.ts"
 import { type LabelVectors, labelHint, requireLabels, requireWords } from "./label-vectors.ts"
 import { type LabelScore, rankLabels } from "./rank-labels.ts"
@@ -21,6 +22,8 @@ export interface ScoreOptions extends Abortable {
 export interface ClassifierModel<Picture = Image8> extends Encoder<Picture> {
   /** Factor on cosines before a softmax; null where no file says. */
   readonly logitScale: number | null
+  /** Where vectors of labels are kept between runs; they are not where it is absent. */
+  readonly labelStore?: LabelStore | null | undefined
 }
 
 export interface Classifier<Picture = Image8> {
@@ -48,7 +51,8 @@ export async function createClassifier<Picture = Image8>(
 ): Promise<Classifier<Picture>> {
   requireMethods(model, ["encodeImages", "encodeTexts"], "a model", "give what `await loadModel(...)` gives")
   requireWords(labels, templates)
-  return classifierOf(model, { labels, templates, vectors: await labelVectors(model, labels, templates) })
+  const vectors = await labelVectors(model, labels, templates, { store: model.labelStore })
+  return classifierOf(model, { labels, templates, vectors })
 }
 
 /** A classifier of labels whose vectors are there. The text tower is needed where labels are added, and not before. */
@@ -106,8 +110,8 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
   async add(labels: readonly string[], { signal }: Abortable = {}): Promise<void> {
     requireLabels(labels)
     const added = this.withoutPresent([...new Set(labels)])
-    const { embedDim } = this.model
-    const vectors = await labelVectors(this.model, added, this.templates, { signal })
+    const { embedDim, labelStore: store } = this.model
+    const vectors = await labelVectors(this.model, added, this.templates, { signal, store })
     // Another call may have added some of them meanwhile.
     const isMissing = new Set(this.withoutPresent(added))
     this.append(rowsWhere({ labels: added, vectors }, embedDim, (label) => isMissing.has(label)))

@@ -3,6 +3,7 @@ import { kindOf, requireMethods, requireTexts } from "../../core/arguments.ts"
 import { UserError } from "../../core/errors.ts"
 import type { Encoder } from "../../core/inference/encoder.ts"
 import type { Manifest } from "../../core/inference/manifest.ts"
+import type { LabelStore } from "../../core/text/label-store.ts"
 import { defaultTemplates, type LabelOptions, labelVectors } from "../../core/text/prompts.ts"
 
 export interface LabelVectors {
@@ -28,6 +29,8 @@ interface LabelModel extends Pick<Encoder, "embedDim"> {
 /** What makes labels' vectors: a `Model` is one. */
 interface LabelEncoder extends LabelModel, Pick<Encoder, "encodeTexts"> {
   readonly logitScale: number | null
+  /** Where vectors are kept between runs; they are not where it is absent. */
+  readonly labelStore?: LabelStore | null | undefined
 }
 
 /**
@@ -38,12 +41,12 @@ export async function bakeLabels(
   model: LabelEncoder,
   labels: readonly string[],
   templates: readonly string[] = defaultTemplates,
-  options: LabelOptions = {},
+  options: Omit<LabelOptions, "store"> = {},
 ): Promise<LabelVectors> {
   requireMethods(model, ["encodeTexts"], "a model", "give what `await loadModel(...)` gives")
   requireWords(labels, templates)
-  const { name, embedDim, logitScale, manifest } = model
-  const vectors = await labelVectors(model, labels, templates, options)
+  const { name, embedDim, logitScale, manifest, labelStore: store } = model
+  const vectors = await labelVectors(model, labels, templates, { ...options, store })
   return { model: name, weights: weightsDigest(manifest), embedDim, logitScale, labels, templates, vectors }
 }
 

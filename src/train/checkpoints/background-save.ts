@@ -20,9 +20,13 @@ export class BackgroundSave {
     return this.begun === step
   }
 
-  /** Begins when the save before is done. Throws what that save threw. */
-  async start(state: TrainingState): Promise<void> {
+  /**
+   * Begins when the save before is done, and takes the state only then: its memory is that of the state before. Throws what
+   * that save threw.
+   */
+  async start(take: () => TrainingState): Promise<void> {
     await this.finished()
+    const state = take()
     this.begun = state.step
     this.running = this.run(state)
   }

@@ -13,7 +13,8 @@ export interface SaveRequest {
 }
 
 /**
- * Saves one state at a time, which is copied when it is asked. Asking throws UserError when the file cannot be written, or
+ * Saves one state at a time. Values in shared memory are read where they are, and must stay until the answer; others are
+ * copied when it is asked. Asking throws UserError when the file cannot be written, or
  * the thread ends before it is; the next save has a new one.
  */
 export function checkpointWriter(): ThreadPool<SaveRequest, void> {

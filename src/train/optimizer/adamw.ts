@@ -4,7 +4,7 @@
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import type { Module } from "../../model/module.ts"
-import { hostValues } from "../../tensor/torch.ts"
+import { type HostCopy, ownCopy } from "../../tensor/torch.ts"
 import type { Moments } from "../checkpoints/state.ts"
 
 export interface AdamWConfig {
@@ -85,10 +85,13 @@ export class AdamW {
     return this.paths.map((path, i) => ({ path, first: first[i]!, second: second[i]! }))
   }
 
-  /** Host copies of the moments, by parameter path. */
-  hostMoments(): Map<string, Moments> {
+  /** Host copies of the moments, by parameter path. They are copied as "first." and "second." of the path. */
+  hostMoments(copy: HostCopy = ownCopy): Map<string, Moments> {
     return new Map(
-      this.moments().map(({ path, first, second }) => [path, { first: hostValues(first), second: hostValues(second) }]),
+      this.moments().map(({ path, first, second }) => [
+        path,
+        { first: copy(`first.${path}`, first), second: copy(`second.${path}`, second) },
+      ]),
     )
   }
 

@@ -1,7 +1,7 @@
 /** Exponential moving average of a model (EMA): a copy of the weights that follows every update by a small step. It is the one to use. */
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
-import { hostValues, type TorchInterpreter } from "../../tensor/torch.ts"
+import { type HostCopy, ownCopy, type TorchInterpreter } from "../../tensor/torch.ts"
 
 interface EmaConfig {
   /** The share of the average that stays at each update: 0.9995 in MobileCLIP's recipe. */
@@ -64,9 +64,9 @@ export class Ema {
   }
 
   /** Host copies by path. Counters are the model's own. */
-  hostState(): Map<string, Float32Array> {
+  hostState(copy: HostCopy = ownCopy): Map<string, Float32Array> {
     const averages = new Map(this.names.map((name, i) => [name, this.averages[i]!]))
-    return new Map([...this.interpreter.state()].map(([path, own]) => [path, hostValues(averages.get(path) ?? own)]))
+    return new Map([...this.interpreter.state()].map(([path, own]) => [path, copy(path, averages.get(path) ?? own)]))
   }
 
   /** Continues from saved values. */

@@ -28,7 +28,8 @@ test.skipIf(process.platform !== "linux")(
       texts: [Array(90).fill("star").join(" ")],
     }))
     const data = await writeSamples(join(folder, "data.tar"), samples)
-    const keys = ["model=quickstart", "batch.size=64", "schedule.steps=3", "schedule.warmup=1"]
+    // A save before the last step: what it keeps and what a step holds are there at the same time.
+    const keys = ["model=quickstart", "batch.size=64", "schedule.steps=4", "schedule.warmup=1", "save.every=1"]
     const run = ["--train-data", data, "--out", join(folder, "run"), "--threads", "1", "--progress", "none"]
     const peak = await peakOf(["bin/mobileclip.js", "train", ...run, ...keys])
     rmSync(folder, { recursive: true })
@@ -58,6 +59,18 @@ function residentPeak(pid: number): number {
     return 0
   }
 }
+
+test("saves keep one copy of weights, moments and average on the machine, none on a GPU", () => {
+  const bytes = (...keys: string[]) => memoryOf(contextOf(1, "model=quickstart", ...keys), "cpu")
+  const plain = bytes()
+  expect(plain.saving).toBe(3 * plain.weights)
+  const averaged = bytes("ema.decay=0.9")
+  expect(averaged.saving).toBe(4 * averaged.weights)
+  const locked = bytes('lock=["text"]', "start=weights.safetensors")
+  expect(locked.saving).toBe(locked.weights + 2 * locked.gradients)
+  expect(locked.saving).toBeLessThan(2 * plain.weights)
+  expect(memoryOf(contextOf(1, "model=quickstart"), "gpu").saving).toBe(0)
+})
 
 const chunked = ["batch.size=1024", "batch.chunk=256", "precision=amp_bf16"]
 const distilled = ["loss.kind=distill", "data.reinforced=true", "loss.teacherScales=[100,100]"]

@@ -28,12 +28,12 @@ const HALF_BYTES = 2
 /**
  * What a step holds at its peak, with gradients and the allocator's gaps, over the float32 results of all operations. On a GPU:
  * measured on an H200 for MobileCLIP2-B and S2, plain and reinforced. On a processor: by runs of the quickstart's model at
- * 8 to 128 pairs and of MobileCLIP2-S0 at 8 (docs/log.md).
+ * 8 to 128 pairs and of MobileCLIP2-S0 at 2 and 8, with a save after each step (docs/log.md).
  */
-const RESULTS_HELD = { gpu: 0.82, cpu: 1.08 } as const satisfies Record<Place, number>
+const RESULTS_HELD = { gpu: 0.82, cpu: 0.92 } as const satisfies Record<Place, number>
 
 /** Node with libtorch, the thread that loads, tokenizer and report, without what grows with model or batch. From the same runs. */
-const PROCESS_BYTES = 580 * 2 ** 20
+const PROCESS_BYTES = 440 * 2 ** 20
 
 /** Batches that exist at once on a processor: one in the step, those that wait, and one that is made. */
 const BATCHES = { gpu: 1, cpu: 5 } as const satisfies Record<Place, number>
@@ -48,11 +48,11 @@ export function memoryOf(context: PlanContext, place: Place): Memory {
   const isHalf = recipe.precision !== "fp32"
   const texts = textsOf(recipe)
   const pixels = 3 * config.imageSize ** 2
+  const [weights, optimizer] = [all * FLOAT_BYTES, 2 * learned * FLOAT_BYTES]
+  const average = recipe.ema.decay === null ? 0 : all * FLOAT_BYTES
   const parts: Record<MemoryPart, number> = {
-    weights: all * FLOAT_BYTES,
+    ...{ weights, optimizer, average },
     gradients: learned * FLOAT_BYTES,
-    optimizer: 2 * learned * FLOAT_BYTES,
-    average: recipe.ema.decay === null ? 0 : all * FLOAT_BYTES,
     // Autocast keeps the weights of a step in its type.
     lowPrecisionWeights: isHalf ? all * HALF_BYTES : 0,
     activations: batch.chunk * activationShare(context, place) * pairActivations(towers, texts),
@@ -61,8 +61,8 @@ export function memoryOf(context: PlanContext, place: Place): Memory {
     batch:
       BATCHES[place] * batch.perRank * (pixels * FLOAT_BYTES + texts * config.text.contextLength * 8) +
       (recipe.rangeAugment === null ? 0 : batch.chunk * pixels * FLOAT_BYTES * CHANGED_COPIES),
-    // A copy of weights, moments and average in the machine's memory, which is written while training goes on.
-    saving: place === "cpu" ? all * FLOAT_BYTES * (recipe.ema.decay === null ? 3 : 4) : 0,
+    // One copy in the machine's memory, which is written while training goes on and kept for the next save.
+    saving: place === "cpu" ? weights + optimizer + average : 0,
     process: place === "cpu" ? PROCESS_BYTES : 0,
   }
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }

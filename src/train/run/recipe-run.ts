@@ -8,6 +8,7 @@ import { UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { Tokenizer } from "../../core/text/tokenizer.ts"
+import { mostRemembered } from "../../data/training/bad-samples.ts"
 import { detectFormat } from "../../data/training/sources/source.ts"
 import { openTrainingData, type TrainingData } from "../../data/training/training-data.ts"
 import { openTasks, type Scores, type TaskList } from "../../evaluate/task-list.ts"
@@ -183,7 +184,7 @@ async function trainOn(
   const info = { ...context.info, license: trainedLicense({ own: options.license, start: origin, teachers: files }) }
   const teachers = await openTeachers(files, recipe, info, group?.device ?? device)
   try {
-    const identities = { data: data.identity, ...(await teacherWeights(files)) }
+    const identities = { data: data.identity, ...data.orderSettings, ...(await teacherWeights(files)) }
     const run = await describeRun({ ...context, info }, { samples: data.samples, identities, tasks })
     noteAverage(run.config, context)
     const batches = (first: number) => teachers?.embed(data.batches(first)) ?? data.batches(first)
@@ -213,7 +214,11 @@ function noteUnused({ bad, cutOff }: TrainingData, { recipe, group, options: { o
   if (bad.count > 0 && isFirstRank(group))
     onNote(`samples that could not be used and were replaced: ${bad.count}: ${bad.summary()}`)
   if (bad.passedOver > 0 && isFirstRank(group)) onNote(passedOverText(recipe, bad.passedOver))
-  if (cutOff > 0) onNote(`${cutOff} pictures are cut off, and were used as far as they go`)
+  if (cutOff > 0) onNote(`${cutOffText(cutOff)} pictures are cut off, and were used as far as they go`)
+}
+
+function cutOffText(count: number): string {
+  return count < mostRemembered ? String(count) : `at least ${count}`
 }
 
 /** What is known of a run when its data and teachers are open. */

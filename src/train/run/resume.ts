@@ -99,11 +99,13 @@ function refuseOtherRun(
   const differences = differentSettings(state.settings, settings)
   if (!isDeepStrictEqual(state.info.config, info.config))
     differences.unshift(`model ${state.info.name} (now ${info.name})`)
-  const data = dataSettings.filter((name) => isOther(name, state.settings, settings))
+  const data = dataSettings.filter((name) => isOther(name, state, settings))
   if (differences.length === 0 && (data.length === 0 || otherData)) return
   throw new UserError(
     `the run in ${directory} was made with ${[...differences, ...data.map((name) => changeOf(name, state.settings, settings))].join(", ")}`,
-    differences.length === 0 ? otherDataHint(otherData) : otherOptionsHint(state, directory, otherData !== undefined),
+    differences.length === 0
+      ? otherDataHint(data, otherData)
+      : otherOptionsHint(state, directory, otherData !== undefined),
   )
 }
 
@@ -114,10 +116,14 @@ function otherOptionsHint({ step, settings }: Resumption, directory: string, isR
   return `it is finished; for more steps begin another run with its weights: --pretrained ${weights} and another --out`
 }
 
-function otherDataHint(otherData: boolean | undefined): string {
+/** @param names of the settings that differ */
+function otherDataHint(names: readonly string[], otherData: boolean | undefined): string {
+  const own = names.some((name) => name !== orderSetting)
+    ? "go on with its own data"
+    : "finish it with the version that began it, which shuffles so many samples in another way"
   return otherData === undefined
-    ? "go on with its own data, or choose another directory"
-    : "go on with its own data, choose another directory, or say that the change is meant: --allow-other-data"
+    ? `${own}, or choose another directory`
+    : `${own}, choose another directory, or say that the change is meant: --allow-other-data`
 }
 
 function differentSettings(before: Settings, now: Settings): string[] {
@@ -139,11 +145,17 @@ function changeOf(name: string, before: Settings, now: Settings): string {
   return `${name} ${before[name] ?? unsaid} (now ${now[name] ?? unsaid})`
 }
 
+/** How samples are ordered where that is not a stored shuffle, which it always was in earlier versions. */
+const orderSetting = "order"
+
 /** Settings that are left out where they have their default: what it is called in messages. */
-const unsaidSettings: Readonly<Record<string, string>> = { truncated: "accept (the default)" }
+const unsaidSettings: Readonly<Record<string, string>> = {
+  truncated: "accept (the default)",
+  [orderSetting]: "shuffled",
+}
 
 /** Settings that identify the data of a run, and other models that take part, by their contents. Not every checkpoint has them. */
-const dataSettings: readonly string[] = ["data", "heldOut", "teacherWeights"]
+const dataSettings: readonly string[] = ["data", "heldOut", "teacherWeights", orderSetting]
 
 /** Settings that name models by their paths. */
 const modelSettings: readonly string[] = ["start", "teachers"]
@@ -151,18 +163,18 @@ const modelSettings: readonly string[] = ["start", "teachers"]
 /** Settings by which some checkpoints identify the data by its path: the path may change. */
 const placeSettings: readonly string[] = ["pictures", "source"]
 
-function isOther(name: string, before: Settings, now: Settings): boolean {
-  return before[name] !== undefined && before[name] !== now[name]
+/** A run that has all of its steps takes no samples in any order. */
+function isOther(name: string, { step, settings: before }: Resumption, now: Settings): boolean {
+  if (name === orderSetting && step === before.steps) return false
+  return before[name] !== now[name] && (before[name] !== undefined || name === orderSetting)
 }
 
-function noteData({ settings: before }: Resumption, now: Settings, { directory, note }: ResumableRun): void {
+function noteData(state: Resumption, now: Settings, { directory, note }: ResumableRun): void {
   for (const name of dataSettings) {
-    if (now[name] === undefined || before[name] === now[name]) continue
-    note?.(
-      before[name] === undefined
-        ? `the run in ${directory} does not say its ${name}, and goes on with ${now[name]}`
-        : `the run in ${directory} had ${name} ${before[name]}, and goes on with ${now[name]}`,
-    )
+    const [before, after] = [state.settings[name], now[name]].map((value) => value ?? unsaidSettings[name])
+    if (after === undefined) continue
+    if (isOther(name, state, now)) note?.(`the run in ${directory} had ${name} ${before}, and goes on with ${after}`)
+    else if (before === undefined) note?.(`the run in ${directory} does not say its ${name}, and goes on with ${after}`)
   }
 }
 

@@ -3,21 +3,12 @@
  * follows by arithmetic, and the batches of several ranks together are those of a single one.
  */
 import { Random } from "../../../core/arrays/random.ts"
+import { mostStored, type Permutation, permutation } from "./permutation.ts"
 
-/** The order of an epoch: 0 to `count` - 1, shuffled (Fisher-Yates). */
-export function permutation(count: number, random: Random): Uint32Array {
-  const order = Uint32Array.from({ length: count }, (_, i) => i)
-  for (let i = count - 1; i > 0; i--) {
-    const j = random.int(i + 1)
-    ;[order[i], order[j]] = [order[j]!, order[i]!]
-  }
-  return order
-}
-
-/** Every sample once per epoch; the next epoch begins within a batch, so no sample is left out. */
+/** Every sample once per epoch; the next epoch begins within a batch, so no sample is left out. Memory does not grow with `count`. */
 export class EpochOrder {
   /** Two epochs' orders, because batches are made ahead. */
-  private readonly orders = new Map<number, Uint32Array>()
+  private readonly orders = new Map<number, Permutation>()
 
   constructor(
     private readonly count: number,
@@ -25,11 +16,10 @@ export class EpochOrder {
   ) {}
 
   at(position: number): number {
-    const epoch = Math.floor(position / this.count)
-    return this.orderOf(epoch)[position % this.count]!
+    return this.orderOf(Math.floor(position / this.count)).at(position % this.count)
   }
 
-  private orderOf(epoch: number): Uint32Array {
+  private orderOf(epoch: number): Permutation {
     const known = this.orders.get(epoch)
     if (known) return known
     if (this.orders.size === 2) this.orders.delete(Math.min(...this.orders.keys()))
@@ -37,6 +27,18 @@ export class EpochOrder {
     this.orders.set(epoch, order)
     return order
   }
+}
+
+export type OrderSettings = Readonly<Record<never, never>> | { readonly order: "keyed" }
+
+/**
+ * What a run's settings say of the order of its epochs, beside seed and data. Nothing where each epoch is a stored shuffle, as
+ * it was for any number of samples before there were keyed orders, or where samples are drawn.
+ *
+ * @param samples of an epoch; null where they are drawn, or their number is not known
+ */
+export function orderSettings(samples: number | null, resampled: boolean): OrderSettings {
+  return samples !== null && samples > mostStored && !resampled ? { order: "keyed" } : {}
 }
 
 /** A sample of a shard that was drawn: the `ordinal`-th draw of a slot, and its `place`-th sample. */
@@ -89,14 +91,21 @@ export class DrawOrder {
     return this.shape.length === 1 ? random.int(count) : this.drawn(slot, ordinal, count, random)[place % count]!
   }
 
-  private readonly orders = new Map<number, { readonly ordinal: number; readonly order: Uint32Array }>()
+  private readonly orders = new Map<number, DrawnSamples>()
 
-  /** The order of a draw, kept until the slot's next draw. */
+  /** The first samples of a draw's order: as many as are taken. They are kept until the slot's next draw. */
   private drawn(slot: number, ordinal: number, count: number, random: Random): Uint32Array {
     const known = this.orders.get(slot)
-    if (known?.ordinal === ordinal && known.order.length === count) return known.order
-    const order = permutation(count, random)
-    this.orders.set(slot, { ordinal, order })
+    if (known?.ordinal === ordinal && known.count === count) return known.order
+    const order = random.permutation(count).slice(0, this.shape.length)
+    this.orders.set(slot, { ordinal, count, order })
     return order
   }
+}
+
+interface DrawnSamples {
+  readonly ordinal: number
+  /** Samples of the shard. */
+  readonly count: number
+  readonly order: Uint32Array
 }

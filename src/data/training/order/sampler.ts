@@ -41,9 +41,16 @@ export class ListSampler implements Sampler {
   }
 
   private drawn(position: number, attempt: number): number {
-    return Random.of(this.seed, "sample", position, attempt).int(this.list.count)
+    const { count } = this.list
+    const random = Random.of(this.seed, "sample", position, attempt)
+    if (count <= mostOfOneStream) return random.int(count)
+    const more = Random.of(this.seed, "sample", "more bits", position, attempt)
+    return Math.floor(((random.uint32() * 2 ** 21 + (more.uint32() >>> 11)) / 2 ** 53) * count)
   }
 }
+
+/** There are 2^32 streams. With more samples than this, some would belong to none of them, and never be drawn. */
+const mostOfOneStream = 2 ** 28
 
 /** Shards drawn with replacement; the next shard is fetched when half of a draw is left. */
 export class ShardSampler implements Sampler {

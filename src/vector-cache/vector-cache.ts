@@ -1,21 +1,17 @@
 /**
- * Vectors that were computed before, in the user's cache: of pictures by data set and model, of labels by model and prompts.
+ * Vectors that were computed before, in the user's cache: of pictures by data set and model, of labels by model and templates.
  * A cache is never needed: what is missing or damaged is computed again, and a full disk ends its use, not the work.
  */
 import { createHash } from "node:crypto"
 import { readdir, rm, stat, utimes } from "node:fs/promises"
 import { join } from "node:path"
-import { messageOf, oneLine } from "../../core/errors.ts"
-import { isObject, jsonOrNull } from "../../core/json.ts"
-import {
-  makeDirectory,
-  nullIfMissing,
-  readBytesIfThere,
-  requireSmall,
-  writeAtomically,
-} from "../../host/files/files.ts"
-import { isStagingName } from "../../host/files/staging.ts"
-import { ownCacheDir } from "../../native/own-cache.ts"
+import { messageOf, oneLine } from "../core/errors.ts"
+import { isObject, jsonOrNull } from "../core/json.ts"
+import type { LabelStore, LabelTable } from "../core/text/label-store.ts"
+import { makeDirectory, nullIfMissing, readBytesIfThere, requireSmall, writeAtomically } from "../host/files/files.ts"
+import { isStagingName } from "../host/files/staging.ts"
+import { ownCacheDir } from "../native/own-cache.ts"
+import { LabelTableFile } from "./label-table.ts"
 import { openVectorFile, type VectorFile, VectorWriter } from "./vector-file.ts"
 
 export const cacheDefaults = { mostBytes: 8 * 2 ** 30 } as const
@@ -57,15 +53,22 @@ export class VectorCache {
     return new CacheWriter(made, (work) => this.guarded(work))
   }
 
-  /** Vectors of `width` for a key: stored ones, or those that `make` gives, which are stored. */
-  async vectorsOr(key: CacheKey, width: number, make: () => Promise<Float32Array>): Promise<Float32Array> {
-    await using stored = await this.vectors(key, width)
-    if (stored) return await stored.all()
-    const made = await make()
-    const writer = await this.writer(key, width)
-    await writer.write(made)
-    await writer.commit()
-    return made
+  /** Where vectors of labels by a model are kept, each by itself. */
+  labelStore(model: CacheKey): LabelStore {
+    return {
+      open: async (_, templates, width) =>
+        this.labelTable(["label table 1", ...model, JSON.stringify(templates)], width),
+    }
+  }
+
+  private labelTable(key: CacheKey, width: number): LabelTable {
+    const { mostBytes = cacheDefaults.mostBytes } = this.options
+    return new LabelTableFile(this.path(key, "labels"), {
+      ...{ key: JSON.stringify(key), width, mostBytes: Math.min(mostTableBytes, mostBytes / 2) },
+      guarded: (work) => this.guarded(work),
+      onUse: touch,
+      onEnd: () => this.trim(),
+    })
   }
 
   /** Lines of JSON, checked as a whole; null where they are not there or are damaged. */
@@ -118,15 +121,18 @@ export class VectorCache {
     }
   }
 
-  private path(key: CacheKey, kind: "vectors" | "records"): string {
+  private path(key: CacheKey, kind: "vectors" | "records" | "labels"): string {
     return join(this.folder, `${createHash("sha256").update(JSON.stringify(key)).digest("hex")}.${kind}`)
   }
 }
 
+/** Half a million labels of 512 values; looking labels up reads all of them. */
+const mostTableBytes = 2 ** 30
+
 /** Texts of Node are not longer. */
 const mostRecordBytes = 2 ** 28
 
-const own = /^[0-9a-f]{64}\.(vectors|records)$/
+const own = /^[0-9a-f]{64}\.(vectors|records|labels)$/
 
 /** One that does nothing after the first failure. */
 class CacheWriter {

@@ -6,9 +6,9 @@ import { createHash } from "node:crypto"
 import { constants } from "node:fs"
 import { type FileHandle, open, rename } from "node:fs/promises"
 import { dirname } from "node:path"
-import { assert } from "../../core/errors.ts"
-import { discard, makeDirectory } from "../../host/files/files.ts"
-import { removeAbandonedOnce, stagingPath } from "../../host/files/staging.ts"
+import { assert } from "../core/errors.ts"
+import { discard, makeDirectory } from "../host/files/files.ts"
+import { removeAbandonedOnce, stagingPath } from "../host/files/staging.ts"
 
 const headerBytes = 64
 const digestBytes = 32
@@ -117,7 +117,7 @@ export async function openVectorFile(path: string, width: number): Promise<Vecto
 }
 
 /** Without this, opening a pipe that has no writer would block. */
-const readWithoutBlocking = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+export const readWithoutBlocking = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
 async function wholeFile(file: FileHandle, width: number): Promise<VectorFile | null> {
   const found = await file.stat()
@@ -149,7 +149,8 @@ async function isWhole(file: FileHandle, width: number, end: number): Promise<bo
   return hash.digest().equals(digest)
 }
 
-async function readAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+/** Fills `bytes` as far as the file goes, and says how far. */
+export async function readAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
   let done = 0
   while (done < bytes.length) {
     const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done)

@@ -1,0 +1,175 @@
+/** Real processes and real signals, while libtorch keeps JavaScript from running. */
+import { spawn } from "node:child_process"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import sharp from "sharp"
+import { afterAll, expect, test } from "vitest"
+
+const folder = await mkdtemp(join(tmpdir(), "mobileclip-interrupt-"))
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+const answer = "\nmobileclip: stopping after the current step; once more stops now\n"
+
+/** A command that computes for three seconds with libtorch, or waits as long. */
+const program = `
+  import { setTimeout as sleep } from "node:timers/promises"
+  import { main } from "./dist/src/cli/main.js"
+  import * as torch from "./dist/torch/index.js"
+  process.on("exit", () => console.log("exit"))
+  const compute = () => {
+    const matrix = torch.ones([500, 500])
+    const end = performance.now() + 3000
+    while (performance.now() < end) torch.scope(() => matrix.matmul(matrix))
+    console.log("computed")
+  }
+  const how = process.argv[1]
+  const register = (program, { abortOnInterrupt }) =>
+    program.command("work").action(async () => {
+      const signal = abortOnInterrupt()
+      console.log("begun")
+      if (how === "wait") await sleep(3000)
+      else compute()
+      for (let i = 0; i < 2; i++) await new Promise(setImmediate)
+      console.log(signal.aborted ? "aborted" : "whole")
+    })
+  const table = { work: { summary: "work", load: async () => ({ register }) } }
+  let told = ""
+  const to = { out: console.log, err: (text) => (told += text) }
+  process.exitCode = await main(["work"], table, how === "captured" ? to : undefined)
+  if (how === "captured") console.log(JSON.stringify(told))
+`
+
+/** A process, with the seconds since its start at which it wrote. */
+class Run {
+  private readonly child
+  private readonly started = performance.now()
+  private readonly written = {
+    out: [] as [seconds: number, text: string][],
+    err: [] as [seconds: number, text: string][],
+  }
+  readonly ended: Promise<{ readonly code: number | null; readonly at: number }>
+
+  constructor(words: readonly string[]) {
+    this.child = spawn(process.execPath, words, { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+    for (const [name, stream] of [
+      ["out", this.child.stdout],
+      ["err", this.child.stderr],
+    ] as const)
+      stream.setEncoding("utf8").on("data", (text: string) => this.written[name].push([this.now(), text]))
+    this.ended = new Promise((resolve) => this.child.once("close", (code) => resolve({ code, at: this.now() })))
+  }
+
+  now(): number {
+    return (performance.now() - this.started) / 1000
+  }
+
+  text(stream: "out" | "err"): string {
+    return this.written[stream].map(([, text]) => text).join("")
+  }
+
+  /** When the stream had the text for the first time. */
+  async has(stream: "out" | "err", text: string): Promise<number> {
+    while (!this.text(stream).includes(text)) {
+      if (this.child.exitCode !== null) throw new Error(`ended without ${text}: ${this.text("err")}`)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    return this.written[stream].find((_, i, all) =>
+      all
+        .slice(0, i + 1)
+        .map(([, part]) => part)
+        .join("")
+        .includes(text),
+    )![0]
+  }
+
+  /** Sends a signal some seconds after another moment, and gives the moment. */
+  async signal(name: NodeJS.Signals, at = 0): Promise<number> {
+    await new Promise((resolve) => setTimeout(resolve, (at - this.now()) * 1000))
+    const sent = this.now()
+    this.child.kill(name)
+    return sent
+  }
+}
+
+async function begun(how: "compute" | "wait" | "captured"): Promise<Run> {
+  const run = new Run(["--input-type=module", "-e", program, how])
+  await run.has("out", "begun")
+  return run
+}
+
+test("the first signal is answered while libtorch computes, once, and the command goes on to its end", async () => {
+  const waits: number[] = []
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const) {
+    const run = await begun("compute")
+    const sent = await run.signal(signal, run.now() + 0.3)
+    waits.push((await run.has("err", answer)) - sent)
+    expect(run.text("out")).toBe("begun\n")
+    expect(await run.ended).toMatchObject({ code })
+    expect([run.text("out"), run.text("err")]).toEqual(["begun\ncomputed\naborted\nexit\n", answer])
+  }
+  // JavaScript has 0.1 s to answer; other processes may keep one of these waiting.
+  expect(Math.min(...waits)).toBeLessThan(0.3)
+})
+
+test("a second signal ends the process at once", async () => {
+  const run = await begun("compute")
+  const sent = await run.signal("SIGINT")
+  await run.signal("SIGTERM", sent + 0.7)
+  // Before the computation is done.
+  const { code } = await run.ended
+  expect([code, run.text("out"), run.text("err")]).toEqual([143, "begun\n", answer])
+})
+
+test("signals within half a second count once", async () => {
+  const run = await begun("compute")
+  const sent = await run.signal("SIGTERM")
+  await run.signal("SIGTERM", sent + 0.2)
+  expect(await run.ended).toMatchObject({ code: 143 })
+  expect([run.text("out"), run.text("err")]).toEqual(["begun\ncomputed\naborted\nexit\n", answer])
+})
+
+test("where JavaScript runs, its listeners answer and end the process", async () => {
+  const run = await begun("wait")
+  const sent = await run.signal("SIGINT")
+  await run.has("err", answer)
+  await run.signal("SIGINT", sent + 0.7)
+  // Before the wait is over.
+  const { code } = await run.ended
+  expect([code, run.text("out"), run.text("err")]).toEqual([130, "begun\nexit\n", answer])
+})
+
+test("nothing is written past an output that a caller gave", async () => {
+  const run = await begun("captured")
+  await run.signal("SIGINT")
+  expect(await run.ended).toMatchObject({ code: 130 })
+  expect([run.text("out"), run.text("err")]).toEqual([
+    `begun\ncomputed\naborted\n${JSON.stringify(answer)}\nexit\n`,
+    "",
+  ])
+})
+
+test("a step of training with a large batch", { timeout: 300_000 }, async () => {
+  const [list, picture] = [join(folder, "list.jsonl"), join(folder, "red.png")]
+  await sharp({ create: { width: 64, height: 64, channels: 3, background: "red" } })
+    .png()
+    .toFile(picture)
+  await writeFile(list, `${JSON.stringify({ image: picture, captions: ["red"] })}\n`.repeat(400))
+  const words = ["--train-data", list, "--out", join(folder, "run"), "--model", "quickstart", "--threads", "1"]
+  const settings = ["batch.size=400", "schedule.steps=9", "schedule.warmup=1"]
+  const run = new Run(["bin/mobileclip.js", "train", ...words, "--progress", "json", ...settings])
+  const sent = await run.signal("SIGINT", (await run.has("err", '"done":400')) + 0.2)
+  const answered = await run.has("err", answer)
+  const { code, at } = await run.ended
+  expect(code).toBe(130)
+  const [before, after] = run.text("err").split(answer)
+  expect(before).not.toContain('"done":800')
+  expect(after).toMatch(/"done":800.*\nmobileclip: saved after step 2; to go on:\n/)
+  expect(answered - sent).toBeLessThan((at - sent) / 2)
+})
