@@ -70,6 +70,7 @@ const slow = [
   "src/weights/clip-node",
   "test/adapters",
   "src/teachers/torch-captioner",
+  "src/data/training/sources/lists/indexed-list",
   "src/data/training/sources/csv",
   "src/reinforce/distributed/distributed",
   "src/reinforce/distributed/faults",

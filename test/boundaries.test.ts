@@ -29,7 +29,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   tensor: ["core"],
   model: ["core", "tensor/tensor.ts", "tensor/parameter.ts"],
-  data: ["core", "host"],
+  data: ["core", "host", "native/own-cache.ts"],
   // Data: recipes in the schema of `train`.
   recipes: [],
   report: ["core", "host/processors.ts"],

@@ -6,4 +6,6 @@ export interface RandomAccess {
   readonly size: number
   /** Exactly `length` bytes, which the caller may keep. */
   read(offset: number, length: number): Uint8Array
+  /** Fills `bytes`, where the source can write into memory that is there: for many small reads. */
+  readInto?(offset: number, bytes: Uint8Array): void
 }

@@ -20,6 +20,11 @@ const MAX_PATHS = 1_000_000
 /** Names of shards, by kind; a folder stands for the shards of the first kind that it has. */
 const SHARD_KINDS = [/\.tar$/, /\.jsonl(\.gz|\.zst|\.zstd)?$/]
 
+/** Whether a name is that of an index beside a shard, which a shell's `data/*` names too. */
+export function isShardIndex(name: string): boolean {
+  return /\.(tar|jsonl)\.index$/.test(name)
+}
+
 /** Whether a name is that of a TFRecord shard, which is not read here. */
 export function isTfrecord(name: string): boolean {
   return /\.tfrecords?(\.gz)?(-\d+-of-\d+)?$/i.test(name.replace(/[?#].*$/, ""))
@@ -40,7 +45,7 @@ const LIST_FILE = /\.(csv|tsv)$/i
 /**
  * The shard files that `list` names, in the order written; a folder gives its shards sorted by name. Whether a single file
  * exists is checked on this machine only. Throws a UserError when a brace is left open, a path does not exist, a URL has a user
- * name or a password, or nothing is named.
+ * name or a password, or nothing is named. Indexes of shards are passed over.
  */
 export async function expandShards(
   list: string | readonly string[],
@@ -70,6 +75,7 @@ export function splitList(list: string): string[] {
 }
 
 async function shardsAt(path: string, storage: Storage): Promise<string[]> {
+  if (isShardIndex(path)) return []
   if (isTfrecord(path)) throw tfrecordError(path)
   if (/(^|\/)info\.json$/.test(withoutQuery(path))) return shardsListed(path, storage)
   if (isLocal(path)) return localShards(path)

@@ -7,6 +7,19 @@ export type { LeftOut } from "./make-shards/packing.ts"
 export { encodeSamples, type SampleFormat } from "./reinforced/encode.ts"
 export { readSamples } from "./reinforced/read.ts"
 export type { Embeddings, EncodedImage, Problem, ReinforcedSample } from "./reinforced/sample.ts"
+export {
+  type IndexedList,
+  type IndexedSources,
+  type IndexListOptions,
+  indexList,
+  indexSources,
+} from "./sample-index/index-lists.ts"
+export {
+  type DamagedShard,
+  type IndexedShards,
+  type IndexShardsOptions,
+  indexShards,
+} from "./sample-index/index-shards.ts"
 export { renderScenes, type ScenesOptions, scenesDefaults } from "./scenes/dataset.ts"
 export { readShard, type Sample, writeShard } from "./shards.ts"
 export { openStorage, type StorageOptions } from "./stores/open.ts"

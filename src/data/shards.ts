@@ -2,15 +2,16 @@
  * WebDataset shards: tar archives in which files that share a path up to the first dot of their name, side by side, are
  * one sample (https://github.com/webdataset/webdataset). Files that have no extension are not part of any sample.
  */
-import { isUtf8 } from "node:buffer"
-import { createReadStream } from "node:fs"
-import { type Extract, extract, type Header, type Pack, pack } from "tar-stream"
-import { messageOf, quoted, UserError } from "../core/errors.ts"
+import { type Pack, pack } from "tar-stream"
+import { EnvironmentError, messageOf, quoted, UserError } from "../core/errors.ts"
 import { isObject } from "../core/json.ts"
-import { fileError } from "../host/files/file-error.ts"
-import { openRandomAccess, requireFile, writeAtomically } from "../host/files/files.ts"
+import { openRandomAccess, writeAtomically } from "../host/files/files.ts"
 import { parseJson } from "./json-text.ts"
-import { checkSampleSize, longestKey } from "./reinforced/sample-budget.ts"
+import { checkSampleSize } from "./reinforced/sample-budget.ts"
+import { splitName } from "./reinforced/tar/tar-head.ts"
+import { TarWalk } from "./reinforced/tar/tar-walk.ts"
+
+export { splitName }
 
 export interface Sample {
   /** The path up to the first dot of the file name: `train/0001` for `train/0001.syn.json`. */
@@ -109,94 +110,22 @@ interface Member {
 }
 
 async function* readMembers(path: string): AsyncGenerator<Member> {
-  await requireFile(path)
-  const source = createReadStream(path, { highWaterMark: 1 << 20 })
-  const archive = openTar()
-  source.on("error", (error) => archive.destroy(error))
+  const file = openRandomAccess(path)
   try {
-    for await (const entry of source.pipe(archive)) {
-      const header = checkHeader(entry.header)
-      const name = splitName(header)
-      if (name) checkSampleSize([header.size!])
-      if (name) yield { ...name, bytes: await readAll(entry as AsyncIterable<Uint8Array>) }
-      else entry.resume()
+    for (const entry of new TarWalk(file).entries()) {
+      const name = splitName(entry)
+      if (!name) continue
+      checkSampleSize([entry.size])
+      if (entry.offset + entry.size > file.size) continue
+      yield { ...name, bytes: file.read(entry.offset, entry.size) }
     }
-  } catch (thrown) {
-    const error = fileError(thrown, "reading", path)
+  } catch (error) {
     // The system's error names the path already.
-    if (error !== thrown) throw error
+    if (error instanceof EnvironmentError) throw error
     throw new UserError(`${path} is not a readable tar archive (${messageOf(error)})`, undefined, { cause: error })
   } finally {
-    source.destroy()
+    file.close()
   }
-}
-
-/** Fields of an extended header (PAX), with those that hold for the whole archive: about 20 exist. */
-const mostFields = 1000
-
-/** What tar-stream 3.2 has and its types do not. */
-interface PaxReader {
-  _pax: Record<string, string> | null
-  _decodeLongHeader(bytes: Uint8Array): void
-}
-
-/** A reader of archives whose names `checkHeader` decodes. */
-export function openTar(): Extract {
-  const archive = extract({ filenameEncoding: "latin1" } as Parameters<typeof extract>[0])
-  const reader = archive as unknown as PaxReader
-  const decode = reader._decodeLongHeader.bind(archive)
-  // It reads PAX headers as UTF-8, but Python writes names as the bytes that they are (hdrcharset=BINARY).
-  reader._decodeLongHeader = (bytes) => {
-    decode(bytes)
-    const path = isUtf8(bytes) ? null : /(?:^|\n)\d+ path=([^\n]*)\n/.exec(Buffer.from(bytes).toString("latin1"))
-    if (path && reader._pax) reader._pax.path = decodeName(path[1]!)
-  }
-  return archive
-}
-
-/**
- * The header, its name decoded. Throws Error on one that no archive of samples has. tar-stream would wait for ever for the end
- * of an entry whose size is not a number; names and fields of MiBs, given once for all entries, take long for each.
- */
-export function checkHeader(header: Header): Header {
-  const { size, pax } = header
-  const name = nameOf(header)
-  if (name.length > longestKey) throw new Error(`a name has ${name.length} letters, more than ${longestKey}`)
-  if (!Number.isSafeInteger(size)) throw new Error(`the size of ${quoted(name)} is damaged`)
-  let fields = 0
-  for (const _ in pax as object | null)
-    if (++fields > mostFields) throw new Error(`a header has more than ${mostFields} fields`)
-  return { ...header, name }
-}
-
-/** That of a PAX header is decoded. */
-function nameOf({ name, pax }: Header): string {
-  return (pax as Record<string, string> | null)?.path === undefined ? decodeName(name) : name
-}
-
-/**
- * UTF-8; a name that is something else keeps a letter for each byte (Latin-1), so that names are as distinct as their bytes.
- *
- * @param name a letter for each byte
- */
-function decodeName(name: string): string {
-  const bytes = Buffer.from(name, "latin1")
-  return isUtf8(bytes) ? bytes.toString("utf8") : name
-}
-
-/** Key and extension of a member; null where the entry is not a member: a folder, a hidden file, a file without extension. */
-export function splitName({ name, type }: Header): { key: string; extension: string } | null {
-  const path = name.replace(/^(?:\.\/)+/, "")
-  const file = path.lastIndexOf("/") + 1
-  const dot = path.indexOf(".", file)
-  if (type !== "file" || dot <= file || dot === path.length - 1) return null
-  return { key: path.slice(0, dot), extension: path.slice(dot + 1).toLowerCase() }
-}
-
-async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = []
-  for await (const chunk of chunks) parts.push(chunk)
-  return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
 }
 
 /** Refuses what cannot be a complete archive: an archive ends with a zero block, and one that was cut short does not. */

@@ -61,6 +61,19 @@ export async function readOwnPictures(source: string, options: OwnPicturesOption
     )
   }
   const list = await openList(source, format, { ...options, templates: ["{}"] })
+  try {
+    return await readList(list, source, format, options)
+  } finally {
+    list.close?.()
+  }
+}
+
+async function readList(
+  list: SampleList,
+  source: string,
+  format: "folder" | "csv" | "jsonl",
+  options: OwnPicturesOptions,
+): Promise<OwnPictures> {
   const found = await picturesOf(list)
   const heldOut = list.heldOut ? await picturesOf(list.heldOut.samples) : null
   const pictures = joined(found.filter(({ captions }) => captions.length > 0))

@@ -131,10 +131,18 @@ function labelText(folder: string): string {
 async function listRows(source: PackSource, format: "csv" | "jsonl"): Promise<Rows> {
   const { classColumn, groupColumns = [] } = source
   const list = await openRows(source, format, groupColumns.length > 0)
-  const rows = Array.from({ length: list.count }, (_, i) => rowOf(list, i, source))
+  const rows = readRows(list, source)
   const common = { notes: list.notes ?? [], groupColumns }
   if (classColumn !== undefined) return { ...common, kind: "classification", rows }
   return { ...common, kind: "retrieval", rows: joinPictures(rows, source.source, groupColumns) }
+}
+
+function readRows(list: SampleList, source: PackSource): Row[] {
+  try {
+    return Array.from({ length: list.count }, (_, i) => rowOf(list, i, source))
+  } finally {
+    list.close?.()
+  }
 }
 
 async function openRows(source: PackSource, format: "csv" | "jsonl", fields: boolean): Promise<SampleList> {

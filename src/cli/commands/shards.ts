@@ -9,9 +9,10 @@ import type { CommandContext } from "../context.ts"
 import { PartialSuccess } from "../errors.ts"
 import { maxFailuresOption, progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
+import * as index from "../shards/index-command.ts"
 
 interface Options extends Pick<MakeShardsOptions, "imageColumn" | "captionColumn"> {
-  readonly out: string
+  readonly out?: string
   readonly samplesPerShard: number
   readonly shuffle?: number
   readonly captions: boolean
@@ -35,11 +36,14 @@ stopped.
 `
 
 export function register(program: Command, context: CommandContext): void {
-  program
+  // Options after `index` are that command's, also where `shards` has the same ones.
+  program.enablePositionalOptions()
+  const shards = program
     .command("shards")
+    .enablePositionalOptions()
     .description("pack pictures with captions into WebDataset shards, as train and reinforce read them")
     .argument("<pictures>", "a folder of pictures with captions or of class folders, a CSV, TSV or JSONL file")
-    .requiredOption("--out <dir>", "the folder of the shards")
+    .option("--out <dir>", "the folder of the shards")
     .option(
       "--samples-per-shard <n>",
       "pictures in a .tar",
@@ -62,23 +66,33 @@ export function register(program: Command, context: CommandContext): void {
     .addHelpText("after", examples)
     .action(async (source: string, { template, progress, json, ...options }: Options, command: Command) => {
       const { writeOut, writeErr } = command.configureOutput()
+      const out = requireOut(options.out, command)
       const made = await makeShards({
-        ...{ source, ...options, ...(template && { templates: template }) },
+        ...{ source, ...options, out, ...(template && { templates: template }) },
         startProgress: progressReporter(progress),
         onNote: (line) => writeErr?.(`${line}\n`),
         signal: context.abortOnInterrupt(),
       })
-      writeOut?.(json ? `${JSON.stringify({ out: options.out, ...made }, null, 2)}\n` : summary(made, options))
+      writeOut?.(json ? `${JSON.stringify({ out, ...made }, null, 2)}\n` : summary(made, { ...options, out }))
       if (made.leftOut.length > 0) {
         const [{ path, reason }] = made.leftOut as [MadeShards["leftOut"][number]]
-        throw new PartialSuccess(`left out: ${path}: ${reason}; all of them are in ${options.out}/failures.jsonl`)
+        throw new PartialSuccess(`left out: ${path}: ${reason}; all of them are in ${out}/failures.jsonl`)
       }
     })
+  index.register(shards, context)
+}
+
+/** Not an option that commander requires: it would be required of the commands below, too. */
+function requireOut(out: string | undefined, command: Command): string {
+  if (out !== undefined) return out
+  return command.error("error: required option '--out <dir>' not specified", {
+    code: "commander.missingMandatoryOptionValue",
+  })
 }
 
 function summary(
   { shards, resumed, samples, bytes, leftOut }: MadeShards,
-  { out, captions }: Pick<Options, "out" | "captions">,
+  { out, captions }: { readonly out: string } & Pick<Options, "captions">,
 ): string {
   const before = resumed > 0 ? ` (${resumed} from before)` : ""
   const without = leftOut.length > 0 ? `, ${leftOut.length} left out` : ""

@@ -4,8 +4,10 @@
  */
 import { UserError } from "../errors.ts"
 
+export type TextEncoding = "utf-8" | "utf-16le" | "utf-16be"
+
 /** By the byte-order mark; without one, UTF-8. Throws a UserError that begins with `name` where that would read as letters with NUL between. */
-function encodingOf(bytes: Uint8Array, name: string): "utf-8" | "utf-16le" | "utf-16be" {
+export function encodingOf(bytes: Uint8Array, name: string): TextEncoding {
   const [first, second] = bytes
   if (first === 0xff && second === 0xfe) return "utf-16le"
   if (first === 0xfe && second === 0xff) return "utf-16be"
@@ -64,19 +66,26 @@ export function textLines(text: string): string[] {
   return text.split(/\r\n|\r|\n/)
 }
 
-/** The bytes of a file as UTF-8, whose mark stays. Throws a UserError that begins with `name` on broken UTF-16. */
-export async function* utf8Chunks(chunks: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+/**
+ * The bytes of a file as UTF-8, whose mark stays. Throws a UserError that begins with `name` on broken UTF-16.
+ *
+ * @param encoding default: what the first chunk says
+ */
+export async function* utf8Chunks(
+  chunks: AsyncIterable<Uint8Array>,
+  name: string,
+  encoding?: TextEncoding,
+): AsyncGenerator<Uint8Array> {
   let decoder: TextDecoder | null | undefined
   for await (const chunk of chunks) {
-    if (decoder === undefined) decoder = utf16Decoder(chunk, name)
+    if (decoder === undefined) decoder = utf16Decoder(encoding ?? encodingOf(chunk, name))
     yield decoder ? encoded(decoder, chunk, name) : chunk
   }
   if (decoder) yield encoded(decoder, undefined, name)
 }
 
 /** Null where the file is not UTF-16. */
-function utf16Decoder(first: Uint8Array, name: string): TextDecoder | null {
-  const encoding = encodingOf(first, name)
+function utf16Decoder(encoding: TextEncoding): TextDecoder | null {
   return encoding === "utf-8" ? null : new TextDecoder(encoding, { fatal: true })
 }
 
@@ -102,12 +111,13 @@ export async function* withNewlines(chunks: AsyncIterable<Uint8Array>): AsyncGen
   if (isHeld) yield Uint8Array.of(newline)
 }
 
-/** What follows its last byte is not a LF. */
-function withoutLoneReturns(chunk: Uint8Array): Uint8Array {
+/** The same of bytes that are followed by anything but LF. */
+export function withoutLoneReturns(chunk: Uint8Array): Uint8Array {
   let copy: Uint8Array | null = null
   for (let at = chunk.indexOf(carriageReturn); at >= 0; at = chunk.indexOf(carriageReturn, at + 1)) {
     if (chunk[at + 1] === newline) continue
-    copy ??= chunk.slice()
+    // `slice` of a Buffer is not a copy.
+    copy ??= new Uint8Array(chunk)
     copy[at] = newline
   }
   return copy ?? chunk

@@ -7,6 +7,7 @@ import { readBytesIfThere, writeAtomically } from "../../host/files/files.ts"
 import { listed } from "../../host/files/folder.ts"
 import { sha256OfFile } from "../../host/files/hash.ts"
 import { isBookkeeping } from "../../host/locks/lock.ts"
+import { isShardIndex } from "../expand.ts"
 import { pathOf } from "../stores/local.ts"
 import { listIdentity } from "../training/sources/identity.ts"
 import type { SampleList } from "../training/sources/location.ts"
@@ -48,8 +49,9 @@ function planIn(bytes: Uint8Array): Plan | null {
   return isObject(plan) && plan.format === planFormat ? plan : null
 }
 
-/** What is written, and what readers of the folder would take for it. */
+/** What is written, and what readers of the folder would take for it. An index whose shard has gone is nothing to anyone. */
 function isOurs(name: string): boolean {
+  if (isShardIndex(name)) return false
   return name === planFile || name === doneFolder || /\.(tar|jsonl)(\.|$)/.test(name)
 }
 

@@ -40,10 +40,18 @@ export interface MadeShards {
  */
 export async function makeShards(given: MakeShardsOptions): Promise<MadeShards> {
   const options: ResolvedOptions = { ...makeShardsDefaults, ...given }
-  const { source, out, signal } = options
   checkOptions(options)
-  using _ = await lockFolder(out, "mobileclip shards", signal)
+  using _ = await lockFolder(options.out, "mobileclip shards", options.signal)
   const list = await openPictures(options)
+  try {
+    return await packList(list, options)
+  } finally {
+    list.close?.()
+  }
+}
+
+async function packList(list: SampleList, options: ResolvedOptions): Promise<MadeShards> {
+  const { source, out } = options
   for (const note of list.notes ?? []) options.onNote?.(note)
   await begin(out, await planOf(list, options))
   const progress = options.startProgress("shards", list.count, { unit: "pictures" })

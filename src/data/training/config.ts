@@ -1,6 +1,7 @@
 /** The source and the settings of training data, as users give them; checked once, when the data are opened. */
 import { UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
+import type { StartProgress } from "../../core/progress.ts"
 import type { Tokenizer } from "../../core/text/tokenizer.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 
@@ -78,6 +79,8 @@ export interface TrainingDataConfig {
   readonly toAllowMore?: string
   /** Where copies of remote shards are kept. Default: the system's folder for temporary files. */
   readonly temporaryFolder?: string
+  /** Is shown shards that are indexed, or a list that is read, before the first batch, where that takes some seconds. */
+  readonly startProgress?: StartProgress
 }
 
 export const defaultCropScale = [0.9, 1] as const

@@ -92,8 +92,13 @@ export function openRandomAccess(path: string): OpenFile {
     const descriptor = openSync(path, readWithoutBlocking)
     try {
       const { size } = requireRegular(fstatSync(descriptor), path)
-      const read = (offset: number, length: number) => readExactly(descriptor, path, offset, length)
-      return { name: path, size, read, close: () => closeSync(descriptor) }
+      const readInto = (offset: number, bytes: Uint8Array) => fillExactly(descriptor, path, offset, bytes)
+      const read = (offset: number, length: number) => {
+        const bytes = new Uint8Array(length)
+        readInto(offset, bytes)
+        return bytes
+      }
+      return { name: path, size, read, readInto, close: () => closeSync(descriptor) }
     } catch (error) {
       closeSync(descriptor)
       throw error
@@ -195,14 +200,12 @@ export async function readJson(path: string, what: string): Promise<unknown> {
   }
 }
 
-function readExactly(descriptor: number, path: string, offset: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length)
-  for (let done = 0; done < length; ) {
+function fillExactly(descriptor: number, path: string, offset: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) {
     const count = readSome(descriptor, path, bytes, done, offset)
-    if (count === 0) throw new UserError(`${path} ends at byte ${offset + done}, before byte ${offset + length}`)
+    if (count === 0) throw new UserError(`${path} ends at byte ${offset + done}, before byte ${offset + bytes.length}`)
     done += count
   }
-  return bytes
 }
 
 function readSome(descriptor: number, path: string, bytes: Uint8Array, done: number, offset: number): number {

@@ -18,11 +18,11 @@ function write(path: string, text = ""): void {
 
 const hidden = ["._00000.tar", ".ipynb_checkpoints/00000-checkpoint.tar", "deep/.old/3.tar"]
 
-test("hidden names are passed over in a job's output, among its records as well", async () => {
+test("hidden names and indexes are passed over in a job's output, among its records as well", async () => {
   for (const path of [...hidden, "_done/.ipynb_checkpoints/00000.tar-checkpoint.json", "_done/._00000.tar.json"]) {
     write(path, "not a record")
   }
-  for (const path of ["00000.tar", "00001.tar"]) write(path)
+  for (const path of ["00000.tar", "00000.tar.index", "00001.tar", "00001.tar.index"]) write(path)
   write("_done/00000.tar.json", JSON.stringify({ samples: 3 }))
   const { shards, unrecorded } = await findShards(openStorage(), [folder])
   expect(shards.map(({ name }) => name)).toEqual(["00000.tar"])

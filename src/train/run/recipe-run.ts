@@ -146,7 +146,10 @@ async function trainInGroup(
   const info = infoOf(recipe, existing === null ? (weights?.info ?? null) : checkpointInfo(existing))
   const start = weights && startFrom(recipe.start!, weights, info, recipe.seed)
   const origin = start ? { name: recipe.start!, license: start.license } : null
-  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) })
+  const data = await openTrainingData({
+    ...{ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) },
+    ...(isFirstRank(group) && { startProgress: options.startProgress }),
+  })
   const context: RunContext = { recipe, options, info, group, signal }
   try {
     return await trainOn(data, context, { tasks, origin, start: start?.tensors })

@@ -2,31 +2,43 @@
 
 import { isInputError, oneLine } from "../../../core/errors.ts"
 import type { RandomAccess } from "../../../core/random-access.ts"
+import { inTurns, TurnClock } from "../../../host/turns.ts"
 import { type Problem, pictureExtensions, type ReinforcedSample } from "../sample.ts"
 import { checkSampleSize } from "../sample-budget.ts"
 import { memberExtensions, sampleOfMembers } from "./members.ts"
-import { indexTar, type TarIndex, type TarMember } from "./tar-index.ts"
+import { indexingTar, type TarIndex, type TarMember } from "./tar-index.ts"
 
 type Report = (problem: Problem) => void
 
 /** Complete samples in the order of their first members. Throws UserError where the file is not a tar archive. */
 export async function* readTar(source: RandomAccess, report: Report): AsyncGenerator<ReinforcedSample> {
-  for (const [key, members] of await listTar(source, report)) yield* readSample(source, key, members, report)
+  const { samples } = await inTurns(listingTar(source, report))
+  for (const [key, members] of samples) yield* readSample(source, key, members, report)
 }
 
-/** The members of complete samples by key, each extension once. Throws UserError where the file is not a tar archive. */
-export async function listTar(source: RandomAccess, report: Report): Promise<Map<string, readonly TarMember[]>> {
-  const index = await indexTar(source)
+/** What is left of an archive when all that is wrong with it was reported. */
+export interface TarListing {
+  /** The members of complete samples by key, each extension once. */
+  readonly samples: ReadonlyMap<string, readonly TarMember[]>
+  /** Whether members of a sample, or of one that was left out, do not lie side by side. */
+  readonly isScattered: boolean
+}
+
+/** In steps, between which others may have their turn. Throws UserError where the file is not a tar archive. */
+export function* listingTar(source: RandomAccess, report: Report): Generator<void, TarListing> {
+  const index = yield* indexingTar(source)
   const cut = reportDamage(source, index, report)
   reportScattered(index, report)
-  const whole = new Map<string, readonly TarMember[]>()
+  const samples = new Map<string, readonly TarMember[]>()
+  const clock = new TurnClock()
   for (const [key, all] of index.samples) {
+    if (clock.isOver()) yield
     if (key === cut) continue
     const dotted = dottedKeys(key, all)
     if (dotted.length > 0) for (const name of dotted) report(hasDot(name, key))
-    else whole.set(key, firstOfEach(key, all, report))
+    else samples.set(key, firstOfEach(key, all, report))
   }
-  return whole
+  return { samples, isScattered: index.scattered.length > 0 }
 }
 
 async function* readSample(

@@ -1,20 +1,16 @@
 /**
- * What a tar shard holds and where, found in one pass over its headers. So members of a sample that are not side by side
+ * What a tar shard holds and where, found in one pass over its heads. So members of a sample that are not side by side
  * are put together, and what is left of a broken archive is known before anything is read.
  */
-import { createReadStream } from "node:fs"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../../core/errors.ts"
 import type { RandomAccess } from "../../../core/random-access.ts"
-import { fileError } from "../../../host/files/file-error.ts"
-import { checkHeader, openTar, splitName } from "../../shards.ts"
+import { inTurns, TurnClock } from "../../../host/turns.ts"
+import { splitName } from "./tar-head.ts"
+import { type TarEntry, TarWalk } from "./tar-walk.ts"
 
-export interface TarMember {
-  /** The path in the archive. */
-  readonly name: string
+export interface TarMember extends Pick<TarEntry, "name" | "size" | "start" | "offset" | "end" | "global"> {
   readonly key: string
   readonly extension: string
-  readonly offset: number
-  readonly size: number
 }
 
 export interface TarIndex {
@@ -28,41 +24,62 @@ export interface TarIndex {
 
 /** Throws UserError where the file is not a tar archive, or has no samples. */
 export async function indexTar(source: RandomAccess): Promise<TarIndex> {
+  return inTurns(indexingTar(source))
+}
+
+/** The same, step by step: the event loop may have its turn in between. */
+export function* indexingTar(source: RandomAccess): Generator<void, TarIndex> {
   const samples = new Map<string, TarMember[]>()
   const scattered = new Set<string>()
-  let last: string | null = null
-  const damage = await walk(source, (member) => {
-    const { key } = member
-    if (!samples.has(key)) samples.set(key, [member])
-    else samples.get(key)!.push(member)
-    if (last !== key && samples.get(key)!.length > 1) scattered.add(key)
-    last = key
+  const extensions = new Map<string, string>()
+  let [last, members]: [string | null, TarMember[]] = [null, []]
+  const damage = yield* walking(source, (entry, { key, extension }) => {
+    if (key !== last) {
+      const known = samples.get(key)
+      if (known) scattered.add(key)
+      else samples.set(key, [])
+      ;[last, members] = [key, known ?? samples.get(key)!]
+    }
+    members.push(memberOf(entry, last, shared(extensions, extension)))
   })
   if (samples.size === 0) throw noSamples(source, damage)
   return { samples, scattered: [...scattered], damage: damage ?? missingEnd(source) }
 }
 
 /** Returns why reading stopped, or null. */
-async function walk(source: RandomAccess, found: (member: TarMember) => void): Promise<string | null> {
-  const file = createReadStream(source.name, { highWaterMark: 1 << 20 })
-  const archive = openTar()
-  file.on("error", (error) => archive.destroy(fileError(error, "reading", source.name) as Error))
+function* walking(
+  source: RandomAccess,
+  found: (entry: TarEntry, parts: MemberName) => void,
+): Generator<void, string | null> {
+  const clock = new TurnClock()
   try {
-    for await (const entry of file.pipe(archive)) {
-      const header = checkHeader(entry.header)
-      const { name, size, byteOffset } = header as typeof header & { byteOffset: number }
-      const parts = splitName(header)
-      if (parts) found({ name, ...parts, offset: byteOffset, size: size! })
-      entry.resume()
+    for (const entry of new TarWalk(source).steps()) {
+      const parts = entry && splitName(entry)
+      if (parts) found(entry, parts)
+      if (clock.isOver()) yield
     }
     return null
   } catch (error) {
     if (error instanceof EnvironmentError) throw error
     return oneLine(messageOf(error))
-  } finally {
-    file.destroy()
   }
 }
+
+type MemberName = Pick<TarMember, "key" | "extension">
+
+/** All members of a sample share their key's text, and all samples their extensions' texts: memory is what takes longest. */
+function memberOf({ name, size, start, offset, end, global }: TarEntry, key: string, extension: string): TarMember {
+  return { name, key, extension, size, start, offset, end, global }
+}
+
+function shared(texts: Map<string, string>, text: string): string {
+  const known = texts.get(text)
+  if (known === undefined && texts.size < mostExtensions) texts.set(text, text)
+  return known ?? text
+}
+
+/** A shard has ten or so; one with millions has each only once. */
+const mostExtensions = 1000
 
 function noSamples({ name }: RandomAccess, damage: string | null): UserError {
   if (damage === null) {

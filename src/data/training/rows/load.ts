@@ -12,7 +12,8 @@ import { checkSampleSize, checkText, cutText } from "../../reinforced/sample-bud
 import { sampleOfMembers } from "../../reinforced/tar/members.ts"
 import { BadSample } from "../bad-samples.ts"
 import { readCaptions } from "../sources/captions.ts"
-import { describeLocation, type MemberLocation, type SampleLocation } from "../sources/location.ts"
+import { describeLocation, type SampleLocation } from "../sources/location.ts"
+import { readTarSample, type TarLocation } from "./tar-sample.ts"
 
 export interface TrainingSample extends Pick<ReinforcedSample, "texts" | "synTexts" | "paramAug" | "embeddings"> {
   /** For messages. */
@@ -41,22 +42,26 @@ export class SampleLoader implements Disposable {
 
   /** Throws BadSample where the sample is at fault. */
   async load(location: SampleLocation): Promise<TrainingSample> {
-    const name = describeLocation(location)
-    const { image, ...sample } = await this.read(location, name)
-    if (!image) throw new BadSample("no picture", `${name} has no picture`)
-    const decoded = await asBad("damaged picture", name, () => decodeHere(image, { name, truncated: this.truncated }))
-    return { name, image: decoded, ...sample }
+    const name = new SampleName(location)
+    const { image, ...sample } = await this.read(location, name, false)
+    if (!image) throw new BadSample("no picture", `${name.text} has no picture`)
+    const decoding = { name: name.text, truncated: this.truncated }
+    const decoded = await asBad("damaged picture", name, () => decodeHere(image, decoding))
+    return { name: name.text, image: decoded, ...sample }
   }
 
   /** What is said of the sample, without its picture. Throws BadSample where the sample is at fault. */
   captions(location: SampleLocation): Promise<Captions> {
-    const isCaption = ({ extension }: MemberLocation) => captionMembers.includes(extension)
-    const read = location.kind === "tar" ? { ...location, members: location.members.filter(isCaption) } : location
-    const name = describeLocation(location)
-    if (read.kind === "file") {
-      return asBad("damaged sample", name, async () => ({ ...unreinforced, texts: await readCaptions(read.captions) }))
+    const name = new SampleName(location)
+    if (location.kind === "file") {
+      return asBad("damaged sample", name, async () => ({
+        ...unreinforced,
+        texts: await readCaptions(location.captions),
+      }))
     }
-    return this.read(read, name)
+    if (location.kind === "line") return this.read(location, name, true)
+    const extensions = location.extensions.filter((extension) => captionMembers.includes(extension))
+    return this.read({ ...location, extensions }, name, true)
   }
 
   [Symbol.dispose](): void {
@@ -64,13 +69,13 @@ export class SampleLoader implements Disposable {
     this.files.clear()
   }
 
-  private read(location: SampleLocation, name: string): Promise<Encoded> {
+  private read(location: SampleLocation, name: SampleName, isSparing: boolean): Promise<Encoded> {
     return asBad("damaged sample", name, async () => {
       switch (location.kind) {
         case "tar":
-          return encodedOf(await sampleOfMembers(location.key, this.members(location.path, location.members)))
+          return this.tarSample(location, name, isSparing)
         case "line":
-          return encodedOf(sampleOfRecord(this.record(location), location.length))
+          return this.lineSample(location)
         case "file":
           return {
             ...unreinforced,
@@ -81,26 +86,21 @@ export class SampleLoader implements Disposable {
     })
   }
 
-  private record({ path, offset, length }: LineLocation): Readonly<Record<string, unknown>> {
-    checkText(length, "its line", longestLine)
-    const record = parseLine(this.open(path).read(offset, length))
-    if (this.hasEmbeddings) return record
-    return Object.fromEntries(Object.entries(record).filter(([name]) => !/_emb/.test(name)))
+  private async tarSample(location: TarLocation, name: SampleName, isSparing: boolean): Promise<Encoded> {
+    const onKey = (key: string) => {
+      name.text = `${location.path}: ${key}`
+    }
+    const { key, members } = readTarSample(this.open(location.path), location, { isSparing, onKey })
+    return encodedOf(await sampleOfMembers(key, members))
   }
 
-  /** Members lie side by side as a rule: then one read gets them all. */
-  private members(path: string, members: readonly MemberLocation[]): Map<string, Uint8Array> {
-    checkSampleSize(members.map(({ size }) => size))
-    if (members.length === 0) return new Map()
-    const file = this.open(path)
-    const start = members.reduce((least, { offset }) => Math.min(least, offset), Number.POSITIVE_INFINITY)
-    const end = members.reduce((most, { offset, size }) => Math.max(most, offset + size), 0)
-    const bytes = members.reduce((sum, { size }) => sum + size, 0)
-    // Heads lie between members, and what was not asked for.
-    const all = end - start <= 2 * bytes + 2 ** 16 ? file.read(start, end - start) : null
-    const read = ({ offset, size }: MemberLocation) =>
-      all ? all.subarray(offset - start, offset - start + size) : file.read(offset, size)
-    return new Map(members.map((member) => [member.extension, read(member)]))
+  private lineSample(location: LineLocation): Encoded {
+    const line = readLine(this.open(location.path), location)
+    const record = parseLine(line)
+    const read = this.hasEmbeddings
+      ? record
+      : Object.fromEntries(Object.entries(record).filter(([name]) => !/_emb/.test(name)))
+    return encodedOf(sampleOfRecord(read, line.length))
   }
 
   private open(path: string): OpenFile {
@@ -129,7 +129,48 @@ function openShard(path: string): OpenFile {
   }
 }
 
+/** What messages call a sample: the key of a tar's is known when it is read. */
+class SampleName {
+  text: string
+
+  constructor(location: SampleLocation) {
+    this.text = describeLocation(location)
+  }
+}
+
 type LineLocation = Extract<SampleLocation, { kind: "line" }>
+
+const [newline, carriageReturn] = [0x0a, 0x0d]
+
+/** With blank lines after it; a line with a picture and 36 embeddings has about 0.5 MiB. */
+const mostAtOnce = 2 ** 22
+
+/** Throws UserError where it is longer than a line may be. */
+function readLine(file: OpenFile, { start, end }: LineLocation): Uint8Array {
+  if (end - start <= mostAtOnce) {
+    const bytes = file.read(start, end - start)
+    return bytes.subarray(0, lineLength(bytes))
+  }
+  const length = lengthFrom(file, start, end)
+  checkText(length, "its line", longestLine)
+  return file.read(start, length)
+}
+
+function lineLength(bytes: Uint8Array): number {
+  const end = bytes.indexOf(newline)
+  const line = end < 0 ? bytes : bytes.subarray(0, end)
+  const before = line.indexOf(carriageReturn)
+  return before < 0 ? line.length : before
+}
+
+function lengthFrom(file: OpenFile, start: number, end: number): number {
+  for (let at = start; at < end; at += 2 ** 20) {
+    const bytes = file.read(at, Math.min(2 ** 20, end - at))
+    const length = lineLength(bytes)
+    if (length < bytes.length) return at + length - start
+  }
+  return end - start
+}
 
 /** A sample whose picture is still a file's bytes. */
 type Encoded = Omit<TrainingSample, "image" | "name"> & { readonly image: Uint8Array | null }
@@ -171,7 +212,7 @@ function codeOf({ cause }: UserError): string {
 /** What a damaged sample throws; whatever else goes wrong is not its fault. */
 async function asBad<T>(
   reason: "damaged sample" | "damaged picture",
-  name: string,
+  name: SampleName,
   work: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -179,6 +220,6 @@ async function asBad<T>(
   } catch (error) {
     if (!(isInputError(error) || error instanceof SyntaxError)) throw error
     const message = messageOf(error)
-    throw new BadSample(reason, message.startsWith(name) ? message : `${name}: ${message}`)
+    throw new BadSample(reason, message.startsWith(name.text) ? message : `${name.text}: ${message}`)
   }
 }

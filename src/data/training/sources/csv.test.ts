@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { dsvFormat } from "d3-dsv"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { Random } from "../../../core/arrays/random.ts"
 import { UserError } from "../../../core/errors.ts"
 import { listCsv } from "./csv.ts"
@@ -10,8 +10,12 @@ import { listCsv } from "./csv.ts"
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "csv-"))
+  vi.stubEnv("XDG_CACHE_HOME", join(folder, "cache"))
 })
-afterAll(() => rm(folder, { recursive: true }))
+afterAll(async () => {
+  vi.unstubAllEnvs()
+  await rm(folder, { recursive: true })
+})
 
 /** Path and caption of every row. */
 async function rowsOf(text: string | Uint8Array, separator?: string): Promise<[string, string][]> {
@@ -121,6 +125,9 @@ test("a quote that is not closed ends the reading, and not the memory", async ()
   expect(await messageOf(`filepath,title\n${"\n".repeat(8e6)}x`)).toContain("row 8000002 has 1 cells")
   // A search that began at each line end would take time with the square of their number.
   expect(performance.now() - started).toBeLessThan(10_000)
+  expect(await messageOf(`filepath,title\n0.jpg,${"a".repeat(2 ** 26)}`)).toContain(
+    "row 2 has more than 67108864 letters",
+  )
 })
 
 test("an error lists some of many columns", async () => {

@@ -1,18 +1,19 @@
 /** Pictures and captions in columns of a CSV or TSV file with a head line, as open_clip's `--csv-*` options name them. */
-import { dsvFormat } from "d3-dsv"
 import { quoted, UserError } from "../../../core/errors.ts"
+import { isObject, isSize } from "../../../core/json.ts"
 import { nearestNames } from "../../../core/nearest.ts"
-import { notText, utf8Chunks, withNewlines } from "../../../core/text/decode-text.ts"
-import { longestLine, readLines, unpacked } from "../../reinforced/jsonl/lines.ts"
+import { notText } from "../../../core/text/decode-text.ts"
+import { longestLine } from "../../reinforced/jsonl/lines.ts"
+import { Cells } from "./lists/cells.ts"
+import { type OpenOptions, openIndexed } from "./lists/indexed-list.ts"
+import type { ListKind, Pair, RowFormat, Spans } from "./lists/row-format.ts"
 import type { SampleList } from "./location.ts"
-import { PairTable } from "./pair-table.ts"
-import { listTable, picturePath } from "./pairs.ts"
+import { picturePath } from "./pairs.ts"
 
-interface CsvOptions {
+interface CsvOptions extends OpenOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
   readonly separator?: string
-  readonly fields?: boolean
 }
 
 /** How many columns a message names. */
@@ -24,211 +25,172 @@ const separators = ["\t", ",", ";", "|"]
 const longestRow = 2 ** 20
 
 /** Paths are relative to the file's folder. Throws UserError where a column is missing, or a row has another number of cells. */
-export async function listCsv(path: string, options: CsvOptions): Promise<SampleList> {
-  let columns: Columns | null = null
-  const pairs = new PairTable()
-  const others = options.fields ? new PairTable() : null
-  for await (const { rows, first } of rowsOf(path, options.separator)) {
-    for (const [i, cells] of rows.entries()) {
-      if (isBlank(cells)) continue
-      if (columns) {
-        addPair(path, first + i, cells, columns, pairs)
-        others?.add(JSON.stringify(fieldsOf(cells, columns)), "")
-      } else columns = columnsOf(path, cells, options)
-    }
+export function listCsv(path: string, options: CsvOptions): Promise<SampleList> {
+  return openIndexed(path, csvKind(path, options), options)
+}
+
+/** @param path for messages */
+export function csvKind(path: string, options: CsvOptions): ListKind {
+  const { imageColumn, captionColumn, separator } = options
+  return {
+    name: `csv ${JSON.stringify([imageColumn, captionColumn, separator])}`,
+    open: (dialect) => new CsvRows(path, options, dialect === undefined ? null : requireDialect(dialect)),
+    empty: () => new UserError(`${path} has no rows below its head`),
+    notUtf8: (line) => notText(`${path}, line ${line}`),
   }
-  if (pairs.count === 0) throw new UserError(`${path} has no rows below its head`)
-  const list = listTable(path, pairs)
-  return others ? { ...list, fields: (index) => JSON.parse(others.at(index).image) } : list
+}
+
+interface Dialect {
+  readonly separator: string
+  readonly columns: Columns
 }
 
 interface Columns {
   readonly names: readonly string[]
-  readonly count: number
   readonly image: number
   readonly caption: number
+}
+
+function requireDialect(value: unknown): Dialect {
+  if (!isObject(value) || typeof value.separator !== "string" || !isColumns(value.columns)) {
+    throw new UserError("these are not the columns of a list")
+  }
+  return { separator: value.separator, columns: value.columns }
+}
+
+function isColumns(value: unknown): value is Columns {
+  if (!isObject(value) || !Array.isArray(value.names)) return false
+  const { names, image, caption } = value
+  const isColumn = (index: unknown) => isSize(index) && index < names.length
+  return names.every((name) => typeof name === "string") && isColumn(image) && isColumn(caption)
+}
+
+class CsvRows implements RowFormat {
+  private separator: string | null
+  private columns: Columns | null
+  private cells: Cells
+  private isFirst: boolean
+  /** Whether the row found last says nothing of a picture, whatever it has. */
+  private isPassed = false
+  private row = 0
+  private readonly span = { imageStart: 0, imageEnd: 0, captionStart: 0, captionEnd: 0 }
+
+  constructor(
+    private readonly path: string,
+    private readonly options: CsvOptions,
+    dialect: Dialect | null,
+  ) {
+    this.separator = dialect?.separator ?? options.separator ?? null
+    this.columns = dialect?.columns ?? null
+    this.isFirst = dialect === null
+    this.cells = new Cells(this.separator ?? "")
+  }
+
+  get dialect(): Dialect {
+    return { separator: this.separator!, columns: this.columns! }
+  }
+
+  next(bytes: Buffer, start: number, isLast: boolean): number {
+    this.isPassed = false
+    if (this.isFirst || this.separator === null) {
+      const passed = this.beginning(bytes, start, isLast)
+      if (passed !== null) return passed
+    }
+    return this.cells.find(bytes, start, isLast)
+  }
+
+  lists(row: number): boolean {
+    this.row = row
+    if (this.isPassed || this.cells.isBlank()) return false
+    if (this.columns) {
+      this.checkCount(row, this.columns)
+      return true
+    }
+    this.columns = columnsOf(this.path, this.texts(), this.options)
+    return false
+  }
+
+  spans(): Spans | null {
+    const { cells } = this
+    const { image, caption } = this.columns!
+    if (!cells.isPlain(image) || !cells.isPlain(caption)) return null
+    const span = this.span
+    span.imageStart = cells.start(image)
+    span.imageEnd = cells.end(image)
+    span.captionStart = cells.start(caption)
+    span.captionEnd = cells.end(caption)
+    return span
+  }
+
+  pair(): Pair {
+    const { image, caption } = this.columns!
+    return {
+      image: picturePath(this.cells.text(image), `${this.path}, row ${this.row}`),
+      captions: [this.cells.text(caption)],
+    }
+  }
+
+  fields(): Record<string, unknown> {
+    const { names, image, caption } = this.columns!
+    const others = names.flatMap((name, i) =>
+      i === image || i === caption ? [] : [[name, this.cells.text(i)] as const],
+    )
+    return { path: this.cells.text(image), ...Object.fromEntries(others) }
+  }
+
+  checkRest(bytes: Buffer, start: number, row: number, isLast: boolean): void {
+    const where = `${this.path}, row ${row}`
+    const length = bytes.length - start
+    if (length > longestLine) throw new UserError(`${where} has more than ${longestLine} letters`)
+    const isLong = () =>
+      length > longestRow && bytes.includes("\n", start) && bytes.toString("utf8", start).length > longestRow
+    if (!this.cells.isOpen || !(isLast || isLong())) return
+    const begin = quoted(bytes.toString("utf8", start).replace(/[\r\n]+$/, ""))
+    throw new UserError(
+      `${where}: the quote of a cell is not closed within ${longestRow} letters (${begin})`,
+      'close it, and write a quote within quotes as ""',
+    )
+  }
+
+  /**
+   * Passes over what stands before the head, empty lines and Excel's line about the separator, and finds the separator in the
+   * head. Null where the line is to be searched for cells, -1 where its end is not there yet.
+   */
+  private beginning(bytes: Buffer, start: number, isLast: boolean): number | null {
+    const lineEnd = bytes.indexOf("\n", start)
+    if (lineEnd < 0 && !isLast) return -1
+    const line = bytes.toString("utf8", start, lineEnd < 0 ? bytes.length : lineEnd + 1)
+    const given = this.isFirst ? separatorLine.exec(line) : null
+    this.isFirst = false
+    this.isPassed = given !== null || /^\r?\n$/.test(line)
+    if (given) this.separator ??= given[1]!
+    else if (!this.isPassed) this.separator ??= findSeparator(line)
+    if (this.separator !== null) this.cells = new Cells(this.separator)
+    return this.isPassed ? lineEnd + 1 : null
+  }
+
+  private checkCount(row: number, { names }: Columns): void {
+    if (this.cells.count === names.length) return
+    throw new UserError(
+      `${this.path}, row ${row} has ${this.cells.count} cells, and the head has ${names.length}`,
+      "quote cells that hold the separator, or name another one",
+    )
+  }
+
+  private texts(): string[] {
+    return Array.from({ length: this.cells.count }, (_, i) => this.cells.text(i))
+  }
 }
 
 function columnsOf(path: string, head: readonly string[], options: CsvOptions): Columns {
   const names = head.map((name) => name.trim())
   const image = columnOf(path, names, options.imageColumn ?? "filepath", "imageColumn")
   const caption = columnOf(path, names, options.captionColumn ?? "title", "captionColumn")
-  return { names, count: names.length, image, caption }
-}
-
-/** An empty line, or one of separators alone, as spreadsheets write it. */
-function isBlank(cells: readonly string[]): boolean {
-  return cells.every((cell) => cell.trim() === "")
-}
-
-function addPair(
-  path: string,
-  row: number,
-  cells: readonly string[],
-  { count, image, caption }: Columns,
-  pairs: PairTable,
-): void {
-  if (cells.length !== count) {
-    throw new UserError(
-      `${path}, row ${row} has ${cells.length} cells, and the head has ${count}`,
-      "quote cells that hold the separator, or name another one",
-    )
-  }
-  pairs.add(picturePath(cells[image]!, `${path}, row ${row}`), cells[caption]!)
-}
-
-interface Rows {
-  readonly rows: readonly (readonly string[])[]
-  /** Number of the first one, as a spreadsheet counts it: from 1, blank lines included. */
-  readonly first: number
-}
-
-function fieldsOf(cells: readonly string[], { names, image, caption }: Columns): Record<string, string> {
-  const others = names.flatMap((name, i) => (i === image || i === caption ? [] : [[name, cells[i]!] as const]))
-  return { path: cells[image]!, ...Object.fromEntries(others) }
-}
-
-/**
- * Cells of a few thousand rows at a time. Only a piece of the file and the row that it cuts are in memory, because lists of
- * millions of pictures are longer than a string can be.
- */
-async function* rowsOf(path: string, given: string | undefined): AsyncGenerator<Rows> {
-  let separator = given
-  let rest = ""
-  let count = 0
-  for await (const { piece, isLast } of piecesOf(path)) {
-    let text = rest + piece
-    const line = count === 0 ? separatorLine.exec(text) : null
-    if (line) {
-      separator ??= line[1]
-      text = text.slice(line[0].length)
-      count = 1
-    }
-    const start = endOfLineEnds(text)
-    separator ??= findSeparator(text.slice(start))
-    const { end: scanned, isOpen } = scanRows(text, start, separator, isLast)
-    const end = beginOfLineEnds(text, scanned)
-    rest = text
-    if (end > start) {
-      const first = count + 1 + blankLines(text.slice(0, start), count === 0)
-      const rows = dsvFormat(separator).parseRows(text.slice(start, end))
-      yield { rows, first }
-      count = first + rows.length - 1
-      rest = text.slice(end)
-    }
-    checkRest(path, rest, count, isOpen, isLast)
-  }
+  return { names, image, caption }
 }
 
 /** The first line by which Excel is told the separator. */
 const separatorLine = /^"?sep=([^"\r\n])"?(?=\r?\n)/i
-
-interface Piece {
-  readonly piece: string
-  readonly isLast: boolean
-}
-
-/** Text without a byte-order mark. Throws UserError naming the line that is not UTF-8. */
-async function* piecesOf(path: string): AsyncGenerator<Piece> {
-  const decoder = new TextDecoder("utf-8", { fatal: true })
-  try {
-    for await (const chunk of withNewlines(utf8Chunks(unpacked(path, "none"), path))) {
-      yield { piece: decoder.decode(chunk, { stream: true }), isLast: false }
-    }
-    yield { piece: decoder.decode(), isLast: true }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ERR_ENCODING_INVALID_ENCODED_DATA") throw error
-    for await (const { number, text } of readLines(path, "none")) {
-      if (text === null) throw notText(`${path}, line ${number}`)
-    }
-    throw error
-  }
-}
-
-/** Empty lines between two rows or before the first one; the end of a row itself does not count. */
-function blankLines(lineEnds: string, isFirst: boolean): number {
-  let count = isFirst ? 0 : -1
-  for (let at = lineEnds.indexOf("\n"); at >= 0; at = lineEnds.indexOf("\n", at + 1)) count++
-  return count
-}
-
-/**
- * Throws UserError where the rest of the pieces so far is longer than a row may be.
- *
- * @param count rows before it
- */
-function checkRest(path: string, rest: string, count: number, isOpen: boolean, isLast: boolean): void {
-  const start = endOfLineEnds(rest)
-  const where = () => `${path}, row ${count + 1 + blankLines(rest.slice(0, start), count === 0)}`
-  if (isOpen && (isLast || (rest.length > longestRow && rest.includes("\n", start)))) {
-    const begin = quoted(rest.slice(start, beginOfLineEnds(rest, rest.length)))
-    throw new UserError(
-      `${where()}: the quote of a cell is not closed within ${longestRow} letters (${begin})`,
-      'close it, and write a quote within quotes as ""',
-    )
-  }
-  if (rest.length > longestLine) throw new UserError(`${where()} has more than ${longestLine} letters`)
-}
-
-const [quote, newline, carriageReturn] = [0x22, 0x0a, 0x0d]
-
-/**
- * Where the last complete row ends, and whether a quoted cell is open after it. Only a quote at the beginning of a cell opens
- * one; two quotes in it stand for one, and any other letter after a quote ends the cell, as in d3-dsv.
- *
- * @param isLast whether nothing follows
- */
-function scanRows(text: string, start: number, separator: string, isLast: boolean): { end: number; isOpen: boolean } {
-  let [end, at] = [start, start]
-  let lineEnd = text.indexOf("\n", start)
-  for (;;) {
-    const opening = openingQuote(text, at, separator)
-    if (lineEnd >= 0 && lineEnd < at) lineEnd = text.indexOf("\n", at)
-    for (; lineEnd >= 0 && (opening < 0 || lineEnd < opening); lineEnd = text.indexOf("\n", lineEnd + 1))
-      end = lineEnd + 1
-    if (opening < 0) return { end: isLast ? text.length : end, isOpen: false }
-    const closing = closingQuote(text, opening)
-    if (closing < 0 || (closing + 1 === text.length && !isLast)) return { end, isOpen: true }
-    at = closing + 2
-    if (text.charCodeAt(closing + 1) === newline) end = at
-  }
-}
-
-/** The first quote at the beginning of a cell; a cell begins at `start`. -1 where there is none. */
-function openingQuote(text: string, start: number, separator: string): number {
-  const end = separator.charCodeAt(0)
-  for (let at = text.indexOf('"', start); at >= 0; at = text.indexOf('"', at + 1)) {
-    const before = text.charCodeAt(at - 1)
-    if (at === start || before === end || before === newline || before === carriageReturn) return at
-  }
-  return -1
-}
-
-/** The quote that closes the cell which the quote at `opening` opens; -1 where there is none. */
-function closingQuote(text: string, opening: number): number {
-  let at = text.indexOf('"', opening + 1)
-  while (at >= 0 && text.charCodeAt(at + 1) === quote) at = text.indexOf('"', at + 2)
-  return at
-}
-
-/** The first letter that does not belong to a line end. */
-function endOfLineEnds(text: string): number {
-  let at = 0
-  while (at < text.length && isLineEnd(text, at)) at++
-  return at
-}
-
-/** Where the run of line ends before `end` begins. */
-function beginOfLineEnds(text: string, end: number): number {
-  let at = end
-  while (at > 0 && isLineEnd(text, at - 1)) at--
-  return at
-}
-
-function isLineEnd(text: string, at: number): boolean {
-  const letter = text.charCodeAt(at)
-  return letter === newline || letter === carriageReturn
-}
 
 /** The separator that occurs most often in the first line. */
 export function findSeparator(text: string): string {

@@ -3,10 +3,13 @@
  * read, and for very many files the sizes of some, evenly spread, are enough.
  */
 import { createHash } from "node:crypto"
+import { setImmediate } from "node:timers/promises"
 import { EnvironmentError, UserError } from "../../../core/errors.ts"
 import { mapOrdered } from "../../../core/parallel.ts"
 import { openStorage } from "../../stores/open.ts"
 import type { Storage } from "../../stores/storage.ts"
+import { CommonFolder } from "./lists/list-paths.ts"
+import { RowsDigest } from "./lists/rows-digest.ts"
 import type { SampleList, SampleLocation } from "./location.ts"
 
 /** How many files' sizes are asked for at most, and how many at the same time: each may be a request to a server. */
@@ -32,25 +35,34 @@ export async function shardIdentity(
 
 /** The identity of a list of pictures: "40 pictures, 183296 bytes (5f2c0c13a9be77d1)". */
 export async function listIdentity(list: SampleList): Promise<string> {
-  const sizes = await sizesOf(list.count, (i) => filesOf(list.location(i)), openStorage())
-  const folder = commonFolder(pathsOf(list))
-  const hash = createHash("sha256").update(JSON.stringify(sizes))
-  let rows = ""
-  for (let i = 0; i < list.count; i++) {
-    rows += rowText(list.location(i), folder)
-    // Joined first, because a call for each of millions would take longer than the hash.
-    if (rows.length > 2 ** 16) {
-      hash.update(rows)
-      rows = ""
-    }
-  }
-  hash.update(rows)
-  return `${list.count} pictures${bytesText(list.count, sizes)} (${hash.digest("hex").slice(0, 16)})`
+  const sizes = await listSizes(list)
+  const text = JSON.stringify(sizes)
+  const digest = await (list.digest?.(text) ?? rowsDigest(list, text))
+  return `${list.count} pictures${bytesText(list.count, sizes)} (${digest})`
 }
 
-function* pathsOf(list: SampleList): Generator<string> {
-  for (let i = 0; i < list.count; i++) yield list.location(i).path
+/** Sizes of the files that are looked at. */
+export function listSizes(list: SampleList): Promise<(number | null)[]> {
+  return sizesOf(list.count, (i) => filesOf(list.location(i)), openStorage())
 }
+
+async function rowsDigest(list: SampleList, text: string): Promise<string> {
+  const common = new CommonFolder()
+  await forEach(list, ({ path }) => common.add(path))
+  const digest = new RowsDigest(text, common.folder ?? "")
+  await forEach(list, (location) => digest.add(location.path, captionsOf(location)))
+  return digest.digest()
+}
+
+/** With pauses for everything else that the process does. */
+async function forEach(list: SampleList, take: (location: SampleLocation) => void): Promise<void> {
+  for (let i = 0; i < list.count; i++) {
+    if (i % rowsAtOnce === rowsAtOnce - 1) await setImmediate()
+    take(list.location(i))
+  }
+}
+
+const rowsAtOnce = 10_000
 
 /** The picture, and its captions where they are in a file. */
 function filesOf(location: SampleLocation): string[] {
@@ -58,9 +70,9 @@ function filesOf(location: SampleLocation): string[] {
   return [location.path, location.captions.file]
 }
 
-function rowText(location: SampleLocation, folder: string): string {
-  const name = location.path.slice(folder.length)
-  return `${JSON.stringify([name, location.kind === "file" && !("file" in location.captions) ? location.captions : null])}\n`
+/** Null where they are in a file of their own. */
+function captionsOf(location: SampleLocation): readonly string[] | null {
+  return location.kind === "file" && !("file" in location.captions) ? location.captions : null
 }
 
 /** Sizes of the files of the items that are looked at; null where a file is missing, or a server does not say. */
@@ -69,11 +81,16 @@ async function sizesOf(
   files: (item: number) => readonly string[],
   storage: Storage,
 ): Promise<(number | null)[]> {
-  const looked = Math.min(count, mostSizes)
-  const chosen = Array.from({ length: looked }, (_, i) => Math.floor((i * count) / looked)).flatMap(files)
   const sizes: (number | null)[] = []
-  for await (const size of mapOrdered(chosen, atOnce, (file) => sizeOf(file, storage))) sizes.push(size)
+  for await (const size of mapOrdered(filesToLookAt(count, files), atOnce, (file) => sizeOf(file, storage)))
+    sizes.push(size)
   return sizes
+}
+
+/** Named one by one as they are asked for: each may be read from a list. */
+function* filesToLookAt(count: number, files: (item: number) => readonly string[]): Generator<string> {
+  const looked = Math.min(count, mostSizes)
+  for (let i = 0; i < looked; i++) yield* files(Math.floor((i * count) / looked))
 }
 
 async function sizeOf(file: string, storage: Storage): Promise<number | null> {
@@ -90,18 +107,10 @@ function bytesText(count: number, sizes: readonly (number | null)[]): string {
   return `, ${sizes.reduce<number>((sum, size) => sum + size!, 0)} bytes`
 }
 
-/** The deepest folder that contains all paths, with its last slash; "" where there is none. */
 function commonFolder(paths: Iterable<string>): string {
-  let folder: string | null = null
-  for (const path of paths) {
-    folder ??= folderOf(path)
-    while (!path.startsWith(folder)) folder = folderOf(folder.slice(0, -1))
-  }
-  return folder ?? ""
-}
-
-function folderOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/") + 1)
+  const common = new CommonFolder()
+  for (const path of paths) common.add(path)
+  return common.folder ?? ""
 }
 
 function relativeTo(folder: string, paths: readonly string[]): string[] {

@@ -7,9 +7,12 @@ import { defaultTemplates } from "../../../core/text/prompts.ts"
 import { makeDirectory } from "../../../host/files/files.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../../host/files/temporary.ts"
 import { requireNoCredentials } from "../../../host/network/address.ts"
+import { usableProcessors } from "../../../host/processors.ts"
 import { expandShards } from "../../expand.ts"
 import { embeddingExtensions } from "../../reinforced/embeddings.ts"
 import { pictureExtensions } from "../../reinforced/sample.ts"
+import { trimIndexCache } from "../../sample-index/index-places.ts"
+import { IndexPool } from "../../sample-index/index-pool.ts"
 import { pathOf } from "../../stores/local.ts"
 import { isLocal, isUrl, openStorage } from "../../stores/open.ts"
 import type { Storage } from "../../stores/storage.ts"
@@ -20,7 +23,9 @@ import { ListSampler, openShards, type Sampler, ShardSampler } from "../order/sa
 import { listCsv } from "./csv.ts"
 import { listFolder } from "./folder.ts"
 import { listIdentity, shardIdentity } from "./identity.ts"
+import { IndexMaking } from "./index-making.ts"
 import type { SampleList } from "./location.ts"
+import { OpenIndexes } from "./open-indexes.ts"
 import { listJsonl } from "./pairs.ts"
 import type { IndexOptions } from "./shard-index.ts"
 import { joinShards, ShardSet } from "./shard-set.ts"
@@ -41,16 +46,22 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
   const format = given === "auto" ? await detectFormat(source) : given
   if (format === "shards" || format === "reinforced") return openShardSource(config, format, bad)
   const list = await openList(source, format, config)
-  const sampler = new ListSampler(list, config.seed, config.resampled ?? false)
-  const identity = await listIdentity(list)
-  return { sampler, format, notes: list.notes ?? [], identity, [Symbol.asyncDispose]: async () => {} }
+  const dispose = async () => list.close?.()
+  try {
+    const sampler = new ListSampler(list, config.seed, config.resampled ?? false)
+    const identity = await listIdentity(list)
+    return { sampler, format, notes: list.notes ?? [], identity, [Symbol.asyncDispose]: dispose }
+  } catch (error) {
+    await dispose()
+    throw error
+  }
 }
 
 /** Formats that name pictures one by one. */
 type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
 
 export interface ListOptions
-  extends Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator"> {
+  extends Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator" | "startProgress"> {
   /** Keeps what rows have beside picture and caption. */
   readonly fields?: boolean
 }
@@ -77,35 +88,97 @@ async function openShardSource(
   format: "shards" | "reinforced",
   bad: BadSamples,
 ): Promise<OpenSource> {
-  const { source, seed, batchSize, ranks, resampled = false } = config
-  const folder = await createFolder(config.temporaryFolder ?? tmpdir())
-  const storage = openStorage({ temporaryFolder: folder.path })
+  const resources = await ShardResources.open(config)
+  const { storage, pool } = resources
   try {
-    const urls = await expandShards(source, storage)
-    const isRemote = !urls.every(isLocal)
-    const wants = wantedMembers(config)
-    let next = 0
-    const temporaryPath = async () => join(folder.path, `unpacked-${next++}.jsonl`)
-    const most = resampled && isRemote ? openShards(batchSize / ranks) : Number.POSITIVE_INFINITY
-    const shards = new ShardSet(urls, storage, { wants, temporaryPath, report: countMissing(bad) }, most)
-    const sampler = resampled
-      ? new ShardSampler(
-          shards,
-          seed,
-          batchSize,
-          isRemote || (await isLarge(urls, storage)) ? fetchedDraws : singleDraws,
-        )
-      : new ListSampler(await joinShards(shards), seed, false)
-    const dispose = async () => {
-      await shards[Symbol.asyncDispose]()
-      folder[Symbol.dispose]()
-    }
+    const urls = await expandShards(config.source, storage)
+    const making = new IndexMaking(urls.length, config.startProgress)
+    const most = mostOpenShards(config, urls.every(isLocal))
+    const shards = new ShardSet(urls, storage, indexOptions(config, resources, bad, making), most)
+    const sampler = await samplerOf(config, shards, storage)
+    if (making.count > 0) await trimIndexCache()
+    // Shards that are drawn are indexed when their turn comes.
+    if (!config.resampled) await pool[Symbol.asyncDispose]()
     const identity = await shardIdentity(urls, sampler.samples, storage)
-    return { sampler, format, notes: [], identity, [Symbol.asyncDispose]: dispose }
+    const dispose = async () => {
+      if (config.resampled && making.count > 0) await trimIndexCache()
+      await shards[Symbol.asyncDispose]()
+      await resources[Symbol.asyncDispose]()
+    }
+    return { sampler, format, notes: making.end(), identity, [Symbol.asyncDispose]: dispose }
   } catch (error) {
-    folder[Symbol.dispose]()
+    await resources[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** What shards are read with. */
+class ShardResources implements AsyncDisposable {
+  readonly storage: Storage
+  readonly indexes = new OpenIndexes()
+  readonly pool: IndexPool
+  private unpacked = 0
+
+  private constructor(
+    config: TrainingDataConfig,
+    private readonly folder: TemporaryFolder,
+  ) {
+    this.storage = openStorage({ temporaryFolder: folder.path })
+    this.pool = new IndexPool(threadsFor(config))
+  }
+
+  static async open(config: TrainingDataConfig): Promise<ShardResources> {
+    return new ShardResources(config, await createFolder(config.temporaryFolder ?? tmpdir()))
+  }
+
+  async temporaryPath(): Promise<string> {
+    return join(this.folder.path, `unpacked-${this.unpacked++}.jsonl`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pool[Symbol.asyncDispose]()
+    this.indexes[Symbol.dispose]()
+    this.folder[Symbol.dispose]()
+  }
+}
+
+function indexOptions(
+  config: TrainingDataConfig,
+  resources: ShardResources,
+  bad: BadSamples,
+  making: IndexMaking,
+): IndexOptions {
+  const { indexes, pool } = resources
+  return {
+    ...{ indexes, pool, extensions: wantedMembers(config), report: countMissing(bad) },
+    temporaryPath: () => resources.temporaryPath(),
+    onMade: (reason) => making.add(reason),
+  }
+}
+
+/** Each rank begins to open at another shard. */
+async function samplerOf(config: TrainingDataConfig, shards: ShardSet, storage: Storage): Promise<Sampler> {
+  const { seed, batchSize, rank, ranks, resampled } = config
+  if (!resampled) {
+    const first = Math.floor((rank * shards.urls.length) / ranks)
+    return new ListSampler(await joinShards(shards, first), seed, false)
+  }
+  const isFar = !shards.urls.every(isLocal) || (await isLarge(shards.urls, storage))
+  return new ShardSampler(shards, seed, batchSize, isFar ? fetchedDraws : singleDraws)
+}
+
+/** Local shards have no copies; of those that are drawn, so many keep what is known of them. */
+const mostLocal = 1024
+
+function mostOpenShards({ resampled, batchSize, ranks }: TrainingDataConfig, areLocal: boolean): number {
+  if (!resampled) return Number.POSITIVE_INFINITY
+  return areLocal ? mostLocal : openShards(batchSize / ranks)
+}
+
+/** Several ranks of one machine begin together. Beside training, two threads are enough. */
+function threadsFor({ ranks, resampled }: TrainingDataConfig): number {
+  const most = resampled ? 2 : 8
+  return Math.max(1, Math.floor(Math.min(usableProcessors().count, 2 * most) / Math.min(ranks, most)))
 }
 
 /** A shard may be opened again; a sample that it does not give counts once. */
@@ -132,13 +205,13 @@ async function createFolder(around: string): Promise<TemporaryFolder> {
   return temporaryFolder("training", around)
 }
 
-/** The members that rows are made of. */
-function wantedMembers(config: TrainingDataConfig): (extension: string) => boolean {
+/** The extensions of members that rows are made of. */
+function wantedMembers(config: TrainingDataConfig): readonly string[] {
   const wanted = new Set([...pictureExtensions, "txt", "json"])
   if (isReinforced(config)) wanted.add("syn.json").add("paug.json")
   if (wantsEmbeddings(config)) for (const extension of Object.values(embeddingExtensions)) wanted.add(extension)
   if (config.view === "stored") wanted.add("paug.json")
-  return (extension) => wanted.has(extension)
+  return [...wanted]
 }
 
 /** Whether synthetic captions, and embeddings unless they are left out, are asked for. */

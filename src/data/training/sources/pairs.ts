@@ -1,56 +1,35 @@
 /** Pictures and captions that a file lists: paths relative to its folder, and JSONL with one object per line. */
-import { existsSync } from "node:fs"
-import { dirname, resolve, sep } from "node:path"
+import { dirname, resolve } from "node:path"
 import { messageOf, quoted, UserError } from "../../../core/errors.ts"
 import { isMissing, isObject } from "../../../core/json.ts"
-import { formatExactJson, parseExactJson } from "../../json-text.ts"
-import { readLines } from "../../reinforced/jsonl/lines.ts"
+import { parseExactJson } from "../../json-text.ts"
+import { decodeLine, longestLine } from "../../reinforced/jsonl/lines.ts"
 import { textList } from "../../reinforced/tar/members.ts"
 import { pathOf } from "../../stores/local.ts"
 import { isUrl } from "../../stores/open.ts"
+import { FlatObject } from "./lists/flat-object.ts"
+import { type OpenOptions, openIndexed } from "./lists/indexed-list.ts"
+import { pathIn } from "./lists/list-paths.ts"
+import type { ListKind, Pair, RowFormat, Spans } from "./lists/row-format.ts"
 import type { SampleList, SampleLocation } from "./location.ts"
 
-export interface Pair {
-  readonly image: string
-  readonly captions: readonly string[]
-}
+export type { Pair }
 
+/** A list that is in memory. Paths are relative to the folder of the file at `path`. */
 export function listPairs(path: string, pairs: readonly Pair[]): SampleList {
-  return listTable(path, { count: pairs.length, at: (index) => pairs[index]! })
-}
-
-/** Paths are relative to the folder of the file at `path`. */
-export function listTable(path: string, table: { readonly count: number; at(index: number): Pair }): SampleList {
   const folder = resolve(dirname(path))
-  const isWindows = table.count > 0 && hasWindowsPaths(folder, table.at(0).image)
   return {
-    count: table.count,
-    notes: isWindows ? [`${path}: its paths have \\ between folders, which is read as /`] : [],
+    count: pairs.length,
     location: (index): SampleLocation => {
-      const { image, captions } = table.at(index)
-      return { kind: "file", path: pathIn(folder, isWindows ? image.replaceAll("\\", "/") : image), captions }
+      const { image, captions } = pairs[index]!
+      return { kind: "file", path: pathIn(folder, image), captions }
     },
   }
 }
 
-/** Whether a list was written on Windows: here, a file may have `\` in its name. */
-function hasWindowsPaths(folder: string, image: string): boolean {
-  if (sep === "\\" || !image.includes("\\") || existsSync(pathIn(folder, image))) return false
-  return existsSync(pathIn(folder, image.replaceAll("\\", "/")))
-}
-
-/** An absolute path, or one with an empty, "." or ".." step; on Windows also one with its separator or a drive. */
-const oddPath = /(^|\/)\.{0,2}(\/|$)|[\\:]/
-
-/** The same path as `resolve` gives, which takes long for each of millions. */
-function pathIn(folder: string, image: string): string {
-  return oddPath.test(image) || folder.endsWith(sep) ? resolve(folder, image) : `${folder}${sep}${image}`
-}
-
-interface JsonlOptions {
+interface JsonlOptions extends OpenOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
-  readonly fields?: boolean
 }
 
 /** Names that are looked for where none is given, in this order. */
@@ -58,22 +37,98 @@ const imageNames = ["image", "image_path", "filepath", "path", "file_name", "fil
 const captionNames = ["caption", "captions", "text", "texts", "title"]
 
 /** Throws UserError naming the line that has no path or no caption. */
-export async function listJsonl(path: string, options: JsonlOptions): Promise<SampleList> {
-  const pairs: Pair[] = []
-  const others: string[] = []
-  for await (const line of readLines(path, "none")) {
-    const where = `${path}, line ${line.number}`
-    if (line.text === null) throw new UserError(`${where}: ${line.problem}`, "write it again, in UTF-8")
-    if (line.text.trim() === "") continue
-    const record = parseObject(line.text, where)
-    pairs.push(pairOf(record, where, options))
-    if (options.fields) others.push(formatExactJson(fieldsOf(record, options)))
+export function listJsonl(path: string, options: JsonlOptions): Promise<SampleList> {
+  return openIndexed(path, jsonlKind(path, options), options)
+}
+
+/** @param path for messages */
+export function jsonlKind(path: string, options: JsonlOptions): ListKind {
+  return {
+    name: `jsonl ${JSON.stringify([options.imageColumn, options.captionColumn])}`,
+    open: () => new JsonlRows(path, options),
+    empty: () => new UserError(`${path} has no lines`, "JSON objects were expected, one a line"),
+    notUtf8: (line) => notUtf8(`${path}, line ${line}`),
   }
-  if (pairs.length === 0) throw new UserError(`${path} has no lines`, "JSON objects were expected, one a line")
-  const list = listPairs(path, pairs)
-  return options.fields
-    ? { ...list, fields: (index) => parseExactJson(others[index]!) as Readonly<Record<string, unknown>> }
-    : list
+}
+
+function notUtf8(where: string): UserError {
+  return new UserError(`${where}: it is not UTF-8`, "write it again, in UTF-8")
+}
+
+const newline = 0x0a
+
+class JsonlRows implements RowFormat {
+  readonly dialect = null
+  private bytes: Buffer = Buffer.alloc(0)
+  private start = 0
+  private end = 0
+  private row = 0
+  private found: Spans | null = null
+  private parsed: Readonly<Record<string, unknown>> | null = null
+  private readonly flat: FlatObject
+
+  constructor(
+    private readonly path: string,
+    private readonly options: JsonlOptions,
+  ) {
+    const { imageColumn, captionColumn } = options
+    const images = imageColumn === undefined ? imageNames : [imageColumn]
+    this.flat = new FlatObject(images, captionColumn === undefined ? captionNames : [captionColumn])
+  }
+
+  next(bytes: Buffer, start: number, isLast: boolean): number {
+    const lineEnd = bytes.indexOf(newline, start)
+    if (lineEnd < 0 && !isLast) return -1
+    ;[this.bytes, this.start, this.end] = [bytes, start, lineEnd < 0 ? bytes.length : lineEnd]
+    return lineEnd < 0 ? bytes.length : lineEnd + 1
+  }
+
+  lists(row: number): boolean {
+    ;[this.row, this.parsed] = [row, null]
+    this.found = this.flat.find(this.bytes, this.start, this.end)
+    if (this.found) return true
+    const text = this.text()
+    if (text.trim() === "") return false
+    this.parsed = parseObject(text, this.where)
+    return true
+  }
+
+  spans(): Spans | null {
+    return this.found
+  }
+
+  pair(): Pair {
+    if (!this.found) return pairOf(this.record, this.where, this.options)
+    const { imageStart, imageEnd, captionStart, captionEnd } = this.found
+    const image = this.bytes.toString("utf8", imageStart, imageEnd)
+    return { image: picturePath(image, this.where), captions: [this.bytes.toString("utf8", captionStart, captionEnd)] }
+  }
+
+  fields(): Record<string, unknown> {
+    return fieldsOf(this.record, this.options)
+  }
+
+  checkRest(bytes: Buffer, start: number, row: number): void {
+    const length = bytes.length - start
+    if (length <= longestLine) return
+    const problem = `its ${length} bytes or more are more than a line may have`
+    throw new UserError(`${this.path}, line ${row}: ${problem}`, "write it again, in UTF-8")
+  }
+
+  private get record(): Readonly<Record<string, unknown>> {
+    this.parsed ??= parseObject(this.text(), this.where)
+    return this.parsed
+  }
+
+  private text(): string {
+    const text = decodeLine(this.bytes.subarray(this.start, this.end))
+    if (text === null) throw notUtf8(this.where)
+    return text
+  }
+
+  private get where(): string {
+    return `${this.path}, line ${this.row}`
+  }
 }
 
 /** The path of a picture in a line's object; null where there is none, as in a reinforced shard. */

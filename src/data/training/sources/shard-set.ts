@@ -11,6 +11,9 @@ interface OpenShard {
   readonly samples: ShardIndex
 }
 
+/** How many shards are opened at the same time. */
+const opensAtOnce = 16
+
 export class ShardSet implements AsyncDisposable {
   /** In the order of their last use. */
   private readonly open = new Map<number, Promise<OpenShard>>()
@@ -70,14 +73,22 @@ async function openShard(url: string, storage: Storage, options: IndexOptions): 
 
 async function closeShard(opened: Promise<OpenShard>): Promise<void> {
   const shard = await opened.catch(() => null)
+  shard?.samples.close()
   await shard?.file[Symbol.asyncDispose]()
   if (shard?.samples.unpacked) await rm(shard.samples.unpacked, { force: true })
 }
 
-/** The samples of all shards, one shard after the other. */
-export async function joinShards(set: ShardSet): Promise<SampleList> {
-  const lists: SampleList[] = []
-  for await (const list of mapOrdered(set.urls.keys(), 4, (shard) => set.samples(shard))) lists.push(list)
+/**
+ * The samples of all shards, one shard after the other.
+ *
+ * @param first the shard to begin with: processes that begin at different ones make different indexes, and find each other's
+ */
+export async function joinShards(set: ShardSet, first = 0): Promise<SampleList> {
+  const count = set.urls.length
+  const lists = new Array<SampleList>(count)
+  const order = Array.from({ length: count }, (_, i) => (first + i) % count)
+  const opened = mapOrdered(order, opensAtOnce, async (shard) => ({ shard, list: await set.samples(shard) }))
+  for await (const { shard, list } of opened) lists[shard] = list
   return new JoinedList(lists)
 }
 

@@ -1,12 +1,13 @@
 /** Samples of a tar by their position in it. */
-import { Readable } from "node:stream"
+import { bytesAsSource } from "../../../core/containers/safetensors.ts"
 import { UserError } from "../../../core/errors.ts"
 import { embeddingExtensions } from "../../../data/reinforced/embeddings.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { checkText, largestSample } from "../../../data/reinforced/sample-budget.ts"
 import { sampleOfMembers } from "../../../data/reinforced/tar/members.ts"
+import { splitName } from "../../../data/reinforced/tar/tar-head.ts"
 import { indexTar } from "../../../data/reinforced/tar/tar-index.ts"
-import { checkHeader, openTar, splitName } from "../../../data/shards.ts"
+import { TarWalk } from "../../../data/reinforced/tar/tar-walk.ts"
 import { type OpenFile, openRandomAccess } from "../../../host/files/files.ts"
 import type { RandomShard, SampleLocation } from "./random-shard.ts"
 
@@ -37,7 +38,7 @@ export class RandomTar implements RandomShard {
 
   async read(location: SampleLocation, { packed }: { readonly packed: boolean }): Promise<ReinforcedSample> {
     checkText(location.length, "what its members lie in", largestSample)
-    const members = await membersIn(this.file.read(location.start, location.length), location.key)
+    const members = membersIn(this.file.read(location.start, location.length), location.key)
     if (members.size === 0) throw new UserError(`${this.file.name} has changed: ${location.key} is not where it was`)
     const extensions = packed ? Object.values(embeddingExtensions).filter((extension) => members.has(extension)) : []
     const kept = extensions.map((extension) => [extension, members.get(extension)!] as const)
@@ -52,17 +53,12 @@ export class RandomTar implements RandomShard {
 }
 
 /** Members of one sample, by extension; of two with one name, the first. */
-async function membersIn(bytes: Uint8Array, key: string): Promise<Map<string, Uint8Array>> {
+function membersIn(bytes: Uint8Array, key: string): Map<string, Uint8Array> {
   const members = new Map<string, Uint8Array>()
-  for await (const entry of Readable.from([bytes]).pipe(openTar())) {
-    const name = splitName(checkHeader(entry.header))
-    if (name?.key !== key || members.has(name.extension)) {
-      entry.resume()
-      continue
-    }
-    const chunks: Uint8Array[] = []
-    for await (const chunk of entry as AsyncIterable<Uint8Array>) chunks.push(chunk)
-    members.set(name.extension, Buffer.concat(chunks))
+  for (const entry of new TarWalk(bytesAsSource(key, bytes)).entries()) {
+    const name = splitName(entry)
+    if (name?.key !== key || members.has(name.extension)) continue
+    members.set(name.extension, bytes.slice(entry.offset, entry.offset + entry.size))
   }
   return members
 }

@@ -1,0 +1,219 @@
+/** The bytes of a list: those of a small one are in memory, and a large one is read where it is. */
+import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs"
+import { promisify } from "node:util"
+import { UserError } from "../../../../core/errors.ts"
+import { noProgress, type Progress, type StartProgress } from "../../../../core/progress.ts"
+import { encodingOf, type TextEncoding } from "../../../../core/text/decode-text.ts"
+import { fileError } from "../../../../host/files/file-error.ts"
+import { requireFile } from "../../../../host/files/files.ts"
+import type { FileStamp } from "../../../sample-index/index-file.ts"
+
+export interface ListSource {
+  readonly path: string
+  readonly stamp: FileStamp
+  readonly isInMemory: boolean
+  readonly encoding: TextEncoding
+  /** Bytes of byte-order marks at the beginning. */
+  readonly mark: number
+  /** Throws UserError where the list ends before that, or was written to since it was opened. */
+  read(start: number, end: number): Buffer
+  /** All of it, in pieces. */
+  chunks(): AsyncIterable<Uint8Array>
+  /** Throws UserError where the file was written to since it was opened. */
+  check(): void
+  close(): void
+}
+
+/**
+ * Throws UserError on what is not a file that can be read.
+ *
+ * @param smallest a file of fewer bytes is read into memory
+ * @param startProgress is shown a pass over the list that takes some seconds
+ */
+export async function openListSource(
+  path: string,
+  smallest: number,
+  startProgress: StartProgress = noProgress,
+): Promise<ListSource> {
+  await requireFile(path)
+  const source = new FileSource(path, startProgress)
+  if (source.stamp.bytes >= smallest) return source
+  try {
+    return memorySource(path, source.stamp, source.read(0, source.stamp.bytes))
+  } finally {
+    source.close()
+  }
+}
+
+/** @param chunkBytes length of the pieces */
+export function memorySource(
+  path: string,
+  stamp: FileStamp,
+  bytes: Buffer,
+  chunkBytes: number = pieceBytes,
+): ListSource {
+  return {
+    path,
+    stamp: { ...stamp, bytes: bytes.length },
+    isInMemory: true,
+    ...formOf(bytes, path),
+    read: (start, end) => bytes.subarray(start, end),
+    chunks: async function* () {
+      for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes)
+    },
+    check: () => {},
+    close: () => {},
+  }
+}
+
+/** A text in UTF-16 may have a mark of its own after that of the file. */
+function formOf(beginning: Uint8Array, path: string): Pick<ListSource, "encoding" | "mark"> {
+  const encoding = encodingOf(beginning, path)
+  if (encoding === "utf-8") return { encoding, mark: markOf(beginning) }
+  const text = new TextDecoder(encoding).decode(beginning.subarray(0, 4))
+  return { encoding, mark: text === "\ufeff" ? 4 : 2 }
+}
+
+function markOf([first, second, third]: Uint8Array): number {
+  return first === 0xef && second === 0xbb && third === 0xbf ? 3 : 0
+}
+
+/** Rows of a piece are looked at without a pause: a few milliseconds. */
+const pieceBytes = 2 ** 18
+
+/** How often it is looked at whether the file was written to, in milliseconds. */
+const lookInterval = 1000
+
+const readAsync = promisify(read)
+
+class FileSource implements ListSource {
+  readonly isInMemory = false
+  readonly stamp: FileStamp
+  readonly encoding: TextEncoding
+  readonly mark: number
+  private readonly descriptor: number
+  private looked = 0
+  private isOpen = true
+
+  constructor(
+    readonly path: string,
+    private readonly startProgress: StartProgress,
+  ) {
+    this.descriptor = opened(path)
+    try {
+      this.stamp = this.stampNow()
+      const { encoding, mark } = formOf(this.read(0, Math.min(64, this.stamp.bytes)), path)
+      ;[this.encoding, this.mark] = [encoding, mark]
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  read(start: number, end: number): Buffer {
+    const now = performance.now()
+    if (now - this.looked > lookInterval) {
+      this.check()
+      this.looked = now
+    }
+    const bytes = Buffer.allocUnsafe(end - start)
+    for (let done = 0; done < bytes.length; ) {
+      const count = this.readSome(bytes, done, start + done)
+      if (count === 0) throw changedList(this.path)
+      done += count
+    }
+    return bytes
+  }
+
+  /** The next one is read while one is used. */
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    const shown = new SlowProgress(() =>
+      this.startProgress(`reading ${this.path}`, megabytes(this.stamp.bytes), { unit: "MB" }),
+    )
+    let next = this.chunk(0)
+    try {
+      for (let at = 0; at < this.stamp.bytes; ) {
+        const bytes = await next
+        at += bytes.length
+        next = this.chunk(at)
+        yield bytes
+        shown.update(megabytes(at))
+      }
+      shown.done()
+    } finally {
+      await next.catch(() => {})
+    }
+  }
+
+  private async chunk(start: number): Promise<Buffer> {
+    const length = Math.min(pieceBytes, this.stamp.bytes - start)
+    if (length === 0) return Buffer.alloc(0)
+    const { bytesRead, buffer } = await readAsync(this.descriptor, Buffer.allocUnsafe(length), 0, length, start).catch(
+      (error: unknown) => {
+        throw fileError(error, "reading", this.path)
+      },
+    )
+    if (bytesRead === 0) throw changedList(this.path)
+    return buffer.subarray(0, bytesRead)
+  }
+
+  check(): void {
+    const { bytes, mtime } = this.stampNow()
+    if (bytes !== this.stamp.bytes || mtime !== this.stamp.mtime) throw changedList(this.path)
+  }
+
+  close(): void {
+    if (this.isOpen) closeSync(this.descriptor)
+    this.isOpen = false
+  }
+
+  private stampNow(): FileStamp {
+    const { size, mtimeNs } = fstatSync(this.descriptor, { bigint: true })
+    return { bytes: Number(size), mtime: String(mtimeNs) }
+  }
+
+  private readSome(bytes: Buffer, done: number, position: number): number {
+    try {
+      return readSync(this.descriptor, bytes, done, bytes.length - done, position)
+    } catch (error) {
+      throw fileError(error, "reading", this.path)
+    }
+  }
+}
+
+function megabytes(bytes: number): number {
+  return Math.round(bytes / 1e6)
+}
+
+/** Shown from the fifth second on: most lists are read by then. */
+class SlowProgress {
+  private progress: Progress | null = null
+  private readonly began = performance.now()
+
+  constructor(private readonly start: () => Progress) {}
+
+  update(done: number): void {
+    if (this.progress === null && performance.now() - this.began < 5000) return
+    this.progress ??= this.start()
+    this.progress.update(done)
+  }
+
+  done(): void {
+    this.progress?.done()
+  }
+}
+
+function opened(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY)
+  } catch (error) {
+    throw fileError(error, "reading", path)
+  }
+}
+
+function changedList(path: string): UserError {
+  return new UserError(
+    `${path} was changed while it was in use`,
+    "start again when it is complete: it is read anew then",
+  )
+}
