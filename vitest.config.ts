@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs"
-import { availableParallelism, totalmem } from "node:os"
+import { availableParallelism, tmpdir, totalmem } from "node:os"
+import { join } from "node:path"
 import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
@@ -78,7 +79,8 @@ const slow = [
   "src/reinforce/pool/process-pool",
   "test/simulate-cluster",
   "test/build",
-  // Its mock of a module of Node's needs a process of its own.
+  // Their mocks of modules of Node's need processes of their own.
+  "src/data/sample-index/index-shards",
   "src/native/own-cache",
 ].map((name) => `${name}.test.ts`)
 
@@ -95,10 +97,13 @@ class SlowFirst extends BaseSequencer {
   }
 }
 
+/** What tests keep is not in the user's cache. */
+const environment = { OMP_NUM_THREADS: "1", XDG_CACHE_HOME: join(tmpdir(), "mobileclip-tests") }
+
 // Forks, not threads: libtorch keeps process-wide state (generators, thread pools). One OpenMP thread each, because two
 // processes that both spin on two cores make each other many times slower. One process more than there are cores, because
 // some wait for others; none begins with less than 3 GB of memory.
-const common = { pool: "forks", env: { OMP_NUM_THREADS: "1" }, testTimeout: 120_000, hookTimeout: 120_000 } as const
+const common = { pool: "forks", env: environment, testTimeout: 120_000, hookTimeout: 120_000 } as const
 const maxWorkers = Math.max(2, Math.min(availableParallelism() + 1, Math.floor(totalmem() / 3e9)))
 
 export default defineConfig({
