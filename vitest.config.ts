@@ -10,6 +10,7 @@ const slow = [
   "src/browser/clip",
   "test/conformance/towers",
   "src/cli/commands/train",
+  "test/growth",
   "test/golden",
   "test/resume",
   "test/readme",
