@@ -12,7 +12,7 @@ import { IndexPool } from "../../sample-index/index-pool.ts"
 import { indexShards } from "../../sample-index/index-shards.ts"
 import { readTarSample } from "../rows/tar-sample.ts"
 import { openTrainingData } from "../training-data.ts"
-import { OpenIndexes } from "./open-indexes.ts"
+import { mostOpen, OpenIndexes } from "./open-indexes.ts"
 import { indexShard } from "./shard-index.ts"
 
 let folder: string
@@ -284,6 +284,10 @@ test.each([
   const before = shard.location(0)
   await damage(indexBeside(path))
   expect([shard.location(0), shard.location(1)]).toEqual([before, expect.anything()])
+})
+
+test("indexes leave most of the files that a system allows to others", () => {
+  expect([64, 256, 1024, 4096, 2 ** 20].map((limit) => mostOpen(limit))).toEqual([8, 32, 128, 896, 4096])
 })
 
 test("an index of other samples in the place of the one in use is an error", async () => {
