@@ -104,7 +104,7 @@ function textSeeds(texts: readonly string[]): Seed[] {
 
 /** Opened in pieces of two lengths: rows read by where they begin must be alike. */
 export async function readList(path: string, bytes: Uint8Array, format: "csv" | "jsonl", sample: () => void) {
-  const kind = (format === "csv" ? csvKind : jsonlKind)(path, {})
+  const kind = (format === "csv" ? csvKind : jsonlKind)(path, { imageColumn: "image", captionColumn: "caption" })
   const open = (pieces: number) =>
     openList(memorySource(path, { bytes: 0, mtime: "0" }, Buffer.from(bytes), pieces), kind)
   const [whole, cut] = [await open(2 ** 20), await open(1 + (bytes.length % 997))]
@@ -122,8 +122,8 @@ export async function readList(path: string, bytes: Uint8Array, format: "csv" | 
 export function readByTable(path: string, sample: () => void): void {
   const file = openRandomAccess(path)
   try {
-    const problems: Problem[] = []
-    const { table, parts } = atOnce(tablingShard(file, "tar"))
+    const { table, parts, problems: found } = atOnce(tablingShard(file, "tar"))
+    const problems: Problem[] = [...found]
     const count = table.length - 1 - 2 * parts
     for (let i = 0; i < count; i++) {
       const [first, next] = [table[i]!, table[i + 1]!]
