@@ -97,7 +97,7 @@ test("what was found is not believed where its file is damaged, and the shards' 
   await removeFromServer(nats, "checks")
   const worker = joinJob(nats, { job: "checks" })
   expect(await again()).toEqual(await verifyShards(at("out"), { workers: 1, samples: 0 }))
-  expect(await worker).toMatchObject({ done: 1 })
+  expect(await worker).toMatchObject({ done: 5 })
   const within = verifyOnWorkers(nats, at("out"), at("out"), { samples: 0, name: "within" })
   await expect(within).rejects.toThrow(/is there already, and is not of a reinforcement job/)
 }, 60_000)

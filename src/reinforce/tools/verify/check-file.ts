@@ -32,7 +32,7 @@ export function decodeCheck(file: Uint8Array, url: string): ShardCheck {
 export function damagedCheck(url: string): UserError {
   return new UserError(
     `${url} is damaged`,
-    "remove it, and the job with `reinforce status --remove`: the same command looks at its shard again then",
+    "remove it, and the job with `reinforce status --remove`: the same command looks at the shards again then",
   )
 }
 
