@@ -1,6 +1,7 @@
 /** What does not fit in memory waits in a temporary file. */
 import { closeSync, openSync, readSync, writeSync } from "node:fs"
 import { join } from "node:path"
+import { EnvironmentError } from "../../core/errors.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../host/files/temporary.ts"
 
@@ -18,7 +19,16 @@ export class Spill implements Disposable {
 
   constructor(around: string | undefined) {
     this.folder = temporaryFolder("keys", around)
-    this.descriptor = openSync(join(this.folder.path, "keys"), "wx+")
+    this.descriptor = this.opened()
+  }
+
+  private opened(): number {
+    try {
+      return openSync(join(this.folder.path, "keys"), "wx+")
+    } catch (error) {
+      this.folder[Symbol.dispose]()
+      throw fileError(error, "writing", this.folder.path)
+    }
   }
 
   append(bytes: Uint8Array): Run {
@@ -35,8 +45,18 @@ export class Spill implements Disposable {
 
   read(start: number, length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length)
-    for (let done = 0; done < length; ) done += readSync(this.descriptor, bytes, done, length - done, start + done)
+    for (let done = 0; done < length; ) done += this.readSome(bytes, done, start + done)
     return bytes
+  }
+
+  private readSome(bytes: Buffer, done: number, position: number): number {
+    try {
+      const count = readSync(this.descriptor, bytes, done, bytes.length - done, position)
+      if (count > 0) return count
+    } catch (error) {
+      throw fileError(error, "reading", this.folder.path)
+    }
+    throw new EnvironmentError(`a file in ${this.folder.path} was cut while it was in use`, "begin again")
   }
 
   [Symbol.dispose](): void {
