@@ -1,5 +1,7 @@
 /** Shards looked at on the machines of a NATS server: what `reinforce run verify` does. */
 import { createHash } from "node:crypto"
+import { resolve } from "node:path"
+import { UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../../core/parallel.ts"
 import { stampOf } from "../../data/sample-index/index-file.ts"
 import { pathOf } from "../../data/stores/local.ts"
@@ -24,7 +26,7 @@ export interface VerifyOnWorkersOptions extends Omit<VerifyOptions, "workers">, 
  * The report of `verifyShards`, for which workers look at the shards; samples are made again here. What is found in each is
  * kept in `output`, so the same call goes on where one was stopped. Throws UserError where the shards have changed since.
  *
- * @param output a folder or the URL of one, other than that of the shards
+ * @param output a folder or the URL of one, neither that of the shards nor in it
  */
 export async function verifyOnWorkers(
   nats: NatsSettings,
@@ -32,6 +34,7 @@ export async function verifyOnWorkers(
   output: string,
   options: VerifyOnWorkersOptions = {},
 ): Promise<VerifyReport> {
+  for (const folder of [shards].flat()) requireOutside(folder, output)
   using _ = await lockOutput(output, "run", options.signal)
   return verifyBy(shards, options, async function* (settings, { folder, shards }) {
     const job: CheckJob = { kind: "verify", folder, shards: await stateOf(openStorage(), shards), ...settings }
@@ -44,6 +47,13 @@ export async function verifyOnWorkers(
     const outcome = await workOff(nats, { name, job, output, tasks }, options)
     yield* checksOf(openStorage(), tasks, outcome)
   })
+}
+
+/** What is found would count as shards that nobody recorded. */
+function requireOutside(folder: string, output: string): void {
+  const [outer, inner] = [folder, output].map((url) => (isLocal(url) ? resolve(pathOf(url)) : url.replace(/\/+$/, "")))
+  if (!inner!.startsWith(`${outer}/`)) return
+  throw new UserError(`${output} is in ${folder}, where its files would count as shards`, "name a folder outside of it")
 }
 
 /** A hash that changes when a shard is replaced: by its record, size and time, or the tag that its server gives it. */
