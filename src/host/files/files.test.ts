@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -149,6 +150,13 @@ test.each([0, 1, 2 ** 20 - 1, 2 ** 20, 2 ** 20 + 1, 3 * 2 ** 20 + 5])(
     expect(await sha256OfFile(at("file"))).toBe(createHash("sha256").update(bytes).digest("hex"))
   },
 )
+
+test("a file of the system that says it is empty is hashed by what it holds", async () => {
+  if (process.platform !== "linux") return
+  const path = "/proc/version"
+  expect(statSync(path).size).toBe(0)
+  expect(await sha256OfFile(path)).toBe(createHash("sha256").update(readFileSync(path)).digest("hex"))
+})
 
 test("hashing many small files takes no memory for each of them", async () => {
   await writeFile(at("small"), "x")

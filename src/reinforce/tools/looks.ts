@@ -1,17 +1,11 @@
 /** What may be found out of a shard by itself, and how that is kept in a file. */
 import type { Storage } from "../../data/stores/storage.ts"
 import type { LookJob } from "../job/job.ts"
-import type { Shard } from "./find-shards.ts"
+import type { LookOptions, Shard } from "./find-shards.ts"
 import { decodeCounts, encodeCounts } from "./stats/count-file.ts"
 import { countShard, uncounted } from "./stats/count-shard.ts"
 import { decodeCheck, encodeCheck } from "./verify/check-file.ts"
 import { checkShard, unchecked } from "./verify/check-shard.ts"
-
-export interface LookOptions {
-  readonly signal?: AbortSignal | undefined
-  /** Told of every sample that was looked at. */
-  readonly onSample?: (() => void) | undefined
-}
 
 interface Look<Settings, Found extends { readonly samples: number }> {
   look(storage: Storage, shard: Shard, settings: Settings, options: LookOptions): Promise<Found>
