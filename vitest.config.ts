@@ -52,6 +52,7 @@ const slow = [
   "src/reinforce/local/reinforce-shard",
   "src/reinforce/tools/verify/verify",
   "src/cli/reinforce/run-verify",
+  "src/cli/reinforce/run-stats",
   "src/data/stores/http",
   "src/train/plan/memory",
   "src/cli/commands/convert",

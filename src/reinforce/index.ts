@@ -6,10 +6,10 @@ export { EnvironmentError, UserError } from "../core/errors.ts"
 export type { Progress, StartProgress } from "../core/progress.ts"
 export { expandShards } from "../data/expand.ts"
 export type { JoinJobOptions, PublishOptions } from "./distributed/fleet.ts"
+export type { StatsOnWorkersOptions, VerifyOnWorkersOptions } from "./distributed/look-on-workers.ts"
 export type { NatsSettings } from "./distributed/server/nats-settings.ts"
 export type { Retried } from "./distributed/server/parking.ts"
 export type { JobStatus } from "./distributed/status.ts"
-export type { VerifyOnWorkersOptions } from "./distributed/verify-on-workers.ts"
 export {
   type CaptionJob,
   defaultFormat,
@@ -51,16 +51,20 @@ export { type AgainstOptions, type AgainstReport, compareShards } from "./tools/
 export { type VerifyReport, verifyShards } from "./tools/verify/verify.ts"
 
 type Fleet = typeof import("./distributed/fleet.ts")
-type Verify = typeof import("./distributed/verify-on-workers.ts")
+type Look = typeof import("./distributed/look-on-workers.ts")
 type Settings = typeof import("./distributed/server/nats-settings.ts")
 
 /** See `distributed/fleet.ts`. */
 export const runOnWorkers: Fleet["runOnWorkers"] = async (...given) =>
   (await import("./distributed/fleet.ts")).runOnWorkers(...given)
 
-/** See `distributed/verify-on-workers.ts`. */
-export const verifyOnWorkers: Verify["verifyOnWorkers"] = async (...given) =>
-  (await import("./distributed/verify-on-workers.ts")).verifyOnWorkers(...given)
+/** See `distributed/look-on-workers.ts`. */
+export const verifyOnWorkers: Look["verifyOnWorkers"] = async (...given) =>
+  (await import("./distributed/look-on-workers.ts")).verifyOnWorkers(...given)
+
+/** See `distributed/look-on-workers.ts`. */
+export const statsOnWorkers: Look["statsOnWorkers"] = async (...given) =>
+  (await import("./distributed/look-on-workers.ts")).statsOnWorkers(...given)
 
 /** See `distributed/fleet.ts`. */
 export const joinJob: Fleet["joinJob"] = async (...given) => (await import("./distributed/fleet.ts")).joinJob(...given)

@@ -7,9 +7,9 @@ import {
   runOnWorkers,
   statusOnServer,
 } from "../../reinforce/distributed/fleet.ts"
+import { statsOnWorkers, verifyOnWorkers } from "../../reinforce/distributed/look-on-workers.ts"
 import { natsSettings } from "../../reinforce/distributed/server/nats-settings.ts"
 import type { Retried } from "../../reinforce/distributed/server/parking.ts"
-import { verifyOnWorkers } from "../../reinforce/distributed/verify-on-workers.ts"
 import type { AttemptEvent } from "../../reinforce/distributed/worker/attempt.ts"
 import type { Job } from "../../reinforce/job/job.ts"
 import { progressReporter } from "../progress.ts"
@@ -17,6 +17,7 @@ import { shownPull } from "../pulling.ts"
 import { jobStatusText } from "./job-status.ts"
 import { jobOf, planOf, type ResourceOptions, resourcesOf, type ShardOptions } from "./shard-options.ts"
 import { finish, type Output, planText } from "./summary.ts"
+import { printStats, type StatsCommandOptions, statsOptions } from "./tools/stats.ts"
 import { finishVerify, type VerifyCommandOptions, verifyOptions } from "./tools/verify.ts"
 
 interface NatsOptions {
@@ -50,7 +51,8 @@ export async function publish(
   finish(stage, outcome, options, output)
 }
 
-export interface RunVerifyOptions extends VerifyCommandOptions, NatsOptions {
+/** Of a command whose workers look at shards. */
+interface LookOptions extends NatsOptions {
   readonly input: readonly string[]
   readonly output: string
   readonly maxTries: number
@@ -58,14 +60,30 @@ export interface RunVerifyOptions extends VerifyCommandOptions, NatsOptions {
   readonly ackWait: number
 }
 
+export interface RunVerifyOptions extends VerifyCommandOptions, LookOptions {}
+
 export async function publishVerify(options: RunVerifyOptions, signal: AbortSignal, output: Output): Promise<void> {
-  const { input, job, maxTries, stallTimeout, ackWait } = options
-  const report = await verifyOnWorkers(await natsSettings(options.nats, process.env), input, options.output, {
+  const report = await verifyOnWorkers(await natsSettings(options.nats, process.env), options.input, options.output, {
     ...verifyOptions(options, signal, output.writeErr),
-    ...(job !== undefined && { name: job }),
-    ...{ maxTries, stallSeconds: stallTimeout, ackWaitSeconds: ackWait },
+    ...queueOf(options),
   })
   finishVerify(report, options.json, output.writeOut)
+}
+
+export interface RunStatsOptions extends StatsCommandOptions, LookOptions {}
+
+export async function publishStats(options: RunStatsOptions, signal: AbortSignal, output: Output): Promise<void> {
+  const report = await statsOnWorkers(await natsSettings(options.nats, process.env), options.input, options.output, {
+    ...statsOptions(options, signal),
+    ...queueOf(options),
+    onNote: (line) => output.writeErr(`${line}\n`),
+  })
+  printStats(report, options.json, output)
+}
+
+function queueOf({ job, maxTries, stallTimeout, ackWait }: LookOptions) {
+  const policy = { maxTries, stallSeconds: stallTimeout, ackWaitSeconds: ackWait }
+  return { ...policy, ...(job !== undefined && { name: job }) }
 }
 
 export interface WorkerOptions extends NatsOptions, ResourceOptions {

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process"
+import { createHash } from "node:crypto"
 import { once } from "node:events"
 import {
   mkdirSync,
@@ -6,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -138,6 +140,29 @@ test("a pipe without a writer, and a device, are refused and not waited for", as
   }
   server.close()
   expect(await readBytesIfThere(at("none"))).toBeNull()
+})
+
+test.each([0, 1, 2 ** 20 - 1, 2 ** 20, 2 ** 20 + 1, 3 * 2 ** 20 + 5])(
+  "the hash of a file of %d bytes is that of its content",
+  async (size) => {
+    const bytes = Buffer.from(Array.from({ length: size }, (_, i) => (i * 31 + (i >> 8)) & 255))
+    await writeFile(at("file"), bytes)
+    expect(await sha256OfFile(at("file"))).toBe(createHash("sha256").update(bytes).digest("hex"))
+  },
+)
+
+test("a file of the system that says it is empty is hashed by what it holds", async () => {
+  if (process.platform !== "linux") return
+  const path = "/proc/version"
+  expect(statSync(path).size).toBe(0)
+  expect(await sha256OfFile(path)).toBe(createHash("sha256").update(readFileSync(path)).digest("hex"))
+})
+
+test("hashing many small files takes no memory for each of them", async () => {
+  await writeFile(at("small"), "x")
+  const before = process.memoryUsage().arrayBuffers
+  for (let i = 0; i < 64; i++) await sha256OfFile(at("small"))
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20)
 })
 
 test("a folder is made with those around it; where none can be made, one line says so", async () => {

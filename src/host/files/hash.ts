@@ -1,17 +1,10 @@
 /** The hash of a file, read piece by piece. */
 import { createHash } from "node:crypto"
-import { createReadStream } from "node:fs"
-import { pipeline } from "node:stream/promises"
-import { fileError } from "./file-error.ts"
-import { requireFile } from "./files.ts"
+import { piecesOf } from "./pieces.ts"
 
+/** SHA-256 in hexadecimal. Throws UserError where it is not a file, or cannot be read. */
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash("sha256")
-  await requireFile(path)
-  try {
-    await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash)
-  } catch (error) {
-    throw fileError(error, "reading", path)
-  }
+  for await (const piece of piecesOf(path)) hash.update(piece)
   return hash.digest("hex")
 }

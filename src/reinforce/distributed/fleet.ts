@@ -19,7 +19,7 @@ import type { ProcessPool } from "../pool/process-pool.ts"
 import type { ModelRunner, ShardResult, ShardTask } from "../runner.ts"
 import type { BringOptions } from "../stages/open-stage.ts"
 import { type SettledJob, type SettleOptions, settleType } from "../stages/settle-type.ts"
-import { openCheckPool } from "../tools/verify/check-pool.ts"
+import { openLookPool } from "../tools/look-pool.ts"
 import { type JobOutcome, type RunProgress, runDistributed } from "./run-distributed.ts"
 import { connectNats } from "./server/connection.ts"
 import type { NatsSettings } from "./server/nats-settings.ts"
@@ -111,7 +111,9 @@ async function follow(
   tasks: readonly ShardTask[],
   { maxTries, stallSeconds, ackWaitSeconds, startProgress = noProgress, ...options }: FollowOptions,
 ): Promise<JobOutcome> {
-  const progress = startProgress("stage" in job ? job.stage.kind : "check", tasks.length, { unit: "shards" })
+  const progress = startProgress("stage" in job ? job.stage.kind : `${job.kind} on workers`, tasks.length, {
+    unit: "shards",
+  })
   const found = await runDistributed(connection, {
     ...options,
     name,
@@ -215,7 +217,7 @@ async function workOn(connection: NatsConnection, options: JoinJobOptions): Prom
 
 function poolFor(job: QueueJob, output: string, shared: Shared, options: BringOptions): Promise<ProcessPool> {
   if ("stage" in job) return openPool(job, output, shared, { ...options, recordedBy: "caller" })
-  return openCheckPool({ job, output }, shared.workers)
+  return openLookPool({ job, output }, shared.workers)
 }
 
 /** What a pool has made counts when its worker says so: until then, no record speaks of it. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { datacompdrAugmentation } from "../../data/augment/config.ts"
-import type { CheckJob, Job } from "./job.ts"
+import type { CheckJob, CountJob, Job } from "./job.ts"
 import { parseJob } from "./job-schema.ts"
 
 const { randomResizedCrop, randAugment } = datacompdrAugmentation
@@ -37,7 +37,9 @@ const check: CheckJob = {
   },
 }
 
-test.each([embedding, caption, check, { ...check, folder: null, teacherWidths: null }])(
+const count: CountJob = { kind: "stats", shards: "0123456789abcdef", folder: "s3://b/out", samples: 256, seed: 0 }
+
+test.each([embedding, caption, check, count, { ...check, folder: null, teacherWidths: null }])(
   "a job comes back as it was sent: %#",
   (job) => {
     expect(parseJob(JSON.parse(JSON.stringify(job)), "job x")).toEqual(job)
@@ -62,6 +64,8 @@ test.each([
   [{ ...check, folder: undefined }, "folder: "],
   [{ ...check, teacherWidths: [] }, "teacherWidths: "],
   [{ ...check, samples: -1 }, "samples: "],
+  [{ ...count, seed: -1 }, "seed: "],
+  [{ ...count, identity: null }, 'Unrecognized key: "identity"'],
   [{ ...check, stage: embedding.stage }, 'Unrecognized key: "stage"'],
 ])("what is not a job is refused in a line: %#", (value, message) => {
   expect(() => parseJob(value, "job x")).toThrow(message)

@@ -3,7 +3,7 @@ import { z } from "zod"
 import { oneLine, UserError } from "../../core/errors.ts"
 import { isObject } from "../../core/json.ts"
 import { modelDtypes } from "../../core/precision.ts"
-import { type CheckJob, type Job, jobLimits, type QueueJob } from "./job.ts"
+import { type Job, jobLimits, type LookJob, type QueueJob } from "./job.ts"
 
 const dtype = z.enum(modelDtypes).nullable()
 const models = { modelName: z.string().min(1), pretrained: z.string().nullable(), dtype }
@@ -73,23 +73,30 @@ const jobSchema = z.strictObject({
   truncated: z.literal("refuse").exactOptional(),
 }) satisfies z.ZodType<Job>
 
-const checkSchema = z.strictObject({
-  kind: z.literal("verify"),
+const looked = {
   folder: z.string().nullable(),
   shards: z.string(),
-  identity: z.string().nullable(),
-  teacherWidths: z.array(z.int().positive()).min(1).max(jobLimits.models).nullable(),
   samples: z.int().nonnegative(),
   seed: z.int().nonnegative(),
-}) satisfies z.ZodType<CheckJob>
+}
+
+const lookSchema = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("verify"),
+    ...looked,
+    identity: z.string().nullable(),
+    teacherWidths: z.array(z.int().positive()).min(1).max(jobLimits.models).nullable(),
+  }),
+  z.strictObject({ kind: z.literal("stats"), ...looked }),
+]) satisfies z.ZodType<LookJob>
 
 /**
  * @param where for the message: "job dr12m on the server"
  * @throws UserError that names the first setting which is missing, unknown or out of range
  */
 export function parseJob(value: unknown, where: string): QueueJob {
-  const isCheck = isObject(value) && Object.hasOwn(value, "kind")
-  const { data, error } = (isCheck ? checkSchema : jobSchema).safeParse(value)
+  const isLook = isObject(value) && Object.hasOwn(value, "kind")
+  const { data, error } = (isLook ? lookSchema : jobSchema).safeParse(value)
   if (data) return data
   const { path, message } = error.issues[0]!
   const place = path.length > 0 ? `${path.join(".")}: ` : ""

@@ -97,26 +97,38 @@ export function writtenFormat({ format }: JoinJob): SampleFormat {
 }
 
 /** Looks at shards: what is found in each is a file of the output. */
-export interface CheckJob extends CheckSettings {
+export type LookJob = CheckJob | CountJob
+
+export interface CheckJob extends CheckSettings, LookedAt {
   readonly kind: "verify"
+}
+
+export interface CountJob extends CountSettings, LookedAt {
+  readonly kind: "stats"
+}
+
+interface LookedAt {
   /** URL of the job's output whose shards and records are looked at; null where shards were named. */
   readonly folder: string | null
   /** Changes with the shards: what was found in other ones is not taken for theirs. */
   readonly shards: string
 }
 
-export interface CheckSettings {
+export interface CheckSettings extends CountSettings {
   /** What the models are now; null where none were opened. */
   readonly identity: string | null
   /** Values of each teacher in a row, in order; null where nobody knows. */
   readonly teacherWidths: readonly number[] | null
+}
+
+export interface CountSettings {
   /** Samples that are chosen, of all shards together, and what decides which. */
   readonly samples: number
   readonly seed: number
 }
 
 /** What workers of a server do. */
-export type QueueJob = Job | CheckJob
+export type QueueJob = Job | LookJob
 
 /** Whatever writes a file for each shard to a folder, and can go on there. */
 export type AnyJob = QueueJob | JoinJob

@@ -29,6 +29,13 @@ export interface ShardSet {
   readonly unrecorded: readonly string[]
 }
 
+/** Of whatever reads a shard through. */
+export interface LookOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Told of every sample that was looked at. */
+  readonly onSample?: (() => void) | undefined
+}
+
 const parallelRequests = 32
 
 const shardName = /\.(tar|jsonl|jsonl\.gz|jsonl\.zstd?)$/i

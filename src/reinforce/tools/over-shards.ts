@@ -3,42 +3,22 @@ import { fileURLToPath } from "node:url"
 import { EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../../core/parallel.ts"
 import { openStorage } from "../../data/stores/open.ts"
-import type { Storage } from "../../data/stores/storage.ts"
 import { usableProcessors } from "../../host/processors.ts"
 import { workerFile } from "../../host/worker-file.ts"
 import { ProcessPool } from "../pool/process-pool.ts"
 import { WorkerDeath } from "../runner.ts"
 import type { Shard } from "./find-shards.ts"
-import { countShard } from "./stats/count-shard.ts"
-import { checkShard } from "./verify/check-shard.ts"
-
-type Look<Settings, Result> = (
-  storage: Storage,
-  shard: Shard,
-  settings: Settings,
-  options: { readonly signal?: AbortSignal | undefined },
-) => Promise<Result>
-
-/** What may be found out of a shard by itself. */
-const looks = { verify: checkShard, stats: countShard } as const
-
-export type LookName = keyof typeof looks
-type SettingsOf<Name extends LookName> = Parameters<(typeof looks)[Name]>[2]
-type ResultOf<Name extends LookName> = Awaited<ReturnType<(typeof looks)[Name]>>
+import { type FoundBy, type LookName, lookOf, type SettingsOf } from "./looks.ts"
 
 /** What a process is told when it starts. */
 export interface LookSettings {
   readonly look: LookName
-  readonly settings: unknown
+  readonly settings: SettingsOf<LookName>
 }
 
 export interface ShardLook {
   readonly input: string
   readonly shard: Shard
-}
-
-export function lookOf(name: LookName): Look<unknown, unknown> {
-  return looks[name] as Look<unknown, unknown>
 }
 
 interface OverShardsOptions {
@@ -60,14 +40,14 @@ export async function* overShards<Name extends LookName>(
   settings: SettingsOf<Name>,
   shards: readonly Shard[],
   { workers, signal }: OverShardsOptions,
-): AsyncGenerator<ResultOf<Name>> {
+): AsyncGenerator<FoundBy<Name>> {
   const processes = Math.max(1, Math.min(workers ?? usableProcessors().count, shards.length))
   if (processes === 1) {
-    const [look, storage] = [lookOf(name), openStorage()]
-    for (const shard of shards) yield (await look(storage, shard, settings, { signal })) as ResultOf<Name>
+    const [{ look }, storage] = [lookOf(name), openStorage()]
+    for (const shard of shards) yield await look(storage, shard, settings, { signal })
     return
   }
-  await using pool = await openPool<ResultOf<Name>>({ look: name, settings }, processes)
+  await using pool = await openPool<FoundBy<Name>>({ look: name, settings }, processes)
   for await (const result of mapOrdered(shards, ahead * processes, (shard) => lookIn(pool, shard, signal))) {
     signal?.throwIfAborted()
     yield result

@@ -7,6 +7,7 @@ import { addQueueOptions } from "../queue-options.ts"
 import { addShardOptions } from "../shard-options.ts"
 import { addCaptionOptions, addEmbeddingOptions, type EmbeddingOptions, embeddingRequest } from "../stage-options.ts"
 import { outputOf } from "../summary.ts"
+import { registerRunStats } from "./run-stats.ts"
 import { registerRunVerify } from "./run-verify.ts"
 
 const examples = `
@@ -17,6 +18,7 @@ Examples:
   mobileclip reinforce worker --nats nats://HOST                               on as many machines as there are
   mobileclip reinforce status --nats nats://HOST
   mobileclip reinforce run verify --nats nats://HOST --input s3://b/out --output s3://b/checks       is it sound?
+  mobileclip reinforce run stats --nats nats://HOST --input s3://b/out --output s3://b/counts        what is in it?
 
 Workers join and leave at any time. The same command attaches to its job. Ctrl-C leaves the job to its workers.
 `
@@ -35,6 +37,7 @@ export function register(parent: Command, context: CommandContext): void {
     context,
   )
   registerRunVerify(run, context)
+  registerRunStats(run, context)
 }
 
 function stage(

@@ -6,6 +6,7 @@ import { messageOf, UserError } from "../../../core/errors.ts"
 import { utf8Chunks, withNewlines } from "../../../core/text/decode-text.ts"
 import { fileError } from "../../../host/files/file-error.ts"
 import { openRandomAccess, requireFile } from "../../../host/files/files.ts"
+import { piecesOf } from "../../../host/files/pieces.ts"
 import { unzstd } from "./zstd.ts"
 
 export type Compression = "none" | "gzip" | "zstd"
@@ -82,14 +83,14 @@ export function decodeLine(bytes: Uint8Array): string | null {
 
 /** The bytes of a file, unpacked. Throws UserError where the compressed data break off, or are much more than the file. */
 export async function* unpacked(path: string, compression: Compression): AsyncGenerator<Uint8Array> {
+  if (compression === "none") return yield* piecesOf(path)
   await requireFile(path)
-  const file = createReadStream(path, { highWaterMark: compression === "none" ? 1 << 20 : 1 << 16 })
+  const file = createReadStream(path, { highWaterMark: 1 << 16 })
   try {
-    if (compression === "none") yield* file
-    else yield* withinBudget(sizeOf(path), compression, file)
+    yield* withinBudget(sizeOf(path), compression, file)
   } catch (thrown) {
     const error = fileError(thrown, "reading", path)
-    if (compression === "none" || error instanceof UserError) throw error
+    if (error instanceof UserError) throw error
     throw new UserError(`the ${compression} data are damaged or cut short (${messageOf(error)})`, undefined, {
       cause: error,
     })

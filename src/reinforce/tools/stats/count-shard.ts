@@ -3,17 +3,12 @@ import { isInputError, messageOf } from "../../../core/errors.ts"
 import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
-import type { Shard } from "../find-shards.ts"
+import type { CountSettings } from "../../job/job.ts"
+import type { LookOptions, Shard } from "../find-shards.ts"
 import { RandomPick } from "../random-pick.ts"
 import { CaptionCollector, EmbeddingCollector, type Members, membersOf, PictureCollector } from "./collectors.ts"
 import { Failures } from "./failures.ts"
 import { Counter, type Counts } from "./spread.ts"
-
-export interface CountSettings {
-  /** Samples that are chosen, of all shards together, and what decides which. */
-  readonly samples: number
-  readonly seed: number
-}
 
 /** What is in a shard, in numbers that add up. */
 export interface ShardCounts {
@@ -35,16 +30,23 @@ export async function countShard(
   storage: Storage,
   { url }: Shard,
   settings: CountSettings,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  options: LookOptions = {},
 ): Promise<ShardCounts> {
   const count = new Count(settings)
-  await using file = await storage.fetch(url, { signal })
+  await using file = await storage.fetch(url, { signal: options.signal })
   try {
-    await count.run(file.path, signal)
+    await count.run(file.path, options)
   } catch (error) {
     if (!isInputError(error)) throw error
     count.failures.add(messageOf(error))
   }
+  return count.result()
+}
+
+/** That nobody could look at a shard is a failure of it. */
+export function uncounted(reason: string): ShardCounts {
+  const count = new Count({ samples: 0, seed: 0 })
+  count.failures.add(reason)
   return count.result()
 }
 
@@ -62,11 +64,12 @@ class Count {
     this.chosen = new RandomPick(samples, seed)
   }
 
-  async run(path: string, signal: AbortSignal | undefined): Promise<void> {
+  async run(path: string, { signal, onSample }: LookOptions): Promise<void> {
     this.file = await membersOf(path)
     for await (const sample of readSamples(path, ({ reason }: Problem) => this.failures.add(reason))) {
       signal?.throwIfAborted()
       await this.add(sample)
+      onSample?.()
     }
   }
 

@@ -4,8 +4,9 @@ import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.
 import { openStorage } from "../../../data/stores/open.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
 import { prepareFile, writeAtomically } from "../../../host/files/files.ts"
+import type { CountSettings } from "../../job/job.ts"
 import { joinUrl } from "../../job/output.ts"
-import { findShards, type Shard } from "../find-shards.ts"
+import { findShards, type Shard, type ShardSet } from "../find-shards.ts"
 import { overShards } from "../over-shards.ts"
 import { RandomPick } from "../random-pick.ts"
 import { type Chosen, readChosen } from "../read-chosen.ts"
@@ -52,6 +53,18 @@ export interface StatsReport {
  * @throws UserError where there is no shard, EnvironmentError where the machine fails
  */
 export async function shardStats(shards: string | readonly string[], options: StatsOptions = {}): Promise<StatsReport> {
+  return statsBy(shards, options, (settings, set) => overShards("stats", settings, set.shards, options))
+}
+
+/** Counts each shard of a set, in their order. */
+type CountShards = (settings: CountSettings, set: ShardSet) => AsyncIterable<ShardCounts>
+
+/** The same, where `count` says who counts the shards. */
+export async function statsBy(
+  shards: string | readonly string[],
+  options: StatsOptions,
+  count: CountShards,
+): Promise<StatsReport> {
   const { contactSheet, signal, startProgress = noProgress, ...wanted } = { ...statsDefaults, ...options }
   const sheet = contactSheet && { ...contactSheetDefaults, ...contactSheet }
   const storage = openStorage()
@@ -59,7 +72,7 @@ export async function shardStats(shards: string | readonly string[], options: St
   if (sheet) await prepareFile(sheet.file)
   const progress = startProgress("stats", set.shards.length, { unit: "shards" })
   const run = new Collection({ ...wanted, samples: Math.max(wanted.samples, sheet?.rows ?? 0), signal })
-  await run.shards(set.shards, progress)
+  await run.shards(count, set, progress)
   if (set.folder !== null) await run.pastFailures(storage, set.folder)
   const chosen = await run.chosen(storage)
   progress.done()
@@ -68,7 +81,7 @@ export async function shardStats(shards: string | readonly string[], options: St
 }
 
 interface CollectionOptions
-  extends Pick<StatsOptions, "teacherWidths" | "workers">,
+  extends Pick<StatsOptions, "teacherWidths">,
     Required<Pick<StatsOptions, "samples" | "seed" | "tagSuffix">> {
   readonly signal: AbortSignal | undefined
 }
@@ -87,10 +100,10 @@ class Collection {
     this.pick = new RandomPick(options.samples, options.seed)
   }
 
-  async shards(shards: readonly Shard[], progress: Progress): Promise<void> {
+  async shards(countShards: CountShards, set: ShardSet, progress: Progress): Promise<void> {
     const { samples, seed } = this.options
-    for await (const counts of overShards("stats", { samples, seed }, shards, this.options)) {
-      this.add(shards[this.totals.shards]!, counts)
+    for await (const counts of countShards({ samples, seed }, set)) {
+      this.add(set.shards[this.totals.shards]!, counts)
       progress.update(this.totals.shards, `${this.totals.samples} samples`)
     }
   }

@@ -6,7 +6,7 @@ import type { Storage } from "../../../data/stores/storage.ts"
 import { sha256OfFile } from "../../../host/files/hash.ts"
 import { pictureSize } from "../../../host/image/picture-size.ts"
 import type { CheckSettings } from "../../job/job.ts"
-import type { Shard } from "../find-shards.ts"
+import type { LookOptions, Shard } from "../find-shards.ts"
 import { keyHash } from "../key-hash.ts"
 import { RandomPick } from "../random-pick.ts"
 import { faultsOf } from "./faults.ts"
@@ -16,12 +16,6 @@ export interface ShardProblem {
   readonly at: number
   readonly key: string | null
   readonly reason: string
-}
-
-export interface LookOptions {
-  readonly signal?: AbortSignal | undefined
-  /** Told of every sample that was looked at. */
-  readonly onSample?: (() => void) | undefined
 }
 
 /** What is known of a shard when it was looked through: some bytes a sample. */
@@ -49,6 +43,11 @@ export async function checkShard(
     check.problem(null, messageOf(error))
   }
   return check.result()
+}
+
+/** That nobody could look at a shard is a problem of it. */
+export function unchecked(reason: string): ShardCheck {
+  return { samples: 0, problems: [{ at: 0, key: null, reason }], hashes: new Uint32Array(0), chosen: [] }
 }
 
 class Check {
