@@ -1,7 +1,8 @@
 /** What does not fit in memory waits in a temporary file. */
-import { closeSync, openSync, readSync, writeSync } from "node:fs"
+import { closeSync, openSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { fileError } from "../../host/files/file-error.ts"
+import { readAt } from "../../host/files/read-at.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../host/files/temporary.ts"
 
 /** Bytes of the file. */
@@ -21,6 +22,7 @@ export class Spill implements Disposable {
     this.descriptor = openSync(join(this.folder.path, "keys"), "wx+")
   }
 
+  /** Throws UserError where the disk does not take it. */
   append(bytes: Uint8Array): Run {
     const start = this.end
     try {
@@ -33,9 +35,10 @@ export class Spill implements Disposable {
     return { start, length: bytes.length }
   }
 
+  /** Throws UserError where the file cannot be read, or was cut. */
   read(start: number, length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length)
-    for (let done = 0; done < length; ) done += readSync(this.descriptor, bytes, done, length - done, start + done)
+    readAt(this.descriptor, this.folder.path, start, bytes)
     return bytes
   }
 
