@@ -75,6 +75,8 @@ const slow = [
   "src/teachers/torch-captioner",
   "src/data/training/sources/lists/indexed-list",
   "src/data/training/sources/csv",
+  "src/data/sample-index/index-lists",
+  "src/vector-cache/label-table",
   "src/reinforce/distributed/distributed",
   "src/reinforce/distributed/faults",
   "src/train/distributed/sync-batch-norm",
