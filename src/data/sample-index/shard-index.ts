@@ -1,7 +1,8 @@
 /** The index of a local shard: found where it is kept, or made and kept. */
 import { UserError } from "../../core/errors.ts"
+import { atOnce } from "../../core/turns.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
-import { atOnce, inTurns } from "../../host/turns.ts"
+import { inTurns } from "../../host/turns.ts"
 import { shardFormat } from "../reinforced/read.ts"
 import { type FileStamp, type SampleIndex, sampleIndexOf, stampOf } from "./index-file.ts"
 import {
