@@ -1,15 +1,15 @@
 /** Index files beside lists of pictures, so that every later start of training opens a list without a look at its rows. */
 import { dirname } from "node:path"
-import type { StartProgress } from "../../core/progress.ts"
-import { pathOf } from "../stores/local.ts"
-import { isLocal } from "../stores/open.ts"
-import { csvKind } from "../training/sources/csv.ts"
-import { listSizes } from "../training/sources/identity.ts"
-import { openIndexed } from "../training/sources/lists/indexed-list.ts"
-import { jsonlKind } from "../training/sources/pairs.ts"
-import { detectFormat } from "../training/sources/source.ts"
-import { indexBeside, indexCacheFolder, isWritable } from "./index-places.ts"
-import { type IndexedShards, type IndexShardsOptions, indexShards } from "./index-shards.ts"
+import type { StartProgress } from "../../../core/progress.ts"
+import { indexBeside, indexCacheFolder, isWritable } from "../../sample-index/index-places.ts"
+import { type IndexedShards, type IndexShardsOptions, indexShards } from "../../sample-index/index-shards.ts"
+import { pathOf } from "../../stores/local.ts"
+import { isLocal } from "../../stores/open.ts"
+import { csvKind } from "./csv.ts"
+import { listSizes } from "./identity.ts"
+import { openIndexed } from "./lists/indexed-list.ts"
+import { jsonlKind } from "./pairs.ts"
+import { detectFormat } from "./source.ts"
 
 export interface IndexListOptions {
   readonly imageColumn?: string
