@@ -20,19 +20,15 @@ afterAll(() => rmSync(folder, { recursive: true }))
 function indexed(text: string): string[] {
   const path = join(folder, "a.jsonl")
   writeFileSync(path, text)
-  const file = openRandomAccess(path)
-  try {
-    const table = atOnce(tablingShard(file, "jsonl-shard"))
-    using index = indexInMemory(plainShard(path)!, table)
-    return Array.from({ length: index.count }, (_, i) => {
-      const [{ start, end }] = index.extents(i) as [{ start: number; end: number }]
-      return Buffer.from(file.read(start, end - start))
-        .toString()
-        .split(/[\r\n]/, 1)[0]!
-    })
-  } finally {
-    file.close()
-  }
+  using file = openRandomAccess(path)
+  const table = atOnce(tablingShard(file, "jsonl-shard"))
+  using index = indexInMemory(plainShard(path)!, table)
+  return Array.from({ length: index.count }, (_, i) => {
+    const [{ start, end }] = index.extents(i) as [{ start: number; end: number }]
+    return Buffer.from(file.read(start, end - start))
+      .toString()
+      .split(/[\r\n]/, 1)[0]!
+  })
 }
 
 async function streamed(): Promise<string[]> {
