@@ -278,16 +278,13 @@ function isHead(value: unknown): value is SampleIndexHead {
 /** What it gives lasts until it is called again: it is called for every sample. */
 function tableReader(file: number, path: string): TableReader {
   const pair = Buffer.from(new Float64Array(2).buffer)
+  const cut = () => new UserError(`${path} was cut while it was in use`, "remove it: it is made again")
   return (first, length) => {
     const bytes = length === 2 ? pair : Buffer.from(new Float64Array(length).buffer)
-    readAt(file, path, magic.length + 8 * first, bytes, () => cut(path))
+    readAt(file, path, magic.length + 8 * first, bytes, cut)
     if (!isLittleEndian) bytes.swap64()
     return new Float64Array(bytes.buffer, bytes.byteOffset, length)
   }
-}
-
-function cut(path: string): UserError {
-  return new UserError(`${path} was cut while it was in use`, "remove it: it is made again")
 }
 
 /** Throws where there are fewer. */

@@ -24,15 +24,15 @@ export function readAt(
     new UserError(`${path} ends at byte ${at}, before byte ${position + bytes.length}`),
 ): void {
   for (let done = 0; done < bytes.length; ) {
-    const count = readSome(descriptor, path, position + done, bytes.subarray(done, done + mostAtOnce))
+    const count = readSome(descriptor, path, position, bytes, done)
     if (count === 0) throw ended(position + done)
     done += count
   }
 }
 
-function readSome(descriptor: number, path: string, position: number, bytes: Uint8Array): number {
+function readSome(descriptor: number, path: string, position: number, bytes: Uint8Array, done: number): number {
   try {
-    return readSync(descriptor, bytes, 0, bytes.length, position)
+    return readSync(descriptor, bytes, done, Math.min(bytes.length - done, mostAtOnce), position + done)
   } catch (error) {
     throw fileError(error, "reading", path)
   }
