@@ -10,8 +10,8 @@
  * nothing of this. Before it counts, the process does the same with a small input: modules are loaded then, and their time
  * and memory are not the row's. Seconds are by the clock; exponents are of processor time, which other work on the machine
  * changes little. Less than 50 ms is taken as 50 ms, and the exponent shown as a lower bound. Quick sizes are medians of
- * three. Memory is the peak above what was resident before; memory a unit is the slope between the smallest and the largest
- * size, so fixed costs do not count, and 64 MiB of it are allowed to rubbish that was not collected yet. Memory of the
+ * three. Memory is the peak above what was resident before; memory a unit is the slope between the two largest
+ * sizes, so fixed costs do not count, and 64 MiB of it are allowed to rubbish that was not collected yet. Memory of the
  * processes that a row starts does not count, except a command's own.
  * Exit code 1 where an exponent exceeds 1.1 (short sizes: 1.5), memory a unit exceeds its bound, or a size was not done.
  */

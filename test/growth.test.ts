@@ -121,10 +121,10 @@ describe("the verdict", () => {
   })
 
   test("memory a unit is a slope: fixed memory and 64 MiB of rubbish do not count", () => {
-    const kept = (bytes: number) => seriesOf(measured(1, 3e8), measured(1), measured(1, 3e8 + bytes))
+    const kept = (bytes: number) => seriesOf(measured(1), measured(1, 3e8), measured(1, 3e8 + bytes))
     expect(verdictOf(row, kept(60e6), "full").problems).toEqual([])
     expect(verdictOf(row, kept(70e6), "full").problems).toEqual(["memory over its bound"])
-    expect(verdictOf(row, kept(9.9e6), "full").bytesAUnit).toBeCloseTo(1000)
+    expect(verdictOf(row, kept(9e6), "full").bytesAUnit).toBeCloseTo(1000)
   })
 })
 

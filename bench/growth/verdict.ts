@@ -20,7 +20,7 @@ export interface Verdict {
    * less than can be told from noise; null where both did, or one was not done.
    */
   readonly exponents: readonly (Exponent | null)[]
-  /** Bytes of one more unit, between the smallest and the largest size that were measured; null where there is one at most. */
+  /** Bytes of one more unit, between the two largest sizes that were measured: what threads and heaps take fills up before. Null where there is one at most. */
   readonly bytesAUnit: number | null
   /** What is wrong; none where all is well, or the build lacks what the row measures. */
   readonly problems: readonly string[]
@@ -64,7 +64,7 @@ function memoryOf(outcomes: readonly Outcome[], units: readonly number[]): { byt
   const measured = outcomes.flatMap((outcome, i) =>
     outcome.kind === "measured" ? [{ bytes: outcome.bytes, units: units[i]! }] : [],
   )
-  const [first, last] = [measured[0], measured.at(-1)]
+  const [first, last] = [measured.at(-2), measured.at(-1)]
   if (!first || !last || first.units >= last.units) return null
   return { bytes: last.bytes - first.bytes, units: last.units - first.units }
 }
