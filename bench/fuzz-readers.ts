@@ -1,6 +1,7 @@
 /**
  * Damages small valid files and reads them: torch.save's (zip and pickle), safetensors, npz, tar, pickled NumPy
- * arrays, our compact embeddings, gzip'd torch.save, and shards of reinforced samples. It also reads small files that
+ * arrays, our compact embeddings, gzip'd torch.save, shards of reinforced samples, index files, and lists and tars that are read
+ * by index. It also reads small files that
  * describe large contents (fuzz-amplify.ts, fuzz-hostile.ts). Every reading must end within a second in a UserError of one line or in values
  * that fit their description, and must not take more memory than the table of formats allows: a multiple of the file, and a
  * constant from the reader's own budgets.
@@ -32,6 +33,7 @@ import type { Problem } from "../src/data/reinforced/sample.ts"
 import { readShard } from "../src/data/shards.ts"
 import { readNpz } from "../src/host/containers/npz.ts"
 import { readTensorFile } from "../src/host/containers/open-tensor-file.ts"
+import { csvSeeds, indexSeeds, jsonListSeeds, readByTable, readIndex, readList } from "./fuzz-indexes.ts"
 import { mutate } from "./fuzz-mutate.ts"
 import { compactSeeds, jsonlSeeds, numpySeeds, sampleSeeds, torchGzSeeds } from "./fuzz-reinforced.ts"
 import { npzSeeds, type Seed, safetensorsSeeds, tarSeeds, torchSeeds } from "./fuzz-seeds.ts"
@@ -93,6 +95,23 @@ export const formats = {
   // Also windows of zstd, 8 MiB a frame, which V8 collects when some were dropped (a file of 2,000 frames takes 95 MiB
   // of resident memory, one of 4 takes 4), and the longest line of what was compressed.
   jsonl: { seeds: jsonlSeeds, fixed: (16 + 5 * 8) * 2 ** 20, times: 17, read: readReinforced },
+  // The head's JSON; of one sample, 2^15 parts.
+  index: { seeds: indexSeeds, fixed: 4 * 2 ** 20 + dropped, times: 17, read: readIndexFile },
+  // Rows of a piece and their texts, two readings.
+  csvList: {
+    seeds: csvSeeds,
+    fixed: 8 * 2 ** 20,
+    times: 33,
+    read: (bytes, sample) => readList(join(folder, fileName), bytes, "csv", sample),
+  },
+  jsonList: {
+    seeds: jsonListSeeds,
+    fixed: 8 * 2 ** 20,
+    times: 33,
+    read: (bytes, sample) => readList(join(folder, fileName), bytes, "jsonl", sample),
+  },
+  // A sample is read at once where it has a mebibyte or less.
+  tarByIndex: { seeds: tarSeeds, fixed: 8 * 2 ** 20, times: 5, read: readTarByIndex },
 } as const satisfies Record<string, Format>
 
 export type FormatName = keyof typeof formats
@@ -129,6 +148,18 @@ async function readMembers(bytes: Uint8Array, sample: () => void): Promise<void>
     sample()
   }
   if (total > bytes.length) throw new Error(`samples of ${total} bytes in a file of ${bytes.length}`)
+}
+
+async function readIndexFile(bytes: Uint8Array, sample: () => void): Promise<void> {
+  const path = join(folder, fileName)
+  writeFileSync(path, bytes)
+  if (readIndex(path, sample) === null) throw new UserError(`${fileName} does not count`)
+}
+
+async function readTarByIndex(bytes: Uint8Array, sample: () => void): Promise<void> {
+  const path = join(folder, fileName)
+  writeFileSync(path, bytes)
+  readByTable(path, sample)
 }
 
 async function readPickledArray(bytes: Uint8Array, sample: () => void): Promise<void> {

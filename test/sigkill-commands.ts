@@ -22,6 +22,7 @@ import { pictureSamples, writeSamples } from "./training-samples.ts"
 export const commandNames = [
   ...["pull", "convert", "render", "reinforce caption", "reinforce embed", "reinforce join", "train", "finetune"],
   ...["evaluate", "evaluate pack", "embed", "bake-labels", "classify", "load by address"],
+  ...["shards index", "reinforce verify"],
 ] as const
 
 export type CommandName = (typeof commandNames)[number]
@@ -75,6 +76,10 @@ export class Inputs implements AsyncDisposable {
         return ours("--model", at("wide"), "--labels-file", at("labels.txt"), "--out", "labels.json")
       case "classify":
         return ours(at("pictures"), "--model", at("wide"), "--labels-file", at("labels.txt"), ...labelling, ...quiet)
+      case "shards index":
+        return this.goneOnWith(name, ["-e", inCopy(at("reinforced"), ["shards", "index", "copy", ...quiet])])
+      case "reinforce verify":
+        return ours(at("reinforced"), "--workers", "2", ...quiet)
       case "load by address":
         return this.goneOnWith(name, [loader, `${this.hub.endpoint}/${wideRepository}/resolve/main/`])
       default:
@@ -145,6 +150,15 @@ const embedding = ["--out", "vectors", "--part-size", "40", "--threads", "1"]
 
 const labelling = ["--csv", "--out", "labels.csv", "--threads", "1"]
 
+/** A command that writes beside what it reads: a copy in the working folder, of the same times. */
+function inCopy(folder: string, words: readonly string[]): string {
+  const [source, argv] = [folder, [program, ...words]].map((value) => JSON.stringify(value))
+  return `
+    require("node:fs").cpSync(${source}, "copy", { recursive: true, preserveTimestamps: true })
+    process.argv.splice(1, 0, ...${argv})
+    import(process.argv[1])`
+}
+
 /** Loads a model, downloads it where it is not there, and uses both towers. */
 const loader = fileURLToPath(new URL("load-address.js", import.meta.url)).replace(
   /(?<!\/dist)\/test\/(?=[^/]+$)/,
@@ -185,6 +199,7 @@ const inputFiles: Readonly<Record<string, { readBy: readonly CommandName[]; writ
     "labels.txt": { readBy: ["bake-labels", "classify"], write: async (path) => writeFileSync(path, manyLabels) },
     captioner: { readBy: ["reinforce caption"], write: (path) => exportModel(tinyCoca(), tinyCocaInfo, path) },
     shards: { readBy: ["reinforce caption", "reinforce embed"], write: (path) => writeShards(path, 3, 5) },
+    reinforced: { readBy: ["shards index", "reinforce verify"], write: writeReinforced },
     joinable: { readBy: ["reinforce join"], write: writeJoinable },
     "training.jsonl.gz": {
       readBy: ["train"],
@@ -235,6 +250,13 @@ async function writeShards(folder: string, shards: number, samplesPerShard: numb
       samples.push(await renderSample(`${shard}${String(i).padStart(4, "0")}`, 1, "train", shard * samplesPerShard + i))
     }
     await writeShard(join(folder, `0000${shard}.tar`), samples)
+  }
+}
+
+async function writeReinforced(folder: string): Promise<void> {
+  mkdirSync(folder)
+  for (let shard = 0; shard < 24; shard++) {
+    await writeSamples(join(folder, `${shard}.tar`), await pictureSamples(20, `${shard}-`))
   }
 }
 

@@ -52,8 +52,8 @@ class Run {
   }
   readonly ended: Promise<{ readonly code: number | null; readonly at: number }>
 
-  constructor(words: readonly string[]) {
-    this.child = spawn(process.execPath, words, { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+  constructor(words: readonly string[], [command, ...first]: readonly string[] = [process.execPath]) {
+    this.child = spawn(command!, [...first, ...words], { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
     for (const [name, stream] of [
       ["out", this.child.stdout],
       ["err", this.child.stderr],
@@ -133,6 +133,26 @@ test("signals within half a second count once", async () => {
   await run.signal("SIGTERM", sent + 0.2)
   expect(await run.ended).toMatchObject({ code: 143 })
   expect([run.text("out"), run.text("err")]).toEqual(["begun\ncomputed\naborted\nexit\n", answer])
+})
+
+test("standard error that nobody reads holds up neither the step nor a second signal", async () => {
+  const pipe = join(folder, "pipe")
+  // Full, and open for reading, by a process that reads nothing.
+  const fill = `
+    import { constants, openSync, writeSync } from "node:fs"
+    const end = openSync(${JSON.stringify(pipe)}, constants.O_WRONLY | constants.O_NONBLOCK)
+    try {
+      for (;;) writeSync(end, Buffer.alloc(4096))
+    } catch {}
+  `
+  const shell =
+    'mkfifo "$1" && exec 3<>"$1" && "$2" --input-type=module -e "$3" && exec "$2" --input-type=module -e "$4" compute 2>"$1"'
+  const run = new Run(["sh", pipe, process.execPath, fill, program], ["sh", "-c", shell])
+  await run.has("out", "begun")
+  const sent = await run.signal("SIGINT")
+  await run.signal("SIGTERM", sent + 0.7)
+  const { code } = await run.ended
+  expect([code, run.text("out")]).toEqual([143, "begun\n"])
 })
 
 test("where JavaScript runs, its listeners answer and end the process", async () => {

@@ -11,6 +11,7 @@ Napi::Value disarmSignals(const Napi::CallbackInfo& info) { return info.Env().Un
 #else
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -19,8 +20,8 @@ Napi::Value disarmSignals(const Napi::CallbackInfo& info) { return info.Env().Un
 #include <cerrno>
 #include <chrono>
 #include <mutex>
-#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 
 namespace {
@@ -63,6 +64,9 @@ void onSignal(int signal) {
 
 void writeAll(const std::string& text) {
   for (size_t done = 0; done < text.size();) {
+    // A pipe that nobody empties would hold this thread, and a second signal with it.
+    pollfd output{STDERR_FILENO, POLLOUT, 0};
+    if (poll(&output, 1, 0) != 1 || !(output.revents & POLLOUT)) return;
     const ssize_t count = write(STDERR_FILENO, text.data() + done, text.size() - done);
     if (count > 0) done += static_cast<size_t>(count);
     // Nobody reads it.
@@ -77,7 +81,7 @@ void answerSignals(Watch& watch) {
   pthread_sigmask(SIG_SETMASK, &all, nullptr);
   Clock::time_point first;
   unsigned char signal;
-  for (ssize_t count; (count = read(watch.ends[0], &signal, 1)) != 0;) {
+  for (ssize_t count; (count = read(watch.ends[0], &signal, 1)) > 0 || (count < 0 && errno == EINTR);) {
     if (count < 0 || !watch.isArmed) continue;
     const Answer answer = watch.current();
     const Clock::time_point now = Clock::now();
@@ -91,19 +95,25 @@ void answerSignals(Watch& watch) {
   }
 }
 
+// Null where the system has no pipe or no thread left: JavaScript's listeners answer by themselves then.
 Watch* makeWatch() {
   auto* watch = new Watch();
-  if (pipe(watch->ends) != 0) throw std::runtime_error("no pipe for signals");
+  if (pipe(watch->ends) != 0) return nullptr;
   for (const int end : watch->ends) fcntl(end, F_SETFD, FD_CLOEXEC);
   fcntl(watch->ends[1], F_SETFL, O_NONBLOCK);
+  try {
+    std::thread([watch] { answerSignals(*watch); }).detach();
+  } catch (const std::system_error&) {
+    for (const int end : watch->ends) close(end);
+    return nullptr;
+  }
   tell = watch->ends[1];
-  std::thread([watch] { answerSignals(*watch); }).detach();
   return watch;
 }
 
-Watch& theWatch() {
+Watch* theWatch() {
   static Watch* watch = makeWatch();
-  return *watch;
+  return watch;
 }
 
 // Node's handler must be there: without a listener a signal has its default effect. Removing the last listener removes ours too.
@@ -121,13 +131,14 @@ bool follow(int signal) {
 }  // namespace
 
 Napi::Value armSignals(const Napi::CallbackInfo& info) {
-  Watch& watch = theWatch();
+  Watch* watch = theWatch();
+  if (watch == nullptr) return Napi::Boolean::New(info.Env(), false);
   {
-    const std::lock_guard<std::mutex> guard(watch.mutex);
-    watch.answer = {info[0].As<Napi::String>().Utf8Value(), milliseconds(info[2].As<Napi::Number>().Int32Value()),
-                    milliseconds(info[3].As<Napi::Number>().Int32Value())};
+    const std::lock_guard<std::mutex> guard(watch->mutex);
+    watch->answer = {info[0].As<Napi::String>().Utf8Value(), milliseconds(info[2].As<Napi::Number>().Int32Value()),
+                     milliseconds(info[3].As<Napi::Number>().Int32Value())};
   }
-  watch.isArmed = true;
+  watch->isArmed = true;
   bool isPossible = true;
   const Napi::Array signals = info[1].As<Napi::Array>();
   for (uint32_t i = 0; i < signals.Length(); ++i)
@@ -136,13 +147,13 @@ Napi::Value armSignals(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value claimAnswer(const Napi::CallbackInfo& info) {
-  Watch& watch = theWatch();
-  return Napi::Boolean::New(info.Env(), !watch.isArmed || !watch.isAnswered.exchange(true));
+  Watch* watch = theWatch();
+  return Napi::Boolean::New(info.Env(), watch == nullptr || !watch->isArmed || !watch->isAnswered.exchange(true));
 }
 
 Napi::Value disarmSignals(const Napi::CallbackInfo& info) {
-  Watch& watch = theWatch();
-  watch.isArmed = watch.isReceived = watch.isAnswered = false;
+  Watch* watch = theWatch();
+  if (watch != nullptr) watch->isArmed = watch->isReceived = watch->isAnswered = false;
   return info.Env().Undefined();
 }
 

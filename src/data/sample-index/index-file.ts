@@ -2,12 +2,16 @@
  * An index file: where each sample of a shard or a list begins, so that any one is read without the others. It takes 8 bytes a
  * sample on the disk and nothing in memory: the two positions of a sample are read when it is asked for.
  *
- *     "MCLIPIX1"           8 bytes
- *     table                float64, little-endian: starts[count + 1] in bytes; sample i is from starts[i] to starts[i + 1]
+ *     "MCLIPIX2"           8 bytes
+ *     table                8 bytes each, little-endian: starts[count + 1] in bytes; sample i is from starts[i] to starts[i + 1].
+ *                          48 bits are the value, and 16 a hash of it and its place
  *     head                 JSON in UTF-8, `SampleIndexHead`
  *     length of the head   uint32, little-endian
  *     CRC-32 of the head   uint32, little-endian
- *     "MCLIPIX1"           8 bytes
+ *     "MCLIPIX2"           8 bytes
+ *
+ * A damaged position that happens to be that of another sample would give that one in silence: the hash of each value, which
+ * costs no read, tells of all but one in 65,536 before anything is read there.
  *
  * The head comes last, because what it tells is known when all samples are found: makers of long lists hold no table. Where
  * bytes of a sample do not lie side by side (`parts`), the table is first[count + 1], numbers of parts, and then start and end
@@ -48,12 +52,19 @@ export interface Extent {
   readonly end: number
 }
 
-const magic = "MCLIPIX1"
+const magic = "MCLIPIX2"
 const anyVersion = magic.slice(0, -1)
 const trailerBytes = 8 + magic.length
 
 /** What facts may take with the rest of the head: problems of a very damaged shard are more. */
 const mostHeadBytes = 2 ** 22
+
+/** An index that is not what was written, or not any more. */
+export class DamagedIndex extends UserError {
+  constructor(message: string) {
+    super(message, "remove it: it is made again")
+  }
+}
 
 /** The stamp of a file, by its path or its descriptor. Throws the system's errors. */
 export function stampOf(file: string | number): FileStamp {
@@ -89,8 +100,8 @@ async function* indexChunks(
   yield Buffer.from(magic)
   let values = 0
   for await (const piece of largePieces(table)) {
+    yield sealed(piece, values)
     values += piece.length
-    yield littleEndian(piece)
   }
   const { parts = 0, ...rest } = headOf()
   const count = values - 1 - 2 * parts
@@ -130,17 +141,53 @@ function* trailerChunks(path: string, head: SampleIndexHead): Generator<Uint8Arr
   yield trailer
 }
 
+/** Values are smaller: 256 TiB. */
+const tooLarge = 2 ** 48
+
 const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
-function littleEndian(values: Float64Array): Uint8Array {
-  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
-  return isLittleEndian ? bytes : Buffer.from(bytes).swap64()
+/** @param first place of the first value in the table */
+function sealed(values: Float64Array, first: number): Uint8Array {
+  const words = new Uint32Array(2 * values.length)
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!
+    assert(isSize(value) && value < tooLarge, "positions are whole, and below 256 TiB")
+    const low = value >>> 0
+    const high = (value - low) / 2 ** 32
+    words[2 * i] = low
+    words[2 * i + 1] = high | (hashOf(low, high, first + i) << 16)
+  }
+  const bytes = Buffer.from(words.buffer)
+  return isLittleEndian ? bytes : bytes.swap32()
+}
+
+/** The values again; NaN for one that is damaged. */
+function unseal(bytes: Buffer, first: number, values: Float64Array): void {
+  for (let i = 0; i < values.length; i++) {
+    const [low, word] = [bytes.readUInt32LE(8 * i), bytes.readUInt32LE(8 * i + 4)]
+    const high = word & 0xffff
+    values[i] = word >>> 16 === hashOf(low, high, first + i) ? low + 2 ** 32 * high : Number.NaN
+  }
+}
+
+/** 16 bits that change with the value and with its place, mixed as in MurmurHash3. */
+function hashOf(low: number, high: number, place: number): number {
+  const hash = mixed(mixed(mixed(0, low), high), place)
+  return (hash ^ (hash >>> 16)) & 0xffff
+}
+
+function mixed(hash: number, word: number): number {
+  const next = Math.imul(hash ^ Math.imul(word, 0xcc9e2d51), 0x85ebca6b)
+  return Math.imul(next ^ (next >>> 13), 0xc2b2ae35)
 }
 
 // ------------------------------------------------------------------------------------------------------ reading
 
 /** Reads `length` values of a table from the `first` on. */
 type TableReader = (first: number, length: number) => Float64Array
+
+/** Of a sample that has more: so many have more members than a sample may have. */
+const mostPartsRead = 2 ** 15
 
 /** Where the samples of one file are. */
 export class SampleIndex implements Disposable {
@@ -169,7 +216,7 @@ export class SampleIndex implements Disposable {
     return this.head.facts
   }
 
-  /** The bytes of a sample, in one run or several. Throws UserError where the index is damaged or went away. */
+  /** The bytes of a sample, in one run or several. Throws DamagedIndex, and UserError where it cannot be read. */
   extents(index: number): Extent[] {
     const { count, parts } = this.head
     assert(index >= 0 && index < count, `sample ${index} of ${count}`)
@@ -177,8 +224,9 @@ export class SampleIndex implements Disposable {
     const [first, next] = [pair[0]!, pair[1]!]
     if (parts === 0) return [this.extent(first, next)]
     if (!(isSize(first) && isSize(next) && first < next && next <= parts)) throw this.damaged()
-    const values = this.read(count + 1 + 2 * first, 2 * (next - first))
-    return Array.from({ length: next - first }, (_, i) => this.extent(values[2 * i]!, values[2 * i + 1]!))
+    const length = Math.min(next - first, mostPartsRead)
+    const values = this.read(count + 1 + 2 * first, 2 * length)
+    return Array.from({ length }, (_, i) => this.extent(values[2 * i]!, values[2 * i + 1]!))
   }
 
   [Symbol.dispose](): void {
@@ -190,8 +238,8 @@ export class SampleIndex implements Disposable {
     throw this.damaged()
   }
 
-  private damaged(): UserError {
-    return new UserError(`${this.name} is a damaged index`, "remove it: it is made again")
+  private damaged(): DamagedIndex {
+    return new DamagedIndex(`${this.name} is a damaged index`)
   }
 }
 
@@ -267,23 +315,24 @@ function tableBytes({ count, parts }: SampleIndexHead): number {
   return 8 * (count + 1 + 2 * parts)
 }
 
+/** Whether it could have been written here: there are samples, and each has a byte of the file. */
 function isHead(value: unknown): value is SampleIndexHead {
   if (!isObject(value) || !isObject(value.file)) return false
   const { format, file, count, parts } = value
-  return (
-    typeof format === "string" && isSize(file.bytes) && typeof file.mtime === "string" && isSize(count) && isSize(parts)
-  )
+  if (!isSize(file.bytes) || !isSize(count) || !isSize(parts)) return false
+  const isPossible = count > 0 && count <= file.bytes && parts <= file.bytes
+  return isPossible && typeof format === "string" && typeof file.mtime === "string"
 }
 
 /** What it gives lasts until it is called again: it is called for every sample. */
 function tableReader(file: number, path: string): TableReader {
-  const pair = Buffer.from(new Float64Array(2).buffer)
-  const cut = () => new UserError(`${path} was cut while it was in use`, "remove it: it is made again")
+  const [pair, two] = [Buffer.alloc(16), new Float64Array(2)]
+  const cut = () => new DamagedIndex(`${path} was cut while it was in use`)
   return (first, length) => {
-    const bytes = length === 2 ? pair : Buffer.from(new Float64Array(length).buffer)
+    const [bytes, values] = length === 2 ? [pair, two] : [Buffer.alloc(8 * length), new Float64Array(length)]
     readAt(file, path, magic.length + 8 * first, bytes, cut)
-    if (!isLittleEndian) bytes.swap64()
-    return new Float64Array(bytes.buffer, bytes.byteOffset, length)
+    unseal(bytes, first, values)
+    return values
   }
 }
 

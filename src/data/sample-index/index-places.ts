@@ -4,7 +4,7 @@
  * cannot be written it is not used.
  */
 import { createHash } from "node:crypto"
-import { constants } from "node:fs"
+import { constants, rmSync } from "node:fs"
 import { access } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { messageOf, oneLine, UserError } from "../../core/errors.ts"
@@ -127,6 +127,15 @@ const own = /^[0-9a-f]{64}\.index$/
 
 async function writeContent(path: string, { format, stamp, table, parts, facts }: SampleIndexContent): Promise<void> {
   await writeSampleIndex(path, table, () => ({ format, file: stamp, parts: parts?.() ?? 0, facts: facts() }))
+}
+
+/** One that is damaged. Where that cannot be, it stays. */
+export function removeIndex(path: string): void {
+  try {
+    if (isIndexFile(path)) rmSync(path, { force: true })
+  } catch {
+    // Whoever may write there is told of the damage.
+  }
 }
 
 function placeInCache(path: string, format: string): string | null {

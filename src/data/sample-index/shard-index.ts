@@ -9,6 +9,7 @@ import {
   findSampleIndex,
   indexCacheDefaults,
   keepSampleIndex,
+  removeIndex,
   type SampleIndexContent,
   writeIndexBeside,
 } from "./index-places.ts"
@@ -75,12 +76,29 @@ export function indexInMemory(
  * caller's thread is held. Throws UserError where the shard has changed.
  */
 export function indexAgain(shard: PlainShard): SampleIndex {
-  const now = plainShard(shard.path)
-  if (now?.format !== shard.format || now.stamp.bytes !== shard.stamp.bytes || now.stamp.mtime !== shard.stamp.mtime) {
-    throw new UserError(`${shard.path} was changed while it is in use`, "begin again")
+  requireSame(shard)
+  return findShardIndex(shard) ?? indexInMemory(shard, atOnceWithFile(shard))
+}
+
+/** The same for one that is damaged: the file is removed, so that the next start makes it again. */
+export function indexAnew(shard: PlainShard, damaged: string): SampleIndex {
+  requireSame(shard)
+  removeIndex(damaged)
+  return indexInMemory(shard, atOnceWithFile(shard))
+}
+
+function requireSame({ path, format, stamp }: PlainShard): void {
+  const now = plainShard(path)
+  if (now?.format !== format || now.stamp.bytes !== stamp.bytes || now.stamp.mtime !== stamp.mtime) {
+    throw changedShard(path)
   }
-  const found = findShardIndex(shard)
-  if (found) return found
-  using file = openRandomAccess(shard.path)
-  return indexInMemory(shard, atOnce(tablingShard(file, shard.format)))
+}
+
+export function changedShard(path: string): UserError {
+  return new UserError(`${path} was changed while it is in use`, "begin again")
+}
+
+function atOnceWithFile({ path, format }: PlainShard): ShardTable {
+  using file = openRandomAccess(path)
+  return atOnce(tablingShard(file, format))
 }

@@ -1,6 +1,7 @@
 /** What does not fit in memory waits in a temporary file. */
 import { closeSync, openSync, writeSync } from "node:fs"
 import { join } from "node:path"
+import { EnvironmentError } from "../../core/errors.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { readAt } from "../../host/files/read-at.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../host/files/temporary.ts"
@@ -19,10 +20,19 @@ export class Spill implements Disposable {
 
   constructor(around: string | undefined) {
     this.folder = temporaryFolder("keys", around)
-    this.descriptor = openSync(join(this.folder.path, "keys"), "wx+")
+    this.descriptor = this.opened()
   }
 
-  /** Throws UserError where the disk does not take it. */
+  private opened(): number {
+    try {
+      return openSync(join(this.folder.path, "keys"), "wx+")
+    } catch (error) {
+      this.folder[Symbol.dispose]()
+      throw fileError(error, "writing", this.folder.path)
+    }
+  }
+
+  /** Throws EnvironmentError where the disk does not take it. */
   append(bytes: Uint8Array): Run {
     const start = this.end
     try {
@@ -35,10 +45,11 @@ export class Spill implements Disposable {
     return { start, length: bytes.length }
   }
 
-  /** Throws UserError where the file cannot be read, or was cut. */
+  /** Throws EnvironmentError where the file cannot be read, or was cut. */
   read(start: number, length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length)
-    readAt(this.descriptor, this.folder.path, start, bytes)
+    const cut = () => new EnvironmentError(`a file in ${this.folder.path} was cut while it was in use`, "begin again")
+    readAt(this.descriptor, this.folder.path, start, bytes, cut)
     return bytes
   }
 

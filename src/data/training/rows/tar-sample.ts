@@ -74,7 +74,7 @@ function* damageAsUserError(entries: Iterable<TarEntry>): Generator<TarEntry> {
     yield* entries
   } catch (error) {
     if (error instanceof EnvironmentError) throw error
-    throw new UserError(`no tar archive is there (${messageOf(error)})`)
+    throw new UserError(`no tar archive is there (${messageOf(error)}): has the shard changed since it was indexed?`)
   }
 }
 

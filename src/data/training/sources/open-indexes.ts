@@ -9,8 +9,8 @@ import type { SampleIndex } from "../../sample-index/index-file.ts"
  * How many files of indexes are open at once: those that were not used for longest are closed, and opened again when they are
  * needed, which takes ten times as long as a read. Shards, libraries and sockets are open beside them.
  */
-function mostOpen(): number {
-  return Math.min(Math.max(Math.floor((openFileLimit() - 512) / 4), 64), 4096)
+export function mostOpen(limit = openFileLimit()): number {
+  return Math.min(Math.floor(Math.max((limit - 512) / 4, limit / 8)), 4096)
 }
 
 /** Where the system does not say, what most allow. */

@@ -1,17 +1,18 @@
 /** Samples by an index equal the members that the archive has, also where it is irregular, and whatever keeps the index. */
-import { appendFile, mkdir, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises"
+import { appendFile, mkdir, readdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { paxField, tarEnd, tarEntry } from "../../../../test/hostile.ts"
 import { pictureSamples, temporaryFolder, trainingConfig, writeSamples } from "../../../../test/training-samples.ts"
 import { openRandomAccess } from "../../../host/files/files.ts"
 import type { Problem, ReinforcedSample } from "../../reinforced/sample.ts"
+import { stampOf, writeSampleIndex } from "../../sample-index/index-file.ts"
 import { indexBeside, indexCacheFolder } from "../../sample-index/index-places.ts"
 import { IndexPool } from "../../sample-index/index-pool.ts"
 import { indexShards } from "../../sample-index/index-shards.ts"
 import { readTarSample } from "../rows/tar-sample.ts"
 import { openTrainingData } from "../training-data.ts"
-import { OpenIndexes } from "./open-indexes.ts"
+import { mostOpen, OpenIndexes } from "./open-indexes.ts"
 import { indexShard } from "./shard-index.ts"
 
 let folder: string
@@ -227,20 +228,68 @@ test("an index that goes away while it is in use is made again", async () => {
 
 test("a hostile index leads nowhere else", async () => {
   const path = await writeTar("0.tar", [...pair("a"), ...pair("b")])
-  await indexShards({ sources: path })
-  const bytes = await readFile(indexBeside(path))
   for (const [starts, message] of [
     [[512, 1024, 2048], "no tar archive is there"],
     [[3, 1024, 2048], "no tar archive is there"],
     [[4096, 4096, 4608], "no sample is there"],
-    [[0, 2 ** 50, 2048], "is a damaged index"],
     [[0, 520, 2048], "is cut short"],
   ] as const) {
-    const changed = Buffer.from(bytes)
-    for (const [i, start] of starts.entries()) changed.writeDoubleLE(start, 8 + 8 * i)
-    await writeFile(indexBeside(path), changed)
+    await writeHostile(path, starts)
     await expect(open(path), message).rejects.toThrow(message)
   }
+})
+
+async function writeHostile(path: string, starts: readonly number[]): Promise<void> {
+  const head = { format: "tar", file: stampOf(path), facts: { problems: [] } }
+  await writeSampleIndex(indexBeside(path), [Float64Array.from(starts)], () => head)
+}
+
+test.each([
+  ["that is damaged", async (path: string) => await flipBit(indexBeside(path), 8 + 8 + 2)],
+  ["with positions outside of the shard", (path: string) => writeHostile(path, [0, 2 ** 40, 2048])],
+])("an index %s is made again, and nothing else is read in its place", async (_, damage) => {
+  const path = await writeTar("0.tar", [...pair("a"), ...pair("b")])
+  await indexShards({ sources: path })
+  await damage(path)
+  expect((await open(path)).samples).toEqual([expected("a"), expected("b")])
+  expect(await readdir(folder)).toEqual(["0.tar"])
+})
+
+async function flipBit(path: string, at: number): Promise<void> {
+  const bytes = await readFile(path)
+  bytes[at]! ^= 2
+  await writeFile(path, bytes)
+}
+
+test.each([
+  ["damaged", (path: string) => flipBit(path, 10)],
+  ["cut", (path: string) => truncate(path, 8)],
+])("an index that is %s while it is in use is not needed", async (_, damage) => {
+  const path = await writeTar("0.tar", [...pair("a"), ...pair("b")])
+  await indexShards({ sources: path })
+  using indexes = new OpenIndexes()
+  await using pool = new IndexPool(1)
+  const options = { extensions: [], pool, temporaryPath: async () => "", report: () => {}, onMade: () => {} }
+  const shard = await indexShard(path, path, { ...options, indexes })
+  const before = shard.location(0)
+  await damage(indexBeside(path))
+  expect([shard.location(0), shard.location(1)]).toEqual([before, expect.anything()])
+})
+
+test("indexes leave most of the files that a system allows to others", () => {
+  expect([64, 256, 1024, 4096, 2 ** 20].map((limit) => mostOpen(limit))).toEqual([8, 32, 128, 896, 4096])
+})
+
+test("an index of other samples in the place of the one in use is an error", async () => {
+  const paths = await Promise.all(["0.tar", "1.tar"].map((name) => writeTar(name, [...pair("a"), ...pair("b")])))
+  await indexShards({ sources: paths })
+  using indexes = new OpenIndexes(1)
+  await using pool = new IndexPool(1)
+  const options = { extensions: [], pool, temporaryPath: async () => "", report: () => {}, onMade: () => {} }
+  const shard = await indexShard(paths[0]!, "0", { ...options, indexes })
+  await indexShard(paths[1]!, "1", { ...options, indexes })
+  await writeHostile(paths[0]!, [0, 2048])
+  expect(() => shard.location(1)).toThrow(`${paths[0]} was changed while it is in use`)
 })
 
 test("lines with much that is blank after them, and long ones", async () => {

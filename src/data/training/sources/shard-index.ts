@@ -13,11 +13,13 @@ import { inTurns } from "../../../host/turns.ts"
 import { type Compression, unpacked } from "../../reinforced/jsonl/lines.ts"
 import { shardFormat } from "../../reinforced/read.ts"
 import type { Problem } from "../../reinforced/sample.ts"
-import { openSampleIndex, type SampleIndex, stampOf } from "../../sample-index/index-file.ts"
+import { DamagedIndex, type Extent, openSampleIndex, type SampleIndex, stampOf } from "../../sample-index/index-file.ts"
 import type { IndexPool } from "../../sample-index/index-pool.ts"
 import {
+  changedShard,
   findShardIndex,
   indexAgain,
+  indexAnew,
   indexInMemory,
   type PlainShard,
   plainShard,
@@ -85,7 +87,7 @@ class IndexedShard implements ShardIndex {
 
   location(number: number): SampleLocation {
     const { path, format } = this.shard
-    const extents = this.options.indexes.get(this, () => this.reopen()).extents(number)
+    const extents = this.extents(number)
     if (format === "tar") return { kind: "tar", path, extents, extensions: this.options.extensions }
     return { kind: "line", path, ...extents[0]! }
   }
@@ -94,8 +96,29 @@ class IndexedShard implements ShardIndex {
     this.options.indexes.remove(this)
   }
 
+  /** A file that is damaged, or was cut, is not needed. */
+  private extents(number: number): readonly Extent[] {
+    const { indexes } = this.options
+    try {
+      return indexes.get(this, () => this.reopen()).extents(number)
+    } catch (error) {
+      if (!(error instanceof DamagedIndex)) throw error
+      indexes.remove(this)
+      indexes.add(this, this.ofAsMany(indexAnew(this.shard, this.place)))
+      return indexes.get(this, () => this.reopen()).extents(number)
+    }
+  }
+
   private reopen(): SampleIndex {
-    return openSampleIndex(this.place, this.shard.format, this.shard.stamp) ?? indexAgain(this.shard)
+    const { format, stamp } = this.shard
+    return this.ofAsMany(openSampleIndex(this.place, format, stamp) ?? indexAgain(this.shard))
+  }
+
+  /** Positions were given out by the number of samples. */
+  private ofAsMany(index: SampleIndex): SampleIndex {
+    if (index.count === this.count) return index
+    index.close()
+    throw changedShard(this.shard.path)
   }
 }
 

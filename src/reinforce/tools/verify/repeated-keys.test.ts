@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
@@ -34,6 +34,20 @@ test("what does not fit in memory waits in a file, which is gone in the end", as
     expect(await keys.find()).toEqual(repeated)
   }
   expect(readdirSync(folder)).toEqual([])
+  rmSync(folder, { recursive: true })
+})
+
+test("a temporary file that is cut, or cannot be made, is an error", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "repeated-"))
+  const around = join(folder, "none")
+  {
+    using keys = new RepeatedKeys({ maxBytes: 500_000, folder })
+    for (const [shard, names] of shards.entries()) keys.add(shard, hashesOf(names))
+    truncateSync(join(folder, readdirSync(folder)[0]!, "keys"), 100_000)
+    await expect(keys.find()).rejects.toThrow("was cut while it was in use")
+  }
+  using others = new RepeatedKeys({ maxBytes: 1000, folder: around })
+  expect(() => others.add(0, hashesOf(shards[0]!))).toThrow(around)
   rmSync(folder, { recursive: true })
 })
 

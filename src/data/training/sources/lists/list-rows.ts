@@ -3,6 +3,7 @@ import { isUtf8 } from "node:buffer"
 import { dirname, resolve } from "node:path"
 import { UserError } from "../../../../core/errors.ts"
 import { withoutLoneReturns } from "../../../../core/text/decode-text.ts"
+import { longestLine } from "../../../reinforced/jsonl/lines.ts"
 import type { Extent, SampleIndex } from "../../../sample-index/index-file.ts"
 import type { ListFacts } from "./list-pass.ts"
 import { hasWindowsPaths } from "./list-paths.ts"
@@ -64,6 +65,7 @@ export class ListRows {
       const bytes = this.textOf(start, isWhole ? end : start + length)
       if (isWhole && !isUtf8(bytes)) return false
       const next = this.rows.next(bytes, 0, isWhole)
+      if (next < 0 && !isWhole && length > longestLine) return false
       if (next < 0 && !isWhole) continue
       if (!isWhole || next < 0 || next === bytes.length) return next > 0
       return this.isBlank(bytes, next) && this.rows.next(bytes, 0, true) === next
