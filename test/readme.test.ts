@@ -131,6 +131,11 @@ const table: Readonly<Record<string, Entry>> = {
     add: "--progress none",
     leaves: ["data/shards/00000.tar", "data/shards/manifest.jsonl"],
   },
+  "npx mobileclip shards index data/shards": {
+    add: "--progress none",
+    leaves: ["data/shards/00000.tar.index"],
+    printing: /^1 shard indexed: 16 samples\n$/,
+  },
   "npx mobileclip reinforce caption --input data/scenes/train --output data/captioned --model-name models/coca": {
     add: `${oneStage} --seq-len 8`,
     leaves: ["data/captioned/00000.tar"],
@@ -162,6 +167,13 @@ const table: Readonly<Record<string, Entry>> = {
       background: true,
     },
   "npx mobileclip reinforce worker --nats nats://HOST --output-root s3://b/out": { add: "--threads 1 --workers 1" },
+  "npx mobileclip reinforce run verify --nats nats://HOST --input s3://b/out --output s3://b/checks": {
+    add: "--samples 2 --progress none --job checks",
+    first: async () => {
+      background = mobileclip("npx mobileclip reinforce worker --nats nats://HOST --job checks --workers 1")
+    },
+    printing: /\nall is well\n$/,
+  },
 }
 
 const root = fileURLToPath(new URL("..", import.meta.url))

@@ -1,8 +1,9 @@
 /** Pictures that a command reads one after the other: progress, a line for each that cannot be read, and the end that follows. */
 import { UserError } from "../core/errors.ts"
 import type { Progress } from "../core/progress.ts"
+import { ofLongWork } from "../core/progress.ts"
 import { failureLine, PartialSuccess } from "./errors.ts"
-import { ofLongWork, type ProgressMode, progressReporter } from "./progress.ts"
+import { type ProgressMode, progressReporter } from "./progress.ts"
 
 /** A result without those that are errors. */
 export type Readable<File> = Exclude<File, { readonly error: unknown }>

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest"
+import { ofLongWork } from "../core/progress.ts"
 import { durationText, rateText } from "../report/numbers.ts"
-import { barText, ofLongWork, type ProgressMode, plainText, progressReporter } from "./progress.ts"
+import { barText, type ProgressMode, plainText, progressReporter } from "./progress.ts"
 
 const state = { label: "train", done: 300, total: 1200, unit: "steps", rate: 6, detail: "loss 2.31" }
 
@@ -137,6 +138,6 @@ test("of work that is mostly short nothing is shown before some seconds are over
   long.done()
   expect(lines.map((line) => line.replace(/,.*/s, ""))).toEqual([
     "pictures: 13/100 pictures (13%)",
-    "pictures: 20 pictures in 18 s (1.1/s)\n",
+    "pictures: 20 pictures in 21 s (57/min)\n",
   ])
 })

@@ -21,26 +21,8 @@ export function progressReporter(
 ): StartProgress {
   const style = mode === "auto" ? (stream.isTTY && process.env.TERM !== "dumb" ? "bar" : "plain") : mode
   if (style === "none") return noProgress
-  return (label, total, { unit, from = 0 }) => new Meter({ label, total, unit }, from, style, stream, now)
-}
-
-/** The same for work that is short as a rule: nothing is shown of what ends within some seconds. */
-export function ofLongWork(
-  start: StartProgress,
-  seconds = 3,
-  now: () => number = () => performance.now() / 1000,
-): StartProgress {
-  return (label, total, options) => {
-    const began = now()
-    let shown: Progress | null = null
-    return {
-      update(done, detail) {
-        if (now() - began >= seconds) shown ??= start(label, total, options)
-        shown?.update(done, detail)
-      },
-      done: (detail) => shown?.done(detail),
-    }
-  }
+  return (label, total, { unit, from = 0, seconds = 0 }) =>
+    new Meter({ label, total, unit }, from, style, stream, now, seconds)
 }
 
 type Style = Exclude<ProgressMode, "auto" | "none">
@@ -63,10 +45,11 @@ class Meter implements Progress {
     private readonly style: Style,
     private readonly stream: ProgressOutput,
     private readonly now: () => number,
+    seconds: number,
   ) {
     this.last = from
-    this.started = now()
-    this.shownAt = this.started
+    this.shownAt = now()
+    this.started = this.shownAt - seconds
   }
 
   update(done: number, detail?: string): void {

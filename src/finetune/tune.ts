@@ -75,6 +75,7 @@ export async function tune(tuning: Tuning): Promise<Tuned> {
     contextLength: start.info.config.text.contextLength,
     truncated,
     maxBadSamples: Math.max(10, Math.floor(tuning.split.train.length / 20)),
+    signal,
   })
   try {
     const result = await runTraining({

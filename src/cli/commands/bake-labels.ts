@@ -1,5 +1,6 @@
 /** mobileclip bake-labels */
 import type { Command } from "commander"
+import { ofLongWork } from "../../core/progress.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 import { labelsChoice, modelChoice } from "../../embed/choices.ts"
 import { openClassifiers } from "../../embed/open-classifiers.ts"
@@ -8,7 +9,7 @@ import { requireRoomFor, serializeLabels } from "../../run/labels/label-file.ts"
 import type { LoadOptions } from "../../weights/load-model.ts"
 import { addLabelOptions, type LabelOptions, labelCacheOption, readWords } from "../classifying.ts"
 import { progressOption, threadsOption, verboseOption } from "../options.ts"
-import { ofLongWork, type ProgressMode, progressReporter } from "../progress.ts"
+import { type ProgressMode, progressReporter } from "../progress.ts"
 import { prepareOut } from "../row-output.ts"
 
 interface Options extends LabelOptions, Pick<LoadOptions, "threads"> {

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
+import { ofLongWork } from "../../core/progress.ts"
 import { labelsChoice, modelChoice, readingChoice } from "../../embed/choices.ts"
 import { type ClassifiedFile, classifyFiles } from "../../embed/classify-files.ts"
 import { type GivenLabels, type OpenClassifiers, openClassifiers } from "../../embed/open-classifiers.ts"
@@ -27,7 +28,7 @@ import {
   readingOf,
 } from "../picture-options.ts"
 import { PictureTally, type Readable } from "../picture-tally.ts"
-import { ofLongWork, type ProgressMode, progressReporter } from "../progress.ts"
+import { type ProgressMode, progressReporter } from "../progress.ts"
 import { deliver, prepareOut } from "../row-output.ts"
 
 interface Options extends LabelOptions, PictureOptions, Pick<LoadOptions, "threads"> {

@@ -1,5 +1,5 @@
 /** A check by workers of a server says what one process says, and goes on where it was stopped. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -34,11 +34,15 @@ function options(output: string): RunVerifyOptions {
 
 test("the report is that of one process, problems end the command, and a second time nothing is looked at again", async () => {
   const printed: string[] = []
-  const output = { writeOut: (text: string) => printed.push(text), writeErr() {} }
+  const told: string[] = []
+  const output = { writeOut: (text: string) => printed.push(text), writeErr: (text: string) => told.push(text) }
   const nats = await natsSettings(server.url, {})
   const worker = joinJob(nats, { job: "checks", workers: 2 })
   const command = publishVerify(options(at("checks")), never, output)
   await expect(command).rejects.toThrow(`${damages.length} problems; the first: 5.tar: the folder has no record of it`)
+  expect(told.join("")).toContain(
+    "job checks: workers join with `mobileclip reinforce worker --nats URL --job checks`\n",
+  )
   expect(JSON.parse(printed[0]!)).toEqual(await verifyShards(at("out"), { workers: 1, samples: 0 }))
   expect(await worker).toMatchObject({ done: 5, failed: 0, parked: 0 })
   const times = () => readdirSync(at("checks", "_done")).map((name) => statSync(at("checks", "_done", name)).mtimeMs)
@@ -91,4 +95,18 @@ test("what was found is not believed where its file is damaged, and the shards' 
   await expect(again).rejects.toThrow(`${file} is damaged`)
   const within = verifyOnWorkers(nats, at("out"), at("out"), { samples: 0, name: "within" })
   await expect(within).rejects.toThrow(/is there already, and is not of a reinforcement job/)
+  const inside = verifyOnWorkers(nats, `${at("out")}/`, at("out", "checks"), { samples: 0, name: "within" })
+  await expect(inside).rejects.toThrow(/checks is in .*out\/, where its files would count as shards/)
+  expect(existsSync(at("out", "checks"))).toBe(false)
+}, 60_000)
+
+test("a shard that was replaced since, and a folder with other work, are refused in a line", async () => {
+  const nats = await natsSettings(server.url, {})
+  const run = (output: string) => verifyOnWorkers(nats, at("out"), output, { samples: 0, name: "again" })
+  const { mtime } = statSync(at("out", "1.tar"))
+  utimesSync(at("out", "1.tar"), mtime, new Date(5000))
+  await expect(run(at("again"))).rejects.toThrow(`the shards have changed since ${at("again")} was begun`)
+  utimesSync(at("out", "1.tar"), mtime, mtime)
+  writeFileSync(at("again", "config.json"), JSON.stringify({ format: "mobileclip-reinforce", job: { stage: {} } }))
+  await expect(run(at("again"))).rejects.toThrow(`${at("again")} holds the work of another kind of job`)
 }, 60_000)

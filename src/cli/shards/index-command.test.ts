@@ -43,7 +43,7 @@ test("indexes lie beside the shards; the same command makes none again", async (
   const { out } = await run("index", shards, "--jobs", "1", ...quiet)
   expect(out).toBe("0 shards indexed, 2 had an index: 4 samples\n")
   const again = await run("index", shards, "--again", "--json", ...quiet)
-  const expected = { shards: 2, made: 2, inCache: 0, compressed: 0, samples: 4, damaged: [] }
+  const expected = { shards: 2, made: 2, inCache: 0, small: 0, compressed: 0, samples: 4, damaged: [], lists: [] }
   expect(JSON.parse(again.out)).toEqual(expected)
 })
 

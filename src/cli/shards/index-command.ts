@@ -26,9 +26,14 @@ Examples:
 
 An index says where each sample begins, in 8 bytes: training starts without reading the shards, on every machine that sees
 them. One that fits its shard, by size and time of the last change, is not made again; copy both with their times (cp -p,
-rsync -a). Training makes those that are missing by itself, in its user's cache. Nothing needs them: they can be removed.
-Exit code 1: some shards are damaged, or could have no index; the others are done.
+rsync -a); that of a list is made again where the list has another path, or training names other columns. Training makes
+those that are missing by itself, in its user's cache. Nothing needs them: they can be removed. Exit code 1: some shards are
+damaged, or could have no index; the others are done.
 `
+
+const indexJson =
+  "print { shards, made, inCache, small, compressed, samples, damaged: [{ path, reason, isIndexed }], " +
+  "lists: [{ path, rows, index }] }"
 
 export function register(shards: Command, context: CommandContext): void {
   shards
@@ -39,7 +44,7 @@ export function register(shards: Command, context: CommandContext): void {
     .option("--caption-column <name>", "column of the captions in a CSV or JSONL file")
     .option("--again", "make indexes again that are there")
     .option("--jobs <n>", "threads that read shards (default: the processors)", wholeNumber(1, 1024))
-    .option("--json", "print { shards, made, inCache, compressed, samples, damaged: [{ path, reason, isIndexed }] }")
+    .option("--json", indexJson)
     .addOption(progressOption())
     .addHelpText("after", examples)
     .action(async (sources: string[], { again, jobs, progress, json, ...columns }: Options, command: Command) => {
@@ -49,7 +54,7 @@ export function register(shards: Command, context: CommandContext): void {
         ...{ sources, again: again === true, ...(jobs !== undefined && { threads: jobs }) },
         startProgress: progressReporter(progress),
         onNote: (line) => writeErr?.(`${line}\n`),
-        signal: context.abortOnInterrupt("finishing the shards under way"),
+        signal: context.abortOnInterrupt("stopping; indexes that are complete stay"),
       })
       writeOut?.(json ? `${JSON.stringify(done, null, 2)}\n` : summary(done))
       for (const { path, reason } of done.damaged) writeErr?.(failureLine(new Error(`${path}: ${reason}`)))
@@ -58,23 +63,28 @@ export function register(shards: Command, context: CommandContext): void {
 }
 
 function summary(done: IndexedSources): string {
-  const lists = (done.lists ?? []).map(({ path, rows, index }) => `${path}: ${listTexts[index]}: ${rows} rows\n`)
-  return lists.join("") + (done.lists && done.shards === 0 ? "" : shardSummary(done))
+  const lists = done.lists.map(({ path, rows, index }) => `${path}: ${listTexts[index]}: ${counted(rows, "row")}\n`)
+  return lists.join("") + (done.lists.length > 0 && done.shards === 0 ? "" : shardSummary(done))
 }
 
 const listTexts = { made: "indexed", found: "had an index", small: "too small to need an index" } as const
 
-function shardSummary({ shards, made, inCache, compressed, samples, damaged }: IndexedShards): string {
+function shardSummary({ shards, made, inCache, small, compressed, samples, damaged }: IndexedShards): string {
   const failed = damaged.filter(({ isIndexed }) => !isIndexed).length
-  const before = shards - made - compressed - failed
+  const before = shards - made - small - compressed - failed
   const parts = [
-    `${made} ${made === 1 ? "shard" : "shards"} indexed`,
+    `${counted(made, "shard")} indexed`,
     ...(inCache > 0 ? ["in the cache"] : []),
     ...(before > 0 ? [`${before} had an index`] : []),
+    ...(small > 0 ? [`${small} too small to need an index in the cache`] : []),
     ...(compressed > 0 ? [`${compressed} compressed, which are unpacked at each start`] : []),
     ...(failed > 0 ? [`${failed} failed`] : []),
   ]
-  return `${parts.join(", ")}: ${samples} samples\n`
+  return `${parts.join(", ")}: ${counted(samples, "sample")}\n`
+}
+
+function counted(count: number, name: string): string {
+  return `${count} ${name}${count === 1 ? "" : "s"}`
 }
 
 function requireSound({ damaged, shards }: IndexedShards): void {

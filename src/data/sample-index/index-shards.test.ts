@@ -52,7 +52,7 @@ test("tar and JSONL, by several threads; compressed ones have no index", async (
     ...{ sources, threads: 2 },
     startProgress: () => ({ update: (at) => updates.push(at), done: () => {} }),
   })
-  expect(done).toEqual({ shards: 8, made: 7, inCache: 0, compressed: 1, samples: 14, damaged: [] })
+  expect(done).toEqual({ shards: 8, made: 7, inCache: 0, small: 0, compressed: 1, samples: 14, damaged: [] })
   expect(updates).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
   expect(countFound(join(folder, "5.tar"))).toBe(2)
   expect(countFound(join(folder, "7.jsonl"))).toBe(2)
@@ -103,6 +103,12 @@ test("where nothing can be written beside, the cache of the user takes them, whi
   expect((await readdir(folder)).sort()).toEqual(["0.tar", "1.tar", "cache"])
   expect(countFound(join(folder, "1.tar"))).toBe(2)
   expect(await index()).toMatchObject({ made: 0, samples: 4 })
+})
+
+test("small shards in such a folder have no index, and none is said to be made", async () => {
+  for (const name of ["0.tar", "1.tar"]) await writeTar(name)
+  unwritable.add(folder)
+  expect(await indexShards({ sources: folder })).toMatchObject({ shards: 2, made: 0, inCache: 0, small: 2, samples: 4 })
 })
 
 test("two at once make the same", async () => {

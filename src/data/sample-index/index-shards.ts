@@ -40,6 +40,8 @@ export interface IndexedShards {
   readonly made: number
   /** How many of those made are in the cache of the user, because nothing can be written beside the shards. */
   readonly inCache: number
+  /** Shards without an index where nothing can be written beside them, because they are read as fast as an index. */
+  readonly small: number
   /** Shards without an index: compressed JSONL, which is unpacked at each start. */
   readonly compressed: number
   readonly samples: number
@@ -86,6 +88,7 @@ function requireLocal(url: string): string {
 class Indexer {
   inCache = 0
   private made = 0
+  private small = 0
   private compressed = 0
   private samples = 0
   private readonly damaged: DamagedShard[] = []
@@ -98,9 +101,9 @@ class Indexer {
   ) {}
 
   report(shards: number): IndexedShards {
-    const { made, inCache, compressed, samples } = this
+    const { made, inCache, small, compressed, samples } = this
     const damaged = this.damaged.toSorted((a, b) => (a.path < b.path ? -1 : Number(a.path > b.path)))
-    return { shards, made, inCache, compressed, samples, damaged }
+    return { shards, made, inCache, small, compressed, samples, damaged }
   }
 
   /** Damage of a shard is kept for the report; throws whatever else goes wrong. */
@@ -128,10 +131,11 @@ class Indexer {
 
   private async make(shard: PlainShard): Promise<void> {
     const place = await this.placeOf(shard.path)
-    const { table, parts, problems, reason } = await this.pool.make(shard, place)
+    const { table, parts, problems, reason, isKept } = await this.pool.make(shard, place)
     if (reason !== null) throw new EnvironmentError(`the index of ${shard.path} can be written nowhere: ${reason}`)
-    this.made++
-    if (place === "cache") this.inCache++
+    if (isKept) this.made++
+    else this.small++
+    if (isKept && place === "cache") this.inCache++
     this.take(shard.path, table.length - 1 - 2 * parts, problems)
   }
 

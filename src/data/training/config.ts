@@ -81,6 +81,8 @@ export interface TrainingDataConfig {
   readonly temporaryFolder?: string
   /** Is shown shards that are indexed, or a list that is read, before the first batch, where that takes some seconds. */
   readonly startProgress?: StartProgress
+  /** Stops the opening of shards and lists, before the first batch. */
+  readonly signal?: AbortSignal
 }
 
 export const defaultCropScale = [0.9, 1] as const

@@ -82,7 +82,7 @@ export async function workOff(nats: NatsSettings, work: QueuedWork, options: Pub
   const storage = openStorage()
   await Ledger.check(storage, output, job, tasks, { name })
   return connected(nats, "reinforce run", async (connection) => {
-    options.onNote?.(`job ${name}: workers join with \`mobileclip reinforce worker --nats URL\``)
+    options.onNote?.(`job ${name}: workers join with \`mobileclip reinforce worker --nats URL --job ${name}\``)
     // The server knows whether others work there: nothing is written before it has accepted the job.
     const queue = { name, server: await serverId(connection, options.signal) }
     const onAccepted = async () => void (await Ledger.open(storage, output, job, tasks, queue, runtime ?? undefined))
@@ -154,7 +154,7 @@ async function outcomeOf(
   const missing = tasks.length - results.length - failed.length
   if (missing > 0) {
     throw new UserError(
-      `${missing} shards are done by the server's word, and not in ${ledger.folder}`,
+      `${missing} ${missing === 1 ? "shard is" : "shards are"} done by the server's word, and not in ${ledger.folder}`,
       "workers must write to the same storage; `reinforce status --remove` and the same command make them again",
     )
   }

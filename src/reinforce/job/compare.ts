@@ -19,6 +19,10 @@ export function requireSameJob(before: unknown, now: AnyJob, folder: string): vo
   const difference = differenceOf(before, now)
   if (difference === null) return
   const { path, values } = difference
+  if (path === "stage" || path === "kind")
+    throw new UserError(`${folder} holds the work of another kind of job`, "name another --output")
+  if (path === "shards")
+    throw new UserError(`the shards have changed since ${folder} was begun`, "with another --output all are looked at")
   throw new UserError(
     `${folder} was begun with ${path} ${JSON.stringify(values[0])}, and now it is ${JSON.stringify(values[1])}`,
     "use the same settings to go on, or another --output",

@@ -26,7 +26,15 @@ const caption: Job = {
 }
 
 const check: CheckJob = {
-  ...{ kind: "verify", folder: "s3://b/out", identity: null, teacherWidths: [768, 768], samples: 32, seed: 0 },
+  ...{
+    kind: "verify",
+    folder: "s3://b/out",
+    shards: "5f2c0c13a9be77d1",
+    identity: null,
+    teacherWidths: [768, 768],
+    samples: 32,
+    seed: 0,
+  },
 }
 
 test.each([embedding, caption, check, { ...check, folder: null, teacherWidths: null }])(

@@ -76,6 +76,7 @@ const jobSchema = z.strictObject({
 const checkSchema = z.strictObject({
   kind: z.literal("verify"),
   folder: z.string().nullable(),
+  shards: z.string(),
   identity: z.string().nullable(),
   teacherWidths: z.array(z.int().positive()).min(1).max(jobLimits.models).nullable(),
   samples: z.int().nonnegative(),

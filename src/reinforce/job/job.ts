@@ -101,6 +101,8 @@ export interface CheckJob extends CheckSettings {
   readonly kind: "verify"
   /** URL of the job's output whose shards and records are looked at; null where shards were named. */
   readonly folder: string | null
+  /** Changes with the shards: what was found in other ones is not taken for theirs. */
+  readonly shards: string
 }
 
 export interface CheckSettings {

@@ -147,7 +147,7 @@ async function trainInGroup(
   const start = weights && startFrom(recipe.start!, weights, info, recipe.seed)
   const origin = start ? { name: recipe.start!, license: start.license } : null
   const data = await openTrainingData({
-    ...{ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) },
+    ...{ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group), signal },
     ...(isFirstRank(group) && { startProgress: options.startProgress }),
   })
   const context: RunContext = { recipe, options, info, group, signal }
@@ -284,7 +284,9 @@ async function lookedInto(
   info: CheckpointInfo<ModelConfig>,
   options: PlanOptions,
 ): Promise<Pick<PlannedRun, "recipe" | "samples">> {
-  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, null) })
+  const data = await openTrainingData({
+    ...{ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, null), signal: options.signal },
+  })
   await data.close()
   dataNotes(data, recipe).forEach(options.onNote)
   return { recipe: { ...recipe, data: { ...recipe.data, mixSynthetic: data.mixSynthetic } }, samples: data.samples }

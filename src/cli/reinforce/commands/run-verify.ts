@@ -13,6 +13,7 @@ Examples:
   mobileclip reinforce worker --nats nats://HOST                               on as many machines as there are
 
 Workers look at the shards; what they find in each is kept in the output, and the same command goes on with the others.
+Shards that have changed since are looked at again with another output alone.
 Samples are made again by this command. The report is that of \`mobileclip reinforce verify\`. Exit code 1 where anything is
 wrong.
 `

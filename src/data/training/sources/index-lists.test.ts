@@ -63,7 +63,7 @@ test("the command takes lists and shards, and the columns of lists", async () =>
   writeFileSync(join(folder, "0.tar"), Buffer.concat([tarEntry("a.jpg", "jpg"), tarEntry("a.txt", "one"), tarEnd]))
   expect(await run(lists[0], join(folder, "0.tar"))).toEqual({
     code: 0,
-    out: `${lists[0]}: indexed: 60000 rows\n1 shard indexed: 1 samples\n`,
+    out: `${lists[0]}: indexed: 60000 rows\n1 shard indexed: 1 sample\n`,
     err: "",
   })
   expect((await run(lists[0])).out).toBe(`${lists[0]}: had an index: 60000 rows\n`)
@@ -76,7 +76,7 @@ test("the command takes lists and shards, and the columns of lists", async () =>
 test("a small list needs none", async () => {
   const path = join(folder, "small.csv")
   writeFileSync(path, "filepath,title\n0.jpg,one\n")
-  expect((await run(path)).out).toBe(`${path}: too small to need an index: 1 rows\n`)
+  expect((await run(path)).out).toBe(`${path}: too small to need an index: 1 row\n`)
   expect(readdirSync(folder)).toEqual(["small.csv"])
 })
 
@@ -86,9 +86,16 @@ test("beside a list where nothing can be written, the index is in the cache", as
   expect((await indexList(path, { onNote: (line) => notes.push(line) }, async () => false)).index).toBe("made")
   expect(notes).toEqual([expect.stringMatching(/pairs\.csv\.index cannot be written: the index goes to .*indexes, /)])
   expect(readdirSync(folder)).toEqual(["cache", "pairs.csv"])
+  expect((await indexList(path, {}, async () => false)).index).toBe("found")
   const passes = vi.spyOn(ListPass.prototype, "starts")
   const list = await listCsv(path, {})
   await listIdentity(list)
   list.close!()
   expect(passes).not.toHaveBeenCalled()
+})
+
+test("a signal ends the reading of a list, and no index is left", async () => {
+  const path = csv()
+  await expect(indexList(path, { signal: AbortSignal.abort("stopped") })).rejects.toBe("stopped")
+  expect(readdirSync(folder)).not.toContain("pairs.csv.index")
 })

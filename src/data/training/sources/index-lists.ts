@@ -7,7 +7,7 @@ import { pathOf } from "../../stores/local.ts"
 import { isLocal } from "../../stores/open.ts"
 import { csvKind } from "./csv.ts"
 import { listSizes } from "./identity.ts"
-import { openIndexed } from "./lists/indexed-list.ts"
+import { type IndexedList as OpenIndexedList, openIndexed } from "./lists/indexed-list.ts"
 import { jsonlKind } from "./pairs.ts"
 import { detectFormat } from "./source.ts"
 
@@ -18,6 +18,7 @@ export interface IndexListOptions {
   /** Makes the index again where it is there and fits. */
   readonly again?: boolean
   readonly startProgress?: StartProgress
+  readonly signal?: AbortSignal
   readonly onNote?: (line: string) => void
 }
 
@@ -29,11 +30,10 @@ export interface IndexedList {
 }
 
 export interface IndexedSources extends IndexedShards {
-  /** Where there are some. */
-  readonly lists?: readonly IndexedList[]
+  readonly lists: readonly IndexedList[]
 }
 
-/** Indexes of shards and of lists of pictures. Throws UserError as `indexShards` and `indexList` do. */
+/** Indexes of shards and of lists of pictures. Throws as `indexShards` and `indexList` do. */
 export async function indexSources(options: IndexShardsOptions & IndexListOptions): Promise<IndexedSources> {
   const sources = [options.sources].flat()
   const lists: IndexedList[] = []
@@ -42,14 +42,14 @@ export async function indexSources(options: IndexShardsOptions & IndexListOption
     if ((await listFormat(source)) === null) shards.push(source)
     else lists.push(await indexList(source, options))
   }
-  if (lists.length === 0) return indexShards(options)
-  return { ...(shards.length > 0 ? await indexShards({ ...options, sources: shards }) : noShards), lists }
+  const hasShards = shards.length > 0 || lists.length === 0
+  return { ...(hasShards ? await indexShards({ ...options, sources: shards }) : noShards), lists }
 }
 
-const noShards: IndexedShards = { shards: 0, made: 0, inCache: 0, compressed: 0, samples: 0, damaged: [] }
+const noShards: IndexedShards = { shards: 0, made: 0, inCache: 0, small: 0, compressed: 0, samples: 0, damaged: [] }
 
 /**
- * Throws UserError where it is not a list of pictures, or a row is damaged.
+ * Throws UserError where it is not a list of pictures, or a row is damaged, and the signal's reason.
  *
  * @param canWrite whether a folder can be written to: else the index is kept in the user's cache
  */
@@ -67,7 +67,7 @@ export async function indexList(
     const found = { path, rows: list.count }
     if (list.isInMemory || isFound) return { ...found, index: isFound ? "found" : "small" }
     if (await canWrite(dirname(path))) await list.writeIndex(text)
-    else await keepInCache(path, () => list.digest(text), options)
+    else if (await isInCache(list, text, options)) return { ...found, index: "found" }
     return { ...found, index: "made" }
   } finally {
     list.close()
@@ -81,7 +81,10 @@ async function listFormat(source: string): Promise<"csv" | "jsonl" | null> {
   return format === "csv" || format === "jsonl" ? format : null
 }
 
-async function keepInCache(path: string, keep: () => Promise<unknown>, { onNote }: IndexListOptions): Promise<void> {
-  onNote?.(`${indexBeside(path)} cannot be written: the index goes to ${indexCacheFolder()}, for this user alone`)
-  await keep()
+/** Whether it was there before; else it is made. */
+async function isInCache(list: OpenIndexedList, text: string, { onNote }: IndexListOptions): Promise<boolean> {
+  onNote?.(`${indexBeside(list.path)} cannot be written: the index goes to ${indexCacheFolder()}, for this user alone`)
+  const isThere = list.hasDigest(text)
+  await list.digest(text)
+  return isThere
 }

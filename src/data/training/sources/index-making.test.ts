@@ -5,8 +5,8 @@ import { IndexMaking } from "./index-making.ts"
 function recorded() {
   const shown: unknown[] = []
   const clock = { seconds: 0 }
-  const start = (label: string, total: number) => {
-    shown.push([label, total])
+  const start = (label: string, total: number, { seconds }: { readonly seconds?: number }) => {
+    shown.push([label, total, seconds])
     return { update: (done: number) => shown.push(done), done: () => shown.push("done") }
   }
   return { shown, clock, making: new IndexMaking(40, start, () => clock.seconds) }
@@ -26,7 +26,7 @@ test("what takes long is shown while it goes on, and told", () => {
     making.add(null)
   }
   expect(making.end()).toEqual([`indexed 3 shards in 31 s; the next start finds the indexes in ${indexCacheFolder()}`])
-  expect(shown).toEqual([["indexing", 40], 2, 3, "done"])
+  expect(shown).toEqual([["indexing", 40, 6], 2, 3, "done"])
 })
 
 test("why indexes are not kept is told, with the first reason, and nothing that comes when all shards are open", () => {

@@ -34,7 +34,7 @@ export class IndexMaking {
     this.reason ??= reason
     this.seconds = this.now() - this.began
     if (this.seconds < long) return
-    this.progress ??= this.startProgress("indexing", this.shards, { unit: "shards" })
+    this.progress ??= this.startProgress("indexing", this.shards, { unit: "shards", seconds: this.seconds })
     this.progress.update(this.count)
   }
 

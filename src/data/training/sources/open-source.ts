@@ -40,7 +40,7 @@ export interface OpenSource extends AsyncDisposable {
   readonly identity: string
 }
 
-/** Throws UserError where the source does not exist, or has nothing of the format. */
+/** Throws UserError where the source does not exist, or has nothing of the format, and the reason of the signal. */
 export async function openSource(config: TrainingDataConfig, bad: BadSamples): Promise<OpenSource> {
   const { source, format: given = "auto" } = config
   const format = given === "auto" ? await detectFormat(source) : given
@@ -61,7 +61,10 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
 type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
 
 export interface ListOptions
-  extends Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator" | "startProgress"> {
+  extends Pick<
+    TrainingDataConfig,
+    "templates" | "imageColumn" | "captionColumn" | "separator" | "startProgress" | "signal"
+  > {
   /** Keeps what rows have beside picture and caption. */
   readonly fields?: boolean
 }
@@ -158,10 +161,10 @@ function indexOptions(
 
 /** Each rank begins to open at another shard. */
 async function samplerOf(config: TrainingDataConfig, shards: ShardSet, storage: Storage): Promise<Sampler> {
-  const { seed, batchSize, rank, ranks, resampled } = config
+  const { seed, batchSize, rank, ranks, resampled, signal } = config
   if (!resampled) {
     const first = Math.floor((rank * shards.urls.length) / ranks)
-    return new ListSampler(await joinShards(shards, first), seed, false)
+    return new ListSampler(await joinShards(shards, { first, signal }), seed, false)
   }
   const isFar = !shards.urls.every(isLocal) || (await isLarge(shards.urls, storage))
   return new ShardSampler(shards, seed, batchSize, isFar ? fetchedDraws : singleDraws)

@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 /** @param most files of indexes that are open at once */
-async function joined(first: number, most = 1024) {
+async function joined(first: number, most = 1024, signal?: AbortSignal) {
   const fetched: string[] = []
   const storage = openStorage()
   const fetch = (url: string) => {
@@ -37,7 +37,7 @@ async function joined(first: number, most = 1024) {
     { ...options, temporaryPath: async () => "" },
     Number.POSITIVE_INFINITY,
   )
-  const list = await joinShards(set, first)
+  const list = await joinShards(set, { first, signal })
   const locations = Array.from({ length: list.count }, (_, i) => list.location((7 * i) % list.count))
   await set[Symbol.asyncDispose]()
   return { fetched, locations }
@@ -55,4 +55,8 @@ test("few files of indexes are open, and the list is the same", async () => {
   const before = await joined(0)
   await indexShards({ sources: folder })
   for (const most of [1, 2, 1024]) expect((await joined(0, most)).locations).toEqual(before.locations)
+})
+
+test("a signal ends the opening", async () => {
+  await expect(joined(0, 1024, AbortSignal.abort("stopped"))).rejects.toBe("stopped")
 })

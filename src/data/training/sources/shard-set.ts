@@ -78,17 +78,22 @@ async function closeShard(opened: Promise<OpenShard>): Promise<void> {
   if (shard?.samples.unpacked) await rm(shard.samples.unpacked, { force: true })
 }
 
-/**
- * The samples of all shards, one shard after the other.
- *
- * @param first the shard to begin with: processes that begin at different ones make different indexes, and find each other's
- */
-export async function joinShards(set: ShardSet, first = 0): Promise<SampleList> {
+export interface JoinOptions {
+  /** The shard to begin with: processes that begin at different ones make different indexes, and find each other's. */
+  readonly first?: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The samples of all shards, one shard after the other. Throws the signal's reason. */
+export async function joinShards(set: ShardSet, { first = 0, signal }: JoinOptions = {}): Promise<SampleList> {
   const count = set.urls.length
   const lists = new Array<SampleList>(count)
   const order = Array.from({ length: count }, (_, i) => (first + i) % count)
   const opened = mapOrdered(order, opensAtOnce, async (shard) => ({ shard, list: await set.samples(shard) }))
-  for await (const { shard, list } of opened) lists[shard] = list
+  for await (const { shard, list } of opened) {
+    signal?.throwIfAborted()
+    lists[shard] = list
+  }
   return new JoinedList(lists)
 }
 

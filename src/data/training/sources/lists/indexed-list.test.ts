@@ -386,6 +386,22 @@ test("a pass that takes some seconds is shown, in megabytes", async () => {
   vi.spyOn(performance, "now").mockImplementation(() => (now += 2000))
   ;(await openIndexed(path, csvKind(path, {}), { startProgress })).close()
   const megabytes = Math.round(readFileSync(path).length / 1e6)
-  expect(shown[0]).toEqual([`reading ${path}`, megabytes, { unit: "MB" }])
+  const options = { unit: "MB", seconds: expect.any(Number) }
+  expect(shown[0]).toEqual([`reading ${path}`, megabytes, options])
   expect(shown.slice(-2)).toEqual([megabytes, "done"])
+})
+
+test("a signal in the middle of a pass ends it, and nothing is kept", async () => {
+  const path = writeList()
+  const stop = new AbortController()
+  const starts = ListPass.prototype.starts
+  vi.spyOn(ListPass.prototype, "starts").mockImplementation(async function* (this: ListPass) {
+    for await (const piece of starts.call(this)) {
+      yield piece
+      stop.abort()
+    }
+  })
+  await expect(openIndexed(path, csvKind(path, {}), { signal: stop.signal })).rejects.toThrow("aborted")
+  expect(indexes()).toEqual([])
+  await expect(openIndexed(path, csvKind(path, {}), { signal: stop.signal })).rejects.toThrow("aborted")
 })

@@ -3,7 +3,6 @@
  * every later start. Nothing of a row is in memory. Small lists are, and are passed over whenever they are opened.
  */
 import { dirname, resolve } from "node:path"
-import type { StartProgress } from "../../../../core/progress.ts"
 import type { SampleIndex } from "../../../sample-index/index-file.ts"
 import { indexBeside, indexCacheDefaults } from "../../../sample-index/index-places.ts"
 import type { SampleList, SampleLocation } from "../location.ts"
@@ -11,23 +10,21 @@ import { findOrMakeIndex, type ListIndex, writeListIndex } from "./list-index.ts
 import type { ListFacts } from "./list-pass.ts"
 import { pathIn } from "./list-paths.ts"
 import { ListRows } from "./list-rows.ts"
-import { type ListSource, openListSource } from "./list-source.ts"
+import { type ListSource, openListSource, type PassOptions } from "./list-source.ts"
 import type { ListKind } from "./row-format.ts"
 
-export interface OpenOptions {
+export interface OpenOptions extends PassOptions {
   /** Whether rows are asked for what they have beside picture and caption. */
   readonly fields?: boolean
-  /** Is shown a pass over the list that takes some seconds. */
-  readonly startProgress?: StartProgress
 }
 
 /** Throws UserError where the list cannot be read, a row is damaged, or there are none. */
 export async function openIndexed(
   path: string,
   kind: ListKind,
-  { fields = false, startProgress }: OpenOptions = {},
+  { fields = false, ...pass }: OpenOptions = {},
 ): Promise<IndexedList> {
-  return openList(await openListSource(path, indexCacheDefaults.smallestFile, startProgress), kind, fields)
+  return openList(await openListSource(path, indexCacheDefaults.smallestFile, pass), kind, fields)
 }
 
 /** @param source is closed with the list */
@@ -86,9 +83,18 @@ export class IndexedList implements SampleList {
     return this.source.isInMemory
   }
 
+  get path(): string {
+    return this.source.path
+  }
+
+  /** Whether the digest of a text and the rows is known. */
+  hasDigest(text: string): boolean {
+    return this.facts.digest?.text === text
+  }
+
   /** Whether the index beside the list knows the digest of a text and the rows. */
   hasIndexBeside(text: string): boolean {
-    return this.facts.digest?.text === text && this.index.name === indexBeside(this.source.path)
+    return this.hasDigest(text) && this.index.name === indexBeside(this.source.path)
   }
 
   /** Writes the index beside the list, with the digest of a text and the rows. */

@@ -29,7 +29,7 @@ export interface ListIndex {
 }
 
 /**
- * The index, which the caller closes. Throws UserError naming a row that is damaged.
+ * The index, which the caller closes. Throws UserError naming a row that is damaged, and the reason of the source's signal.
  *
  * @param beginning of the digest that the facts are to have; null: any or none
  */
@@ -40,6 +40,7 @@ export async function findOrMakeIndex(
 ): Promise<ListIndex> {
   if (source.isInMemory) return makeInMemory(source, kind, beginning)
   for (let waits = 0; ; waits++) {
+    source.signal?.throwIfAborted()
     const found = find(source, kind, beginning)
     if (found) return found
     const lock = await tryLock(source, kind)

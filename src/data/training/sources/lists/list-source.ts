@@ -2,7 +2,7 @@
 import { closeSync, openSync, read } from "node:fs"
 import { promisify } from "node:util"
 import { UserError } from "../../../../core/errors.ts"
-import { noProgress, type Progress, type StartProgress } from "../../../../core/progress.ts"
+import { noProgress, ofLongWork, type StartProgress } from "../../../../core/progress.ts"
 import { encodingOf, type TextEncoding } from "../../../../core/text/decode-text.ts"
 import { fileError } from "../../../../host/files/file-error.ts"
 import { requireFile } from "../../../../host/files/files.ts"
@@ -12,6 +12,8 @@ import { type FileStamp, stampOf } from "../../../sample-index/index-file.ts"
 export interface ListSource {
   readonly path: string
   readonly stamp: FileStamp
+  /** Ends a pass over the list. */
+  readonly signal?: AbortSignal | undefined
   readonly isInMemory: boolean
   readonly encoding: TextEncoding
   /** Bytes of byte-order marks at the beginning. */
@@ -25,19 +27,21 @@ export interface ListSource {
   close(): void
 }
 
+export interface PassOptions {
+  /** Is shown a pass over the list that takes some seconds. */
+  readonly startProgress?: StartProgress | undefined
+  /** Ends a pass over the list. */
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Throws UserError on what is not a file that can be read.
  *
  * @param smallest a file of fewer bytes is read into memory
- * @param startProgress is shown a pass over the list that takes some seconds
  */
-export async function openListSource(
-  path: string,
-  smallest: number,
-  startProgress: StartProgress = noProgress,
-): Promise<ListSource> {
+export async function openListSource(path: string, smallest: number, options: PassOptions = {}): Promise<ListSource> {
   await requireFile(path)
-  const source = new FileSource(path, startProgress)
+  const source = new FileSource(path, options)
   if (source.stamp.bytes >= smallest) return source
   try {
     return memorySource(path, source.stamp, source.read(0, source.stamp.bytes))
@@ -92,14 +96,17 @@ class FileSource implements ListSource {
   readonly stamp: FileStamp
   readonly encoding: TextEncoding
   readonly mark: number
+  readonly signal: AbortSignal | undefined
+  private readonly startProgress: StartProgress
   private readonly descriptor: number
   private looked = 0
   private isOpen = true
 
   constructor(
     readonly path: string,
-    private readonly startProgress: StartProgress,
+    { startProgress = noProgress, signal }: PassOptions,
   ) {
+    ;[this.startProgress, this.signal] = [startProgress, signal]
     this.descriptor = opened(path)
     try {
       this.stamp = stampOf(this.descriptor)
@@ -122,15 +129,15 @@ class FileSource implements ListSource {
     return bytes
   }
 
-  /** The next one is read while one is used. */
+  /** The next one is read while one is used. Throws the signal's reason. */
   async *chunks(): AsyncGenerator<Uint8Array> {
-    const shown = new SlowProgress(() =>
-      this.startProgress(`reading ${this.path}`, megabytes(this.stamp.bytes), { unit: "MB" }),
-    )
+    const start = ofLongWork(this.startProgress, secondsUnshown)
+    const shown = start(`reading ${this.path}`, megabytes(this.stamp.bytes), { unit: "MB" })
     let next = this.chunk(0)
     try {
       for (let at = 0; at < this.stamp.bytes; ) {
         const bytes = await next
+        this.signal?.throwIfAborted()
         at += bytes.length
         next = this.chunk(at)
         yield bytes
@@ -169,23 +176,8 @@ function megabytes(bytes: number): number {
   return Math.round(bytes / 1e6)
 }
 
-/** Shown from the fifth second on: most lists are read by then. */
-class SlowProgress {
-  private progress: Progress | null = null
-  private readonly began = performance.now()
-
-  constructor(private readonly start: () => Progress) {}
-
-  update(done: number): void {
-    if (this.progress === null && performance.now() - this.began < 5000) return
-    this.progress ??= this.start()
-    this.progress.update(done)
-  }
-
-  done(): void {
-    this.progress?.done()
-  }
-}
+/** Most lists are read by then. */
+const secondsUnshown = 5
 
 function opened(path: string): number {
   try {
