@@ -152,6 +152,22 @@ describe("the command", () => {
     await expect(run("--from", `${quick},${slow}`)).rejects.toMatchObject({ code: 1 })
   })
 
+  test("fails where the build that is judged lacks what a row measures", async () => {
+    const empty = join(folder, "without")
+    mkdirSync(empty)
+    const alone = run("--sizes", "short", "--rows", "plan", "--dist", empty)
+    await expect(alone).rejects.toMatchObject({ code: 1, stdout: expect.stringMatching(/^plan .* not there$/m) })
+  })
+
+  test("says where memory is over its bound by less than is told from rubbish", async () => {
+    const path = join(folder, "little.json")
+    const outcomes = [measured(0.1), measured(1), measured(10, 50e6)]
+    const series = [{ row: "order", phase: "first", build: "after", outcomes }]
+    writeFileSync(path, JSON.stringify({ form: "full", builds: ["after"], series }))
+    const { stdout } = await run("--from", path)
+    expect(stdout).toMatch(/^order +after +0\.0 +0\.0 +position +within 64 MiB$/m)
+  })
+
   test("names what it does not know", async () => {
     await expect(run("--rows", "plans")).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("plan, ") })
     await expect(run("--sizes", "long")).rejects.toMatchObject({

@@ -242,6 +242,6 @@ export const rows: readonly Row[] = [
     phases: once,
     sizes: sizes("pictures", { short: [30, 300], full: [100, 1000, 10_000] }),
     ...{ warmUp: size("pictures", 20), input: classFolders },
-    bound: { bytes: 32_000, why: "64 MiB of decoded pictures at most, and vectors" },
+    bound: { bytes: 9000, why: "64 MiB of decoded pictures at most, and vectors" },
   },
 ]

@@ -3,7 +3,7 @@ import { type Column, textTable } from "../../src/cli/table.ts"
 import type { Series } from "./growth.ts"
 import { sizeText } from "./input-folder.ts"
 import type { Form, Outcome, Row } from "./row.ts"
-import { type Exponent, verdictOf } from "./verdict.ts"
+import { allowanceBytes, type Exponent, type Verdict, verdictOf } from "./verdict.ts"
 
 /** @param builds names of the columns */
 export function growthText(
@@ -78,19 +78,25 @@ function boundsTable(rows: readonly Row[], series: readonly Series[], form: Form
     series
       .filter(({ row: name }) => name === row.name)
       .map((each) => {
-        const { bytesAUnit, problems } = verdictOf(row, each, form)
-        const isThere = each.outcomes.some(({ kind }) => kind !== "not there")
+        const verdict = verdictOf(row, each, form)
+        const { bytesAUnit } = verdict
         return [
           nameOf(row, each.phase),
           each.build,
           bytesAUnit === null ? "" : bytesText(bytesAUnit),
           bytesText(row.bound.bytes),
           row.unit,
-          isThere ? problems.join("; ") || "good" : "not there",
+          verdictText(row, each, verdict),
         ]
       }),
   )
   return textTable(columns, lines)
+}
+
+function verdictText(row: Row, { outcomes }: Series, { bytesAUnit, problems }: Verdict): string {
+  if (outcomes.every(({ kind }) => kind === "not there")) return "not there"
+  if (problems.length > 0) return problems.join("; ")
+  return (bytesAUnit ?? 0) > row.bound.bytes ? `within ${allowanceBytes / 2 ** 20} MiB` : "good"
 }
 
 function bytesText(bytes: number): string {

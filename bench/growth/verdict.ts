@@ -11,8 +11,8 @@ const floorSeconds = 0.05
  */
 const mostExponent = { short: 1.5, full: 1.1 } as const satisfies Record<Form, number>
 
-/** Bytes that collected and reserved memory may differ by, whatever the size is. */
-const allowanceBytes = 64 * 2 ** 20
+/** Bytes that collected and reserved memory may differ by, whatever the size is: so small a growth is not told from none. */
+export const allowanceBytes = 64 * 2 ** 20
 
 export interface Verdict {
   /**

@@ -88,8 +88,9 @@ async function folderTask(entry: Entry, room: PictureRoom): Promise<OneTask> {
   if (classNames && classNames.length !== classes.length) {
     throw new UserError(`${name}: ${classNames.length} class names for ${classes.length} folders in ${folder}`)
   }
+  const byClass = byTopFolder(pictures)
   const files = classes.flatMap((name, label) => {
-    const own = pictures.filter((path) => path.startsWith(name + sep))
+    const own = byClass.get(name) ?? []
     requirePictures(join(folder, name), own, notes)
     return own.map((path) => ({ file: join(folder, path), label }))
   })
@@ -108,6 +109,18 @@ async function folderTask(entry: Entry, room: PictureRoom): Promise<OneTask> {
       return accuracyAt(await classify(encoder, task, images.all()), 1)
     },
   }
+}
+
+/** Paths by the folder that they begin with, in their order. */
+function byTopFolder(paths: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>()
+  for (const path of paths) {
+    const name = path.slice(0, path.indexOf(sep))
+    const own = found.get(name)
+    if (own) own.push(path)
+    else found.set(name, [path])
+  }
+  return found
 }
 
 /** The task of the part that training does not see; of the only part where there is one. */

@@ -18,6 +18,9 @@ import { runtimeName } from "./session.ts"
 /** Bytes of the text tower times prompts: with less, encoding takes some 20 ms, which looking up takes too. */
 const leastWork = 2 ** 27
 
+/** That work in the time in which a byte of kept vectors is read: half a million labels take half a second to look up. */
+const workOfByte = 4
+
 interface LabelFolder {
   readonly directory: string
   /** The graph of the text tower, relative to the folder. */
@@ -41,13 +44,14 @@ export class ModelLabelStore implements LabelStore {
   }
 
   async open(labels: number, templates: readonly string[], width: number): Promise<LabelTable | null> {
-    if (this.isOff || this.tower.bytes * labels * templates.length < leastWork) return null
+    const work = this.tower.bytes * labels * templates.length
+    if (this.isOff || work < leastWork) return null
     try {
       const { onNote } = this.options
       this.cache ??= new VectorCache(defaultCacheFolder(), onNote ? { onNote } : {})
       const identity = await this.identity(this.cache)
       if (!this.isUnchanged()) return null
-      const table = await this.cache.labelStore(identity).open(labels, templates, width)
+      const table = await this.cache.labelStore(identity, work / workOfByte).open(labels, templates, width)
       return table && this.whileUnchanged(table)
     } catch (error) {
       this.isOff = true

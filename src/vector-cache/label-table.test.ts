@@ -206,3 +206,14 @@ test("where nothing can be written, it says so once", async () => {
   await table.end()
   expect(notes).toEqual([expect.stringMatching(/^vectors are not kept from here on: /)])
 })
+
+test("a table that takes longer to read than few labels take to encode is left alone", async () => {
+  const labels = Array.from({ length: 20 }, (_, i) => `label ${i}`)
+  await keep(labels)
+  const opened = (mostRead: number) => new VectorCache(folder).labelStore(["model"], mostRead).open(1, templates, width)
+  expect(await opened(header + 20 * size - 1)).toBeNull()
+  const table = await opened(header + 20 * size)
+  expect(await table!.find(["label 19"], new Float32Array(width))).toEqual([])
+  const another = new VectorCache(folder).labelStore(["another"], 0)
+  expect(await another.open(1, templates, width)).not.toBeNull()
+})

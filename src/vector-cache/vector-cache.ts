@@ -3,7 +3,7 @@
  * A cache is never needed: what is missing or damaged is computed again, and a full disk ends its use, not the work.
  */
 import { createHash } from "node:crypto"
-import { rm } from "node:fs/promises"
+import { rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { messageOf, oneLine } from "../core/errors.ts"
 import { isObject, jsonOrNull } from "../core/json.ts"
@@ -54,11 +54,18 @@ export class VectorCache {
     return new CacheWriter(made, (work) => this.guarded(work))
   }
 
-  /** Where vectors of labels by a model are kept, each by itself. */
-  labelStore(model: CacheKey): LabelStore {
+  /**
+   * Where vectors of labels by a model are kept, each by itself.
+   *
+   * @param mostRead a file of more bytes is left alone, because it is read to find labels
+   */
+  labelStore(model: CacheKey, mostRead: number = Number.POSITIVE_INFINITY): LabelStore {
     return {
-      open: async (_, templates, width) =>
-        this.labelTable(["label table 1", ...model, JSON.stringify(templates)], width),
+      open: async (_, templates, width) => {
+        const key = ["label table 1", ...model, JSON.stringify(templates)]
+        const file = await stat(this.path(key, "labels")).catch(() => null)
+        return file && file.size > mostRead ? null : this.labelTable(key, width)
+      },
     }
   }
 

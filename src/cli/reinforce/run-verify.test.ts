@@ -1,11 +1,21 @@
 /** A check by workers of a server says what one process says, and goes on where it was stopped. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { damages, writeDamagedShards } from "../../../test/damaged-shards.ts"
 import { NatsServer } from "../../../test/nats-server.ts"
-import { joinJob } from "../../reinforce/distributed/fleet.ts"
+import { joinJob, removeFromServer } from "../../reinforce/distributed/fleet.ts"
 import { natsSettings } from "../../reinforce/distributed/server/nats-settings.ts"
 import { verifyOnWorkers } from "../../reinforce/distributed/verify-on-workers.ts"
 import { verifyShards } from "../../reinforce/tools/verify/verify.ts"
@@ -90,9 +100,18 @@ test("a shard that is missing is a result, and one whose result cannot be writte
 test("what was found is not believed where its file is damaged, and the shards' own folder is refused", async () => {
   const nats = await natsSettings(server.url, {})
   const file = at("checks", "1.jsonl")
-  writeFileSync(file, "x".repeat(statSync(file).size))
-  const again = verifyOnWorkers(nats, at("out"), at("checks"), { samples: 0, name: "checks" })
-  await expect(again).rejects.toThrow(`${file} is damaged`)
+  const whole = readFileSync(file)
+  const again = () => verifyOnWorkers(nats, at("out"), at("checks"), { samples: 0, name: "checks" })
+  // One letter of a hash.
+  const place = whole.indexOf('"hashes":"') + 10
+  writeFileSync(file, whole.fill(whole[place] === 0x41 ? 0x42 : 0x41, place, place + 1))
+  await expect(again()).rejects.toThrow(`${file} is damaged`)
+  // What the message says to do.
+  rmSync(file)
+  await removeFromServer(nats, "checks")
+  const worker = joinJob(nats, { job: "checks" })
+  expect(await again()).toEqual(await verifyShards(at("out"), { workers: 1, samples: 0 }))
+  expect(await worker).toMatchObject({ done: 5 })
   const within = verifyOnWorkers(nats, at("out"), at("out"), { samples: 0, name: "within" })
   await expect(within).rejects.toThrow(/is there already, and is not of a reinforcement job/)
   const inside = verifyOnWorkers(nats, `${at("out")}/`, at("out", "checks"), { samples: 0, name: "within" })

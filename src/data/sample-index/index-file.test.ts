@@ -43,8 +43,9 @@ function allExtents(index: SampleIndex): [number, number][][] {
 test("samples come back from pieces of any length, with the facts; in memory alike", async () => {
   await write([[0], [], [512, 900], [1000]])
   using index = openSampleIndex(path, "tar", stamp)!
-  expect(index.facts).toEqual(facts)
+  expect([index.facts, index.withoutFacts().facts]).toEqual([facts, null])
   expect(index.count).toBe(3)
+  expect(allExtents(index.withoutFacts())).toEqual(allExtents(index))
   expect(allExtents(index)).toEqual([[[0, 512]], [[512, 900]], [[900, 1000]]])
   const head = { format: "tar", file: stamp, facts }
   expect(allExtents(sampleIndexOf("memory", Float64Array.of(0, 512, 900, 1000), head))).toEqual(allExtents(index))

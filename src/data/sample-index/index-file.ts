@@ -216,6 +216,11 @@ export class SampleIndex implements Disposable {
     return this.head.facts
   }
 
+  /** The same for those who have read the facts: those of damaged shards may be long. */
+  withoutFacts(): SampleIndex {
+    return new SampleIndex(this.name, { ...this.head, facts: null }, this.read, this.closeFile)
+  }
+
   /** The bytes of a sample, in one run or several. Throws DamagedIndex, and UserError where it cannot be read. */
   extents(index: number): Extent[] {
     const { count, parts } = this.head

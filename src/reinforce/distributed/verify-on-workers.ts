@@ -14,7 +14,7 @@ import type { RunOutcome } from "../local/run-shards.ts"
 import type { ShardTask } from "../runner.ts"
 import type { Shard } from "../tools/find-shards.ts"
 import type { VerifyOptions } from "../tools/tool-options.ts"
-import { decodeCheck } from "../tools/verify/check-file.ts"
+import { damagedCheck, decodeCheck } from "../tools/verify/check-file.ts"
 import type { ShardCheck } from "../tools/verify/check-shard.ts"
 import { type VerifyReport, verifyBy } from "../tools/verify/verify.ts"
 import { jobName, type PublishOptions, workOff } from "./fleet.ts"
@@ -68,17 +68,20 @@ async function stateOf(storage: Storage, shards: readonly Shard[]): Promise<stri
   return hash.digest("hex").slice(0, 16)
 }
 
-/** In the order of the shards. One that nobody could look at is a problem of its own. */
+/** In the order of the shards. One that nobody could look at is a problem of its own. Files must be those that were recorded. */
 async function* checksOf(
   storage: Storage,
   tasks: readonly ShardTask[],
-  { failed }: RunOutcome,
+  { failed, results }: RunOutcome,
 ): AsyncGenerator<ShardCheck> {
   const reasons = new Map(failed.map(({ task, reason }) => [task.index, reason]))
+  const recorded = new Map(results.map(({ index, sha256 }) => [index, sha256]))
   yield* mapOrdered(tasks, parallelRequests, async ({ index, output }) => {
     const reason = reasons.get(index)
     if (reason !== undefined) return unchecked(reason)
-    return decodeCheck((await storage.readBytes(output)) ?? new Uint8Array(), output)
+    const file = (await storage.readBytes(output)) ?? new Uint8Array()
+    if (createHash("sha256").update(file).digest("hex") !== recorded.get(index)) throw damagedCheck(output)
+    return decodeCheck(file, output)
   })
 }
 

@@ -1,5 +1,6 @@
-import { expect, test } from "vitest"
+import { expect, test, vi } from "vitest"
 import * as torch from "../../../torch/index.ts"
+import { EnvironmentError } from "../../core/errors.ts"
 import { SharedCopies } from "./shared-copies.ts"
 
 test("the next copy of a path is in the memory of the one before, which threads share", () => {
@@ -21,4 +22,20 @@ test("values of one path and another kind have memory of their own; counters bec
     [7, 8],
     [0.5, 1.5],
   ])
+})
+
+test("where no memory is left, the error says so", () => {
+  vi.stubGlobal(
+    "SharedArrayBuffer",
+    class {
+      constructor() {
+        throw new RangeError("Array buffer allocation failed")
+      }
+    },
+  )
+  try {
+    expect(() => new SharedCopies().of("weights")("a", torch.tensor([1], [1]))).toThrow(EnvironmentError)
+  } finally {
+    vi.unstubAllGlobals()
+  }
 })

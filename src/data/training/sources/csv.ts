@@ -4,7 +4,7 @@ import { isObject, isSize } from "../../../core/json.ts"
 import { nearestNames } from "../../../core/nearest.ts"
 import { notText } from "../../../core/text/decode-text.ts"
 import { longestLine } from "../../reinforced/jsonl/lines.ts"
-import { Cells } from "./lists/cells.ts"
+import { Cells, mostCells } from "./lists/cells.ts"
 import { type OpenOptions, openIndexed } from "./lists/indexed-list.ts"
 import type { ListKind, Pair, RowFormat, Spans } from "./lists/row-format.ts"
 import type { SampleList } from "./location.ts"
@@ -106,7 +106,7 @@ class CsvRows implements RowFormat {
       this.checkCount(row, this.columns)
       return true
     }
-    this.columns = columnsOf(this.path, this.texts(), this.options)
+    this.columns = columnsOf(this.path, this.texts(row), this.options)
     return false
   }
 
@@ -177,7 +177,9 @@ class CsvRows implements RowFormat {
     )
   }
 
-  private texts(): string[] {
+  private texts(row: number): string[] {
+    const { count } = this.cells
+    if (count > mostCells) throw new UserError(`${this.path}, row ${row} has ${count} cells, more than ${mostCells}`)
     return Array.from({ length: this.cells.count }, (_, i) => this.cells.text(i))
   }
 }

@@ -7,7 +7,7 @@ import type { SampleIndex } from "../../sample-index/index-file.ts"
 
 /**
  * How many files of indexes are open at once: those that were not used for longest are closed, and opened again when they are
- * needed, which takes ten times as long as a read. Shards, libraries and sockets are open beside them.
+ * needed, which takes 30 to 50 times as long as a read. Shards, libraries and sockets are open beside them.
  */
 export function mostOpen(limit = openFileLimit()): number {
   return Math.min(Math.floor(Math.max((limit - 512) / 4, limit / 8)), 4096)

@@ -191,7 +191,7 @@ function countMissing(bad: BadSamples): IndexOptions["report"] {
   }
 }
 
-/** Bytes of shards that are indexed before the first batch; a tar is read as a whole for that. */
+/** Bytes of local shards of which samples are drawn one by one. Of more, runs of a shard are taken: fewer are indexed at once. */
 const mostBytes = 8 * 2 ** 30
 
 async function isLarge(urls: readonly string[], storage: Storage): Promise<boolean> {

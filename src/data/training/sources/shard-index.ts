@@ -59,7 +59,7 @@ export async function indexShard(path: string, url: string, options: IndexOption
   if (!shard) return indexCompressed(path, options)
   const index = findShardIndex(shard) ?? (await makeIndex(shard, url, options))
   for (const problem of problemsOf(index.facts)!) options.report(url, problem)
-  return new IndexedShard(shard, index, options)
+  return new IndexedShard(shard, index.withoutFacts(), options)
 }
 
 /** A copy of a remote shard has another path each time, so that its index is not kept. */
@@ -116,7 +116,7 @@ class IndexedShard implements ShardIndex {
 
   /** Positions were given out by the number of samples. */
   private ofAsMany(index: SampleIndex): SampleIndex {
-    if (index.count === this.count) return index
+    if (index.count === this.count) return index.withoutFacts()
     index.close()
     throw changedShard(this.shard.path)
   }

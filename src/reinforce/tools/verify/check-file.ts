@@ -24,11 +24,16 @@ export function encodeCheck({ samples, problems, hashes, chosen }: ShardCheck): 
 export function decodeCheck(file: Uint8Array, url: string): ShardCheck {
   const found = checkSchema.safeParse(parsed(file)).data
   const bytes = Buffer.from(found?.hashes ?? "", "base64")
-  if (!found || bytes.length !== 8 * found.samples) {
-    throw new UserError(`${url} is damaged`, "remove it, and the same command looks at its shard again")
-  }
+  if (!found || bytes.length !== 8 * found.samples) throw damagedCheck(url)
   const hashes = Uint32Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readUInt32LE(4 * i))
   return { ...found, hashes }
+}
+
+export function damagedCheck(url: string): UserError {
+  return new UserError(
+    `${url} is damaged`,
+    "remove it, and the job with `reinforce status --remove`: the same command looks at the shards again then",
+  )
 }
 
 function parsed(file: Uint8Array): unknown {

@@ -1,6 +1,7 @@
 /**
- * Which samples have a key that came before, in any of the shards: 16 bytes a sample. 33 million samples take 512 MiB; what
- * goes beyond waits in a temporary file, 20 GB for 1.28 billion, and is looked through part by part.
+ * Which samples have a key that came before, in any of the shards: 16 bytes a sample, and up to half as much again as room for
+ * more. What 512 MiB do not hold, 22 to 33 million samples, waits in a temporary file, 20 GB for 1.28 billion, and is looked
+ * through part by part.
  *
  * A record: the key's hash (two u32, most significant first), shard (u32), number of the sample in it (u32). Keys are told
  * apart by 64 bits: that two of 1.28 billion different ones are taken for equal has a probability of 4 %.

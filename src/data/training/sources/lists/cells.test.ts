@@ -73,3 +73,12 @@ test("rows of many columns, and blank ones", () => {
     expect(cells.isBlank(), JSON.stringify(text)).toBe(isBlank)
   }
 })
+
+test("a row of very many cells takes bounded memory", () => {
+  const cells = new Cells(",")
+  const bytes = Buffer.alloc(2 ** 24, ",")
+  const before = process.memoryUsage().arrayBuffers
+  expect(cells.find(bytes, 0, true)).toBe(bytes.length)
+  expect([cells.count, cells.isBlank()]).toEqual([2 ** 24 + 1, false])
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 23)
+})

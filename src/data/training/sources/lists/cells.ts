@@ -5,6 +5,9 @@
 
 const [quote, newline, carriageReturn, space] = [0x22, 0x0a, 0x0d, 0x20]
 
+/** Those of a row after that are counted, and have no place: a row of 64 MiB of separators would take gigabytes. */
+export const mostCells = 2 ** 18
+
 export class Cells {
   /** Cells of the row found last. */
   count = 0
@@ -71,6 +74,7 @@ export class Cells {
 
   /** An empty line, or one of separators alone, as spreadsheets write it. */
   isBlank(): boolean {
+    if (this.count > mostCells) return false
     for (let cell = 0; cell < this.count; cell++) {
       const [start, end] = [this.starts[cell]!, this.ends[cell]!]
       const letter = start < end ? this.bytes[start]! : space
@@ -104,6 +108,10 @@ export class Cells {
   }
 
   private add(start: number, end: number, doubled: number): void {
+    if (this.count >= mostCells) {
+      this.count++
+      return
+    }
     if (this.count === this.starts.length) this.grow()
     this.starts[this.count] = start
     this.ends[this.count] = end
