@@ -89,7 +89,7 @@ describe("a row that is measured", () => {
   })
 })
 
-/** Of so many seconds and bytes. */
+/** What took so many seconds and bytes. */
 function measured(seconds: number, bytes = 0): Outcome & Figures {
   return { kind: "measured", seconds, processorSeconds: seconds, bytes, stallSeconds: 0 }
 }

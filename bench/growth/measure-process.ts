@@ -60,7 +60,7 @@ async function restingMemory(): Promise<number> {
   return process.memoryUsage.rss()
 }
 
-/** Of this process, and on Linux of those that it started and that ended. */
+/** What this process took, and on Linux those that it started and that ended. */
 function processorSeconds(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1e6 + secondsOfChildren()

@@ -53,7 +53,7 @@ export interface Task {
 /** What was measured of a size. */
 export interface Figures {
   readonly seconds: number
-  /** Of all threads, and of the processes that ended, above those of the warm-up: other work on the machine does not count. */
+  /** All threads', and those of processes that ended, above the warm-up's: other work on the machine does not count. */
   readonly processorSeconds: number
   /** Resident at the worst, above what the process was before. */
   readonly bytes: number

@@ -46,7 +46,7 @@ export async function* prefetched<T>(items: AsyncIterable<T>, ahead: number): As
  * Work on each item, so many at once: memory is taken for these alone. After a failure none is begun; the one that is first by
  * its place is thrown.
  */
-export async function inTurns<Item>(
+export async function forEachConcurrently<Item>(
   items: readonly Item[],
   atOnce: number,
   work: (item: Item, place: number) => Promise<void>,
@@ -61,11 +61,6 @@ export async function inTurns<Item>(
   }
   await Promise.all(Array.from({ length: atOnce }, lane))
   if (failures.size > 0) throw failures.get(Math.min(...failures.keys()))
-}
-
-/** Lets events and other work come in, in the middle of a long computation. */
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve))
 }
 
 /** All values; the failure that is first by its place, whichever came first in time. */

@@ -8,13 +8,6 @@ export { encodeSamples, type SampleFormat } from "./reinforced/encode.ts"
 export { readSamples } from "./reinforced/read.ts"
 export type { Embeddings, EncodedImage, Problem, ReinforcedSample } from "./reinforced/sample.ts"
 export {
-  type IndexedList,
-  type IndexedSources,
-  type IndexListOptions,
-  indexList,
-  indexSources,
-} from "./sample-index/index-lists.ts"
-export {
   type DamagedShard,
   type IndexedShards,
   type IndexShardsOptions,
@@ -25,4 +18,11 @@ export { readShard, type Sample, writeShard } from "./shards.ts"
 export { openStorage, type StorageOptions } from "./stores/open.ts"
 export type { Storage } from "./stores/storage.ts"
 export type { TrainingDataConfig } from "./training/config.ts"
+export {
+  type IndexedList,
+  type IndexedSources,
+  type IndexListOptions,
+  indexList,
+  indexSources,
+} from "./training/sources/index-lists.ts"
 export { openTrainingData, type TrainingData } from "./training/training-data.ts"

@@ -110,7 +110,7 @@ interface Member {
 }
 
 async function* readMembers(path: string): AsyncGenerator<Member> {
-  const file = openRandomAccess(path)
+  using file = openRandomAccess(path)
   try {
     for (const entry of new TarWalk(file).entries()) {
       const name = splitName(entry)
@@ -123,21 +123,15 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
     // The system's error names the path already.
     if (error instanceof EnvironmentError) throw error
     throw new UserError(`${path} is not a readable tar archive (${messageOf(error)})`, undefined, { cause: error })
-  } finally {
-    file.close()
   }
 }
 
 /** Refuses what cannot be a complete archive: an archive ends with a zero block, and one that was cut short does not. */
 function checkArchive(path: string): void {
-  const file = openRandomAccess(path)
-  try {
-    if (file.size === 0) throw new UserError(`${path} is empty`, "a tar archive was expected")
-    const end = file.size < BLOCK ? null : file.read(file.size - BLOCK, BLOCK)
-    if (end?.every((byte) => byte === 0)) return
-  } finally {
-    file.close()
-  }
+  using file = openRandomAccess(path)
+  if (file.size === 0) throw new UserError(`${path} is empty`, "a tar archive was expected")
+  const end = file.size < BLOCK ? null : file.read(file.size - BLOCK, BLOCK)
+  if (end?.every((byte) => byte === 0)) return
   throw new UserError(
     `${path} is not a complete tar archive`,
     "it was cut short, is compressed, or is another kind of file",

@@ -3,7 +3,7 @@ import { UserError } from "../core/errors.ts"
 import { openAll } from "../core/open-all.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { decodeText } from "../core/text/decode-text.ts"
-import { labelProgress } from "../core/text/label-progress.ts"
+import { type LabelsShown, labelProgress } from "../core/text/label-progress.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
 import { readBytes } from "../host/files/files.ts"
 import { labelNotes } from "../run/labels/classify.ts"
@@ -65,7 +65,7 @@ type LabelsOf = (model: Model, index: number) => Promise<LabelVectors>
 
 function wordsOf(
   { labels, templates = defaultTemplates }: GivenLabels & { kind: "words" },
-  shown: Parameters<typeof labelProgress>[1],
+  shown: LabelsShown,
 ): LabelsOf {
   requireWords(labels, templates)
   return (model) => bakeLabels(model, labels, templates, labelProgress(`labels by ${model.name}`, shown))

@@ -118,9 +118,9 @@ test("pictures are scored a batch at a time, as all at once, each time the list 
 
 test("the scenes dataset is scored as it is when its pictures are in memory", async () => {
   await renderScenes({ out: join(folder, "scenes"), counts: { train: 1, test: 5, retrieval: 1 }, samplesPerShard: 3 })
-  const test = join(folder, "scenes", "test")
-  const tasks = await openTasks(test)
-  const expected = await scoreTasks(fakeEncoder(), await readScenes(test), () => {})
+  const split = join(folder, "scenes", "test")
+  const tasks = await openTasks(split)
+  const expected = await scoreTasks(fakeEncoder(), await readScenes(split), () => {})
   const scores = Object.fromEntries(expected.map(({ name, accuracy }) => [name, accuracy]))
   expect(await tasks.score(fakeEncoder())).toEqual(scores)
   expect(await tasks.score(fakeEncoder())).toEqual(scores)

@@ -1,21 +1,10 @@
-/** Long work in the event loop's thread, which lets others have their turn: written as a generator that yields in between. */
+/** When and how long work in Node lets others have their turn. */
 import { setImmediate } from "node:timers/promises"
+import { inTurns as takingTurns } from "../core/turns.ts"
 
-/** What the work returns. */
-export async function inTurns<T>(work: Generator<void, T>): Promise<T> {
-  for (;;) {
-    const step = work.next()
-    if (step.done) return step.value
-    await setImmediate()
-  }
-}
-
-/** The same without a turn for others: for the few callers that cannot wait. */
-export function atOnce<T>(work: Generator<void, T>): T {
-  for (;;) {
-    const step = work.next()
-    if (step.done) return step.value
-  }
+/** As the core's, with turns of Node, which wait for no timer. */
+export function inTurns<T>(work: Generator<void, T>): Promise<T> {
+  return takingTurns(work, setImmediate)
 }
 
 /** Milliseconds before others have their turn. */

@@ -104,7 +104,7 @@ interface TowerState {
   readonly state: string
 }
 
-/** Of a graph, and of the file that its weights are in where they are in one beside it. */
+/** The state of a graph, and of the file beside it that its weights are in, where there is one. */
 function towerState(path: string): TowerState {
   const found = [path, `${path}_data`].map(statOrNull)
   return {

@@ -15,8 +15,10 @@ import { type FileHandle, open } from "node:fs/promises"
 import { dirname } from "node:path"
 import { setImmediate, setTimeout as sleep } from "node:timers/promises"
 import type { LabelTable } from "../core/text/label-store.ts"
+import { markUsed } from "../host/files/bounded-folder.ts"
 import { makeDirectory, writeAtomically } from "../host/files/files.ts"
-import { readAt, readWithoutBlocking } from "./vector-file.ts"
+import { readWithoutBlocking } from "../host/files/read-at.ts"
+import { fill } from "./vector-file.ts"
 
 const headerBytes = 96
 const hashBytes = 16
@@ -32,8 +34,6 @@ export interface TableOptions {
   readonly mostBytes: number
   /** Runs work that may fail, and tells of it. */
   readonly guarded: (work: () => Promise<void>) => Promise<unknown>
-  /** Is told that the file was of use. */
-  readonly onUse: (path: string) => Promise<void>
   /** Is called when all is added. */
   readonly onEnd: () => Promise<void>
 }
@@ -64,7 +64,7 @@ export class LabelTableFile implements LabelTable {
     try {
       if (file && (await this.isOurs(file))) {
         await this.take(file, wanted, vectors)
-        await this.options.onUse(this.path)
+        markUsed(this.path)
       }
     } catch {
       // A file that cannot be read has nothing.
@@ -105,7 +105,7 @@ export class LabelTableFile implements LabelTable {
   private async *recordsIn(file: FileHandle, first = 0): AsyncGenerator<Buffer> {
     const block = Buffer.alloc(this.size * Math.max(1, Math.floor(blockBytes / this.size)))
     for (let at = headerBytes + first * this.size; ; at += block.length) {
-      const bytes = await readAt(file, block, at)
+      const bytes = await fill(file, block, at)
       for (let start = 0; start + this.size <= bytes; start += this.size) yield block.subarray(start, start + this.size)
       if (bytes < block.length) return
     }
@@ -166,7 +166,7 @@ export class LabelTableFile implements LabelTable {
     const about = await file.stat()
     // Several processes may add at once, and make it a little larger than it may be.
     if (!about.isFile() || about.size > 2 * this.options.mostBytes) return false
-    return (await readAt(file, found, 0)) === headerBytes && found.equals(this.header)
+    return (await fill(file, found, 0)) === headerBytes && found.equals(this.header)
   }
 
   private async isCut(file: FileHandle): Promise<boolean> {

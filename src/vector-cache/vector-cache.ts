@@ -3,13 +3,13 @@
  * A cache is never needed: what is missing or damaged is computed again, and a full disk ends its use, not the work.
  */
 import { createHash } from "node:crypto"
-import { readdir, rm, stat, utimes } from "node:fs/promises"
+import { rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { messageOf, oneLine } from "../core/errors.ts"
 import { isObject, jsonOrNull } from "../core/json.ts"
 import type { LabelStore, LabelTable } from "../core/text/label-store.ts"
-import { makeDirectory, nullIfMissing, readBytesIfThere, requireSmall, writeAtomically } from "../host/files/files.ts"
-import { isStagingName } from "../host/files/staging.ts"
+import { markUsed, removeUnused } from "../host/files/bounded-folder.ts"
+import { makeDirectory, readBytesIfThere, requireSmall, writeAtomically } from "../host/files/files.ts"
 import { ownCacheDir } from "../native/own-cache.ts"
 import { LabelTableFile } from "./label-table.ts"
 import { openVectorFile, type VectorFile, VectorWriter } from "./vector-file.ts"
@@ -43,7 +43,8 @@ export class VectorCache {
   async vectors(key: CacheKey, width: number): Promise<VectorFile | null> {
     const path = this.path(key, "vectors")
     const found = await openVectorFile(path, width)
-    await (found ? touch(path) : rm(path, { force: true }).catch(() => {}))
+    if (found) markUsed(path)
+    else await rm(path, { force: true }).catch(() => {})
     return found
   }
 
@@ -73,7 +74,6 @@ export class VectorCache {
     return new LabelTableFile(this.path(key, "labels"), {
       ...{ key: JSON.stringify(key), width, mostBytes: Math.min(mostTableBytes, mostBytes / 2) },
       guarded: (work) => this.guarded(work),
-      onUse: touch,
       onEnd: () => this.trim(),
     })
   }
@@ -83,7 +83,8 @@ export class VectorCache {
     const path = this.path(key, "records")
     const bytes = await readBytesIfThere(path, requireSmall(path, mostRecordBytes)).catch(() => null)
     const found = bytes && parseRecords(bytes)
-    await (found ? touch(path) : rm(path, { force: true }).catch(() => {}))
+    if (found) markUsed(path)
+    else await rm(path, { force: true }).catch(() => {})
     return found
   }
 
@@ -96,24 +97,8 @@ export class VectorCache {
 
   /** Removes what was not used for longest, until the rest is small enough. */
   async trim(): Promise<void> {
-    await this.guarded(async () => {
-      let bytes = 0
-      for (const file of await this.newestFirst()) {
-        bytes += file.bytes
-        if (bytes > (this.options.mostBytes ?? cacheDefaults.mostBytes)) await rm(file.path, { force: true })
-      }
-    })
-  }
-
-  private async newestFirst(): Promise<{ path: string; bytes: number; used: number }[]> {
-    const names = (await readdir(this.folder).catch(() => [])).filter((name) => !isStagingName(name) && own.test(name))
-    const files = names.map(async (name) => {
-      const path = join(this.folder, name)
-      // Another process may make room at the same time.
-      const found = await stat(path).catch(nullIfMissing)
-      return found ? [{ path, bytes: found.size, used: found.mtimeMs }] : []
-    })
-    return (await Promise.all(files)).flat().sort((a, b) => b.used - a.used)
+    const { mostBytes = cacheDefaults.mostBytes } = this.options
+    await this.guarded(() => removeUnused(this.folder, (name) => own.test(name), mostBytes))
   }
 
   /** Null where the cache cannot be written: it is left alone then. */
@@ -194,10 +179,4 @@ function parseRecords(bytes: Uint8Array): unknown[] | null {
   if (!isObject(last) || last.sha256 !== createHash("sha256").update(content).digest("hex")) return null
   const lines = Buffer.from(content).toString("utf8").split("\n").slice(0, -1)
   return lines.map(jsonOrNull)
-}
-
-/** Its time says when it was used last. */
-async function touch(path: string): Promise<void> {
-  const now = new Date()
-  await utimes(path, now, now).catch(() => {})
 }

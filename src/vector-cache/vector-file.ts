@@ -3,11 +3,11 @@
  * vectors come, under a hidden name, and has its own name when it is complete.
  */
 import { createHash } from "node:crypto"
-import { constants } from "node:fs"
 import { type FileHandle, open, rename } from "node:fs/promises"
 import { dirname } from "node:path"
 import { assert } from "../core/errors.ts"
 import { discard, makeDirectory } from "../host/files/files.ts"
+import { readWithoutBlocking } from "../host/files/read-at.ts"
 import { removeAbandonedOnce, stagingPath } from "../host/files/staging.ts"
 
 const headerBytes = 64
@@ -87,7 +87,7 @@ class OpenedFile implements VectorFile {
     for (let row = 0; row < this.rows; row += rowsAtOnce) {
       const block = new Float32Array(Math.min(rowsAtOnce, this.rows - row) * this.width)
       const bytes = new Uint8Array(block.buffer)
-      const read = await readAt(this.file, bytes, headerBytes + row * rowBytes)
+      const read = await fill(this.file, bytes, headerBytes + row * rowBytes)
       assert(read === bytes.length, "a file of vectors changed while it was read")
       yield block
     }
@@ -116,9 +116,6 @@ export async function openVectorFile(path: string, width: number): Promise<Vecto
   return found
 }
 
-/** Without this, opening a pipe that has no writer would block. */
-export const readWithoutBlocking = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
-
 async function wholeFile(file: FileHandle, width: number): Promise<VectorFile | null> {
   const found = await file.stat()
   const dataBytes = found.size - headerBytes - digestBytes
@@ -133,7 +130,7 @@ async function isWhole(file: FileHandle, width: number, end: number): Promise<bo
   const buffer = new Uint8Array(blockBytes)
   for (let at = 0; at < end; ) {
     const block = buffer.subarray(0, Math.min(blockBytes, end - at))
-    if ((await readAt(file, block, at)) !== block.length) return false
+    if ((await fill(file, block, at)) !== block.length) return false
     if (at === 0 && !headerOf(width).every((byte, i) => block[i] === byte)) return false
     const values = new Float32Array(
       buffer.buffer,
@@ -145,12 +142,12 @@ async function isWhole(file: FileHandle, width: number, end: number): Promise<bo
     at += block.length
   }
   const digest = new Uint8Array(digestBytes)
-  await readAt(file, digest, end)
+  await fill(file, digest, end)
   return hash.digest().equals(digest)
 }
 
 /** Fills `bytes` as far as the file goes, and says how far. */
-export async function readAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+export async function fill(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
   let done = 0
   while (done < bytes.length) {
     const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done)

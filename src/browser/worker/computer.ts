@@ -3,7 +3,7 @@ import { concatenate } from "../../core/arrays/concatenate.ts"
 import { inputImage } from "../../core/arrays/fill.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import { preprocess } from "../../core/image/preprocess.ts"
-import { inTurns } from "../../core/parallel.ts"
+import { forEachConcurrently } from "../../core/parallel.ts"
 import { captionAll } from "../../run/caption/caption-each.ts"
 import { type CaptionOptions, withoutDecoder } from "../../run/caption/captioner.ts"
 import type { ClipInfo, LoadProgress } from "../../run/clip-host.ts"
@@ -107,7 +107,9 @@ export class Computer implements Offered {
   ): Promise<void> {
     const how = this.decoding!
     try {
-      await inTurns(pictures, decodedAtOnce, async (one, place) => use(await decodePicture(one, how, signal), place))
+      await forEachConcurrently(pictures, decodedAtOnce, async (one, place) =>
+        use(await decodePicture(one, how, signal), place),
+      )
     } finally {
       how.jpeg?.release()
     }

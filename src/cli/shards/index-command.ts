@@ -1,8 +1,8 @@
 /** mobileclip shards index */
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { type IndexedSources, indexSources } from "../../data/sample-index/index-lists.ts"
 import type { IndexedShards } from "../../data/sample-index/index-shards.ts"
+import { type IndexedSources, indexSources } from "../../data/training/sources/index-lists.ts"
 import type { CommandContext } from "../context.ts"
 import { failureLine } from "../errors.ts"
 import { progressOption, wholeNumber } from "../options.ts"

@@ -8,7 +8,15 @@ export function concatenateIntegers(parts: readonly Int32Array[]): Int32Array {
   return joined(parts, Int32Array)
 }
 
-function joined<A extends Float32Array | Int32Array>(parts: readonly A[], Kind: new (length: number) => A): A {
+/** The same in 64 bits each. */
+export function concatenateDoubles(parts: readonly Float64Array[]): Float64Array {
+  return joined(parts, Float64Array)
+}
+
+function joined<A extends Float32Array | Int32Array | Float64Array>(
+  parts: readonly A[],
+  Kind: new (length: number) => A,
+): A {
   if (parts.length === 1) return parts[0]!
   const whole = new Kind(parts.reduce((sum, { length }) => sum + length, 0))
   let offset = 0

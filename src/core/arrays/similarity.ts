@@ -2,7 +2,7 @@
 import { assert } from "../errors.ts"
 import { type Kernels, withKernels } from "../kernels/kernels.ts"
 import { eachProductBlock, pairProducts } from "../kernels/products.ts"
-import { nextTurn } from "../parallel.ts"
+import { atOnce, inTurns } from "../turns.ts"
 
 /** Divides each row of [rows, width] by its length, in place; a row of zeros stays. */
 export function l2Normalize(matrix: Float32Array, width: number): Float32Array {
@@ -43,17 +43,12 @@ export interface MatchRanks {
  * `imageOfText[t]`. Where two cosines are equal, the first one ranks higher. Memory does not grow with N x M.
  */
 export function matchRanks(...problem: RankProblem): MatchRanks {
-  const steps = rankSteps(...problem)
-  for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value
+  return atOnce(ranking(...problem))
 }
 
 /** The same in parts that take a twentieth of a second each, with a turn of the event loop after each. */
-export async function matchRanksInTurns(...problem: RankProblem): Promise<MatchRanks> {
-  const steps = rankSteps(...problem)
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done) return step.value
-    await nextTurn()
-  }
+export function matchRanksInTurns(...problem: RankProblem): Promise<MatchRanks> {
+  return inTurns(ranking(...problem))
 }
 
 type RankProblem = readonly [images: Float32Array, texts: Float32Array, width: number, imageOfText: ArrayLike<number>]
@@ -62,7 +57,7 @@ type RankProblem = readonly [images: Float32Array, texts: Float32Array, width: n
 const [imagesAtOnce, textsAtOnce] = [4096, 512] as const
 
 /** Pauses after each part. Parts leave nothing in the kernels' memory, which others may use in the pauses. */
-function* rankSteps(...[images, texts, width, imageOfText]: RankProblem): Generator<void, MatchRanks> {
+function* ranking(...[images, texts, width, imageOfText]: RankProblem): Generator<void, MatchRanks> {
   assert(images.length % width === 0 && texts.length % width === 0, `rows are not ${width} wide`)
   assert(texts.length === imageOfText.length * width, `${imageOfText.length} images of ${texts.length / width} texts`)
   const [n, m] = [images.length / width, texts.length / width]

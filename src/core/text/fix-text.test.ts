@@ -94,9 +94,9 @@ test("a long line is repaired a million characters at a time", () => {
 })
 
 test("an ampersand that was escaped 16,000 times takes no time", () => {
-  const start = performance.now()
+  const start = process.cpuUsage()
   expect(fixText(`é &${"amp;#38;AMP;#x26;".repeat(4000)}lt;&amp;&eacute;`)).toBe("é <&é")
-  expect(performance.now() - start).toBeLessThan(1000)
+  expect(process.cpuUsage(start).user / 1e6).toBeLessThan(1)
 })
 
 test("texts that need no repair stay as they are", () => {

@@ -1,22 +1,24 @@
 /** Progress of labels that are encoded, for people. */
-import type { StartProgress } from "../progress.ts"
+import type { Progress, StartProgress } from "../progress.ts"
 import type { LabelOptions } from "./prompts.ts"
 
 /** Prompts: fewer are encoded in a moment. */
 const shownPrompts = 1000
 
-interface Shown {
+export interface LabelsShown {
   readonly startProgress: StartProgress
   /** Is told, in a line, how many vectors were kept. */
   readonly say?: ((line: string) => void) | undefined
 }
 
+interface LabelListeners {
+  readonly onPrompts: NonNullable<LabelOptions["onPrompts"]>
+  readonly onKept: NonNullable<LabelOptions["onKept"]>
+}
+
 /** @param label what the progress is called */
-export function labelProgress(
-  label: string,
-  { startProgress, say }: Shown,
-): { readonly [Name in "onPrompts" | "onKept"]: NonNullable<LabelOptions[Name]> } {
-  let progress: ReturnType<StartProgress> | null = null
+export function labelProgress(label: string, { startProgress, say }: LabelsShown): LabelListeners {
+  let progress: Progress | null = null
   return {
     onPrompts: (done, total) => {
       if (total < shownPrompts) return

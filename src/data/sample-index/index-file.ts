@@ -21,12 +21,12 @@
  * system's cache is shared by all ranks and threads either way, and a file that is cut while it is in use is an error of a
  * read and not a signal that ends the process.
  */
-import { closeSync, constants, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs"
+import { closeSync, existsSync, fstatSync, openSync, statSync } from "node:fs"
 import { crc32 } from "node:zlib"
 import { assert, UserError } from "../../core/errors.ts"
 import { isObject, isSize, jsonOrNull } from "../../core/json.ts"
-import { fileError } from "../../host/files/file-error.ts"
 import { writeAtomically } from "../../host/files/files.ts"
+import { readAt, readWithoutBlocking } from "../../host/files/read-at.ts"
 
 /** What tells whether a file is still the one that was indexed. */
 export interface FileStamp {
@@ -66,9 +66,10 @@ export class DamagedIndex extends UserError {
   }
 }
 
-/** The stamp of a file. Throws the system's errors. */
-export function stampOf(path: string): FileStamp {
-  const { size, mtimeNs } = statSync(path, { bigint: true })
+/** The stamp of a file, by its path or its descriptor. Throws the system's errors. */
+export function stampOf(file: string | number): FileStamp {
+  const options = { bigint: true } as const
+  const { size, mtimeNs } = typeof file === "string" ? statSync(file, options) : fstatSync(file, options)
   return { bytes: Number(size), mtime: String(mtimeNs) }
 }
 
@@ -285,7 +286,7 @@ export function isIndexFile(path: string): boolean {
   try {
     const found = fstatSync(file)
     if (!found.isFile()) return false
-    return found.size === 0 || readAt(file, 0, magic.length).toString("latin1").startsWith(anyVersion)
+    return found.size === 0 || bytesAt(file, 0, magic.length).toString("latin1").startsWith(anyVersion)
   } catch {
     return false
   } finally {
@@ -293,12 +294,10 @@ export function isIndexFile(path: string): boolean {
   }
 }
 
-/** Whoever may write to the folder may put a pipe there: it is not waited for. */
-const withoutBlocking = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
-
+/** Whoever may write to the folder may put a pipe there. */
 function openFile(path: string): number | null {
   try {
-    return openSync(path, withoutBlocking)
+    return openSync(path, readWithoutBlocking)
   } catch {
     return null
   }
@@ -307,14 +306,14 @@ function openFile(path: string): number | null {
 function headIn(file: number): SampleIndexHead | null {
   const found = fstatSync(file)
   if (!found.isFile() || found.size < magic.length + trailerBytes) return null
-  const trailer = readAt(file, found.size - trailerBytes, trailerBytes)
+  const trailer = bytesAt(file, found.size - trailerBytes, trailerBytes)
   const length = trailer.readUInt32LE(0)
   const start = found.size - trailerBytes - length
   if (trailer.toString("latin1", 8) !== magic || length > mostHeadBytes || start < magic.length) return null
-  const bytes = readAt(file, start, length)
+  const bytes = bytesAt(file, start, length)
   const head = crc32(bytes) === trailer.readUInt32LE(4) ? jsonOrNull(bytes.toString("utf8")) : null
   const isWhole = isHead(head) && start === magic.length + tableBytes(head)
-  return isWhole && readAt(file, 0, magic.length).toString("latin1") === magic ? head : null
+  return isWhole && bytesAt(file, 0, magic.length).toString("latin1") === magic ? head : null
 }
 
 function tableBytes({ count, parts }: SampleIndexHead): number {
@@ -333,33 +332,18 @@ function isHead(value: unknown): value is SampleIndexHead {
 /** What it gives lasts until it is called again: it is called for every sample. */
 function tableReader(file: number, path: string): TableReader {
   const [pair, two] = [Buffer.alloc(16), new Float64Array(2)]
+  const cut = () => new DamagedIndex(`${path} was cut while it was in use`)
   return (first, length) => {
     const [bytes, values] = length === 2 ? [pair, two] : [Buffer.alloc(8 * length), new Float64Array(length)]
-    fill(file, path, bytes, magic.length + 8 * first)
+    readAt(file, path, magic.length + 8 * first, bytes, cut)
     unseal(bytes, first, values)
     return values
   }
 }
 
-function fill(file: number, path: string, bytes: Buffer, position: number): void {
-  for (let done = 0; done < bytes.length; ) {
-    const count = readPart(file, path, bytes, done, position)
-    if (count === 0) throw new DamagedIndex(`${path} was cut while it was in use`)
-    done += count
-  }
-}
-
-function readPart(file: number, path: string, bytes: Buffer, done: number, position: number): number {
-  try {
-    return readSync(file, bytes, done, bytes.length - done, position + done)
-  } catch (error) {
-    throw fileError(error, "reading", path)
-  }
-}
-
 /** Throws where there are fewer. */
-function readAt(file: number, position: number, length: number): Buffer {
+function bytesAt(file: number, position: number, length: number): Buffer {
   const bytes = Buffer.alloc(length)
-  fill(file, "an index", bytes, position)
+  readAt(file, "an index", position, bytes)
   return bytes
 }

@@ -4,10 +4,11 @@
  * cannot be written it is not used.
  */
 import { createHash } from "node:crypto"
-import { rmSync, utimesSync } from "node:fs"
+import { constants, rmSync } from "node:fs"
+import { access } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { messageOf, oneLine, UserError } from "../../core/errors.ts"
-import { removeUnused } from "../../host/files/bounded-folder.ts"
+import { markUsed, removeUnused } from "../../host/files/bounded-folder.ts"
 import { makeDirectory } from "../../host/files/files.ts"
 import { ownCacheDir } from "../../native/own-cache.ts"
 import {
@@ -35,6 +36,14 @@ export function indexBeside(path: string): string {
   return `${path}.index`
 }
 
+/** Whether indexes can be written to a folder. */
+export function isWritable(folder: string): Promise<boolean> {
+  return access(folder, constants.W_OK).then(
+    () => true,
+    () => false,
+  )
+}
+
 /** Throws EnvironmentError where the user has no home folder. */
 export function indexInCache(path: string, format: string): string {
   const name = createHash("sha256")
@@ -59,7 +68,7 @@ export function findSampleIndex(
   if (beside || stamp.bytes < indexCacheDefaults.smallestFile) return beside
   const place = placeInCache(path, format)
   const kept = place === null ? null : fitting(openSampleIndex(place, format, stamp), fits)
-  if (kept) touch(kept.name)
+  if (kept) markUsed(kept.name)
   return kept
 }
 
@@ -134,15 +143,5 @@ function placeInCache(path: string, format: string): string | null {
     return indexInCache(path, format)
   } catch {
     return null
-  }
-}
-
-/** Its time says when it was used last. */
-function touch(path: string): void {
-  const now = new Date()
-  try {
-    utimesSync(path, now, now)
-  } catch {
-    // A cache that cannot be written is used all the same.
   }
 }

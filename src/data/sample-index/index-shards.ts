@@ -1,6 +1,4 @@
 /** Index files beside local shards, so that every later start of training, on any machine that sees them, reads counts alone. */
-import { constants } from "node:fs"
-import { access } from "node:fs/promises"
 import { dirname } from "node:path"
 import { EnvironmentError, isInputError, oneLine, UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../../core/parallel.ts"
@@ -11,7 +9,7 @@ import type { Problem } from "../reinforced/sample.ts"
 import { pathOf } from "../stores/local.ts"
 import { isLocal } from "../stores/open.ts"
 import { openSampleIndex } from "./index-file.ts"
-import { indexBeside, indexCacheFolder, trimIndexCache } from "./index-places.ts"
+import { indexBeside, indexCacheFolder, isWritable, trimIndexCache } from "./index-places.ts"
 import { IndexPool } from "./index-pool.ts"
 import { findShardIndex, type PlainShard, plainShard } from "./shard-index.ts"
 import { problemsOf } from "./shard-table.ts"
@@ -164,13 +162,6 @@ class Indexer {
     const more = lost.length > 1 ? `, and ${lost.length - 1} more` : ""
     this.damaged.push({ path, reason: `${key === null ? "" : `${oneLine(key)}: `}${reason}${more}`, isIndexed: true })
   }
-}
-
-async function isWritable(folder: string): Promise<boolean> {
-  return access(folder, constants.W_OK).then(
-    () => true,
-    () => false,
-  )
 }
 
 function withoutPath(message: string, path: string): string {

@@ -1,7 +1,8 @@
 /** The index of a local shard: found where it is kept, or made and kept. */
 import { UserError } from "../../core/errors.ts"
-import { type OpenFile, openRandomAccess } from "../../host/files/files.ts"
-import { atOnce, inTurns } from "../../host/turns.ts"
+import { atOnce } from "../../core/turns.ts"
+import { openRandomAccess } from "../../host/files/files.ts"
+import { inTurns } from "../../host/turns.ts"
 import { shardFormat } from "../reinforced/read.ts"
 import { type FileStamp, type SampleIndex, sampleIndexOf, stampOf } from "./index-file.ts"
 import {
@@ -23,14 +24,10 @@ export interface PlainShard {
 
 /** Null where the shard is compressed. Throws UserError where the file cannot be read or is not a shard. */
 export function plainShard(path: string): PlainShard | null {
-  const file = openRandomAccess(path)
-  try {
-    const format = shardFormat(file)
-    if (format !== "tar" && format !== "none") return null
-    return { path, format: format === "tar" ? "tar" : "jsonl-shard", stamp: stampOf(path) }
-  } finally {
-    file.close()
-  }
+  using file = openRandomAccess(path)
+  const format = shardFormat(file)
+  if (format !== "tar" && format !== "none") return null
+  return { path, format: format === "tar" ? "tar" : "jsonl-shard", stamp: stampOf(path) }
 }
 
 /** The index that is kept of the shard as it is now, which the caller closes; null where there is none. */
@@ -53,7 +50,8 @@ export interface MadeIndex extends ShardTable {
 
 /** Throws UserError where the shard has no samples, or `beside` cannot be written. */
 export async function makeShardIndex(shard: PlainShard, place: IndexPlace): Promise<MadeIndex> {
-  const made = await withFile(shard.path, (file) => inTurns(tablingShard(file, shard.format)))
+  using file = openRandomAccess(shard.path)
+  const made = await inTurns(tablingShard(file, shard.format))
   const content: SampleIndexContent = {
     ...{ format: shard.format, stamp: shard.stamp, table: [made.table] },
     parts: () => made.parts,
@@ -101,19 +99,6 @@ export function changedShard(path: string): UserError {
 }
 
 function atOnceWithFile({ path, format }: PlainShard): ShardTable {
-  const file = openRandomAccess(path)
-  try {
-    return atOnce(tablingShard(file, format))
-  } finally {
-    file.close()
-  }
-}
-
-async function withFile<T>(path: string, work: (file: OpenFile) => Promise<T>): Promise<T> {
-  const file = openRandomAccess(path)
-  try {
-    return await work(file)
-  } finally {
-    file.close()
-  }
+  using file = openRandomAccess(path)
+  return atOnce(tablingShard(file, format))
 }

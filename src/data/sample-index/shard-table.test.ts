@@ -4,8 +4,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { Random } from "../../core/arrays/random.ts"
+import { atOnce } from "../../core/turns.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
-import { atOnce } from "../../host/turns.ts"
 import { readLines } from "../reinforced/jsonl/lines.ts"
 import { indexInMemory, plainShard } from "./shard-index.ts"
 import { problemsOf, tablingShard } from "./shard-table.ts"
@@ -20,19 +20,15 @@ afterAll(() => rmSync(folder, { recursive: true }))
 function indexed(text: string): string[] {
   const path = join(folder, "a.jsonl")
   writeFileSync(path, text)
-  const file = openRandomAccess(path)
-  try {
-    const table = atOnce(tablingShard(file, "jsonl-shard"))
-    using index = indexInMemory(plainShard(path)!, table)
-    return Array.from({ length: index.count }, (_, i) => {
-      const [{ start, end }] = index.extents(i) as [{ start: number; end: number }]
-      return Buffer.from(file.read(start, end - start))
-        .toString()
-        .split(/[\r\n]/, 1)[0]!
-    })
-  } finally {
-    file.close()
-  }
+  using file = openRandomAccess(path)
+  const table = atOnce(tablingShard(file, "jsonl-shard"))
+  using index = indexInMemory(plainShard(path)!, table)
+  return Array.from({ length: index.count }, (_, i) => {
+    const [{ start, end }] = index.extents(i) as [{ start: number; end: number }]
+    return Buffer.from(file.read(start, end - start))
+      .toString()
+      .split(/[\r\n]/, 1)[0]!
+  })
 }
 
 async function streamed(): Promise<string[]> {

@@ -144,9 +144,9 @@ test("a header that NumPy would not read is refused", async () => {
   )
   const blanks = npy("<f4", false, [0], new Float32Array(0), 2)
   const spaces = Buffer.concat([blanks.subarray(0, 8), Buffer.from([0x10, 0x27, 0, 0]), Buffer.from(`{'shape': (1${" ".repeat(9_900)}x`.padEnd(10_000))]) // biome-ignore format: a line
-  const begin = performance.now()
+  const begin = process.cpuUsage()
   expect(await refusal(() => readNpz(zipArchive(new Map([["a.npy", spaces]])), "x.npz"))).toContain("is damaged")
-  expect(performance.now() - begin).toBeLessThan(1000)
+  expect(process.cpuUsage(begin).user / 1e6).toBeLessThan(1)
 })
 
 test("a tensor of 64 dimensions is turned as fast as one of two", async () => {

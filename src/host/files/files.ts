@@ -2,13 +2,14 @@
  * Files in Node: output that appears whole or not at all, ranged reads, and errors of the system in one line.
  * Whatever is written goes to a hidden staging file first and is renamed when it is complete and on the disk.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs"
+import { closeSync, constants, fstatSync, openSync, type Stats } from "node:fs"
 import { access, lstat, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
 import { decodeText } from "../../core/text/decode-text.ts"
 import { fileError } from "./file-error.ts"
+import { readAt, readWithoutBlocking } from "./read-at.ts"
 import { removeAbandonedOnce, stagingPath } from "./staging.ts"
 
 type Chunk = Uint8Array | string
@@ -82,7 +83,8 @@ export async function isDirectory(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null))?.isDirectory() === true
 }
 
-export interface OpenFile extends RandomAccess {
+/** Closed when it is disposed of, or by `close`, once. */
+export interface OpenFile extends RandomAccess, Disposable {
   close(): void
 }
 
@@ -92,13 +94,14 @@ export function openRandomAccess(path: string): OpenFile {
     const descriptor = openSync(path, readWithoutBlocking)
     try {
       const { size } = requireRegular(fstatSync(descriptor), path)
-      const readInto = (offset: number, bytes: Uint8Array) => fillExactly(descriptor, path, offset, bytes)
+      const readInto = (offset: number, bytes: Uint8Array) => readAt(descriptor, path, offset, bytes)
       const read = (offset: number, length: number) => {
         const bytes = new Uint8Array(length)
         readInto(offset, bytes)
         return bytes
       }
-      return { name: path, size, read, readInto, close: () => closeSync(descriptor) }
+      const close = () => closeSync(descriptor)
+      return { name: path, size, read, readInto, close, [Symbol.dispose]: close }
     } catch (error) {
       closeSync(descriptor)
       throw error
@@ -107,9 +110,6 @@ export function openRandomAccess(path: string): OpenFile {
     throw openError(error, path)
   }
 }
-
-/** Without this, opening a pipe that has no writer would block. It makes no difference for files. */
-const readWithoutBlocking = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
 /**
  * The whole file. Failures of the system, a folder and a pipe are UserErrors.
@@ -197,23 +197,6 @@ export async function readJson(path: string, what: string): Promise<unknown> {
       `${path} should be ${what}, but is not JSON: ${messageOf(error).replaceAll(/\s+/g, " ")}`,
       "it is damaged or cut off: get or make it again",
     )
-  }
-}
-
-function fillExactly(descriptor: number, path: string, offset: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) {
-    const count = readSome(descriptor, path, bytes, done, offset)
-    if (count === 0) throw new UserError(`${path} ends at byte ${offset + done}, before byte ${offset + bytes.length}`)
-    done += count
-  }
-}
-
-function readSome(descriptor: number, path: string, bytes: Uint8Array, done: number, offset: number): number {
-  try {
-    // A single read of 2 GiB or more is refused by the system.
-    return readSync(descriptor, bytes, done, Math.min(bytes.length - done, 2 ** 30), offset + done)
-  } catch (error) {
-    throw fileError(error, "reading", path)
   }
 }
 

@@ -100,11 +100,7 @@ export async function openPool(
   const models = await bringModels(job, resources, options)
   const settings: WorkerSettings = { job, output, models, resources, recordedBy: options.recordedBy ?? "worker" }
   // Unless told, OpenMP takes every processor in every process.
-  const environment = {
-    OMP_NUM_THREADS: String(resources.threads),
-    // This process has said it.
-    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
-  }
+  const environment = { OMP_NUM_THREADS: String(resources.threads) }
   const program = fileURLToPath(workerFile(import.meta.url, "worker-program"))
   return ProcessPool.open({ program, settings, processes: workers, environment })
 }

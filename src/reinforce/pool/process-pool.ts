@@ -169,6 +169,9 @@ interface Pending<Result> {
   readonly onActivity: (() => void) | undefined
 }
 
+/** A warning that this process has given already. */
+const saidHere = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" }
+
 class Worker<Task, Result> {
   /** The identity of its models. */
   readonly ready: Promise<string>
@@ -187,7 +190,8 @@ class Worker<Task, Result> {
     })
     // Whoever runs the next task learns of it.
     this.ready.catch(() => {})
-    this.child = fork(program, { serialization: "advanced", env: { ...process.env, ...environment } })
+    const env = { ...process.env, ...saidHere, ...environment }
+    this.child = fork(program, { serialization: "advanced", env })
     this.child.on("message", (message) => this.on(message as FromWorker<Result>))
     this.ended = new Promise((resolve) => {
       this.child.once("exit", () => resolve())

@@ -13,7 +13,5 @@ export interface LookPoolSettings {
 
 export function openLookPool(settings: LookPoolSettings, processes: number): Promise<ProcessPool> {
   const program = fileURLToPath(workerFile(import.meta.url, "write-look-program"))
-  // This process has said it.
-  const environment = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" }
-  return ProcessPool.open({ program, settings, processes, environment })
+  return ProcessPool.open({ program, settings, processes })
 }

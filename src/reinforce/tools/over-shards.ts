@@ -56,9 +56,7 @@ export async function* overShards<Name extends LookName>(
 
 function openPool<Result>(settings: LookSettings, processes: number): Promise<ProcessPool<ShardLook, Result>> {
   const program = fileURLToPath(workerFile(import.meta.url, "look-program"))
-  // This process has said it.
-  const environment = { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" }
-  return ProcessPool.open<ShardLook, Result>({ program, settings, processes, environment })
+  return ProcessPool.open<ShardLook, Result>({ program, settings, processes })
 }
 
 /** Where a process was killed, the shard is looked at again, until the pool says that it is the shard's fault. */

@@ -1,8 +1,9 @@
 /** What does not fit in memory waits in a temporary file. */
-import { closeSync, openSync, readSync, writeSync } from "node:fs"
+import { closeSync, openSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { EnvironmentError } from "../../core/errors.ts"
 import { fileError } from "../../host/files/file-error.ts"
+import { readAt } from "../../host/files/read-at.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../host/files/temporary.ts"
 
 /** Bytes of the file. */
@@ -31,6 +32,7 @@ export class Spill implements Disposable {
     }
   }
 
+  /** Throws EnvironmentError where the disk does not take it. */
   append(bytes: Uint8Array): Run {
     const start = this.end
     try {
@@ -43,20 +45,12 @@ export class Spill implements Disposable {
     return { start, length: bytes.length }
   }
 
+  /** Throws EnvironmentError where the file cannot be read, or was cut. */
   read(start: number, length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length)
-    for (let done = 0; done < length; ) done += this.readSome(bytes, done, start + done)
+    const cut = () => new EnvironmentError(`a file in ${this.folder.path} was cut while it was in use`, "begin again")
+    readAt(this.descriptor, this.folder.path, start, bytes, cut)
     return bytes
-  }
-
-  private readSome(bytes: Buffer, done: number, position: number): number {
-    try {
-      const count = readSync(this.descriptor, bytes, done, bytes.length - done, position)
-      if (count > 0) return count
-    } catch (error) {
-      throw fileError(error, "reading", this.folder.path)
-    }
-    throw new EnvironmentError(`a file in ${this.folder.path} was cut while it was in use`, "begin again")
   }
 
   [Symbol.dispose](): void {

@@ -31,7 +31,7 @@ const mostAtOnce = 2 ** 20
 /** Entries of one sample; those published have a dozen. */
 const mostEntries = 10_000
 
-/** Throws UserError where there is no sample, or a damaged one. */
+/** Throws UserError where no sample is there, or a damaged one. */
 export function readTarSample(file: RandomAccess, location: TarLocation, { isSparing, onKey }: Reading): TarSample {
   const source = new ExtentSource(file, isSparing ? 0 : mostAtOnce)
   const wanted = new Map<string, TarEntry>()

@@ -151,9 +151,9 @@ test.each([
 })
 
 test("rows that would have too many teachers are not searched", () => {
-  const started = performance.now()
+  const started = process.cpuUsage()
   expect(() => findTeacherWidths([new Float32Array(2 ** 16).fill(1)], "shard")).toThrow(
     "they would be of 65536 teachers, more than 64",
   )
-  expect(performance.now() - started).toBeLessThan(2000)
+  expect(process.cpuUsage(started).user / 1e6).toBeLessThan(2)
 })

@@ -43,24 +43,20 @@ async function open(path: string, { isSparing = false, mostBytes = 0 } = {}): Pr
     report: (_, problem) => problems.push(problem),
     onMade: (reason) => made.push(reason),
   })
-  const file = openRandomAccess(path)
-  try {
-    const samples = Array.from({ length: shard.count }, (_, i) => {
-      const location = shard.location(i)
-      if (location.kind !== "tar") throw new Error("a tar was expected")
-      expect(location.extents.reduce((sum, { start, end }) => sum + end - start, 0)).toBeLessThan(
-        2 ** 16 + 2 ** 13 + mostBytes,
-      )
-      const keys: string[] = []
-      const { key, members } = readTarSample(file, location, { isSparing, onKey: (known) => keys.push(known) })
-      expect(keys).toEqual([key])
-      const texts = [...members].map(([extension, bytes]) => [extension, Buffer.from(bytes).toString()] as const)
-      return [key, Object.fromEntries(texts)] as const
-    })
-    return { samples, problems, made }
-  } finally {
-    file.close()
-  }
+  using file = openRandomAccess(path)
+  const samples = Array.from({ length: shard.count }, (_, i) => {
+    const location = shard.location(i)
+    if (location.kind !== "tar") throw new Error("a tar was expected")
+    expect(location.extents.reduce((sum, { start, end }) => sum + end - start, 0)).toBeLessThan(
+      2 ** 16 + 2 ** 13 + mostBytes,
+    )
+    const keys: string[] = []
+    const { key, members } = readTarSample(file, location, { isSparing, onKey: (known) => keys.push(known) })
+    expect(keys).toEqual([key])
+    const texts = [...members].map(([extension, bytes]) => [extension, Buffer.from(bytes).toString()] as const)
+    return [key, Object.fromEntries(texts)] as const
+  })
+  return { samples, problems, made }
 }
 
 /** @param filler bytes of a last sample, so that the index is kept in the cache */
@@ -213,14 +209,8 @@ test("an index that goes away while it is in use is made again", async () => {
   using indexes = new OpenIndexes(1)
   await using pool = new IndexPool(1)
   const options = {
-    ...{
-      extensions: ["txt"],
-      indexes,
-      pool,
-      temporaryPath: async () => "",
-      report: () => {},
-      onMade: () => {},
-    },
+    ...{ extensions: ["txt"], indexes, pool },
+    ...{ temporaryPath: async () => "", report: () => {}, onMade: () => {} },
   }
   const shards = [await indexShard(paths[0]!, "0", options), await indexShard(paths[1]!, "1", options)]
   const before = shards.map((shard) => shard.location(1))

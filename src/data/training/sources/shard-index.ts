@@ -125,24 +125,16 @@ class IndexedShard implements ShardIndex {
 async function indexCompressed(path: string, options: IndexOptions): Promise<ShardIndex> {
   const unpacked = await options.temporaryPath()
   await unpack(path, compressionOf(path), unpacked)
-  const file = openRandomAccess(unpacked)
-  try {
-    const table = await inTurns(tablingShard({ ...file, name: path }, "jsonl-shard"))
-    const shard: PlainShard = { path: unpacked, format: "jsonl-shard", stamp: stampOf(unpacked) }
-    return new IndexedShard(shard, indexInMemory(shard, table), options, unpacked)
-  } finally {
-    file.close()
-  }
+  using file = openRandomAccess(unpacked)
+  const table = await inTurns(tablingShard({ ...file, name: path }, "jsonl-shard"))
+  const shard: PlainShard = { path: unpacked, format: "jsonl-shard", stamp: stampOf(unpacked) }
+  return new IndexedShard(shard, indexInMemory(shard, table), options, unpacked)
 }
 
 function compressionOf(path: string): Compression {
-  const file = openRandomAccess(path)
-  try {
-    const format = shardFormat(file)
-    return format === "tar" ? "none" : format
-  } finally {
-    file.close()
-  }
+  using file = openRandomAccess(path)
+  const format = shardFormat(file)
+  return format === "tar" ? "none" : format
 }
 
 async function unpack(path: string, compression: Compression, to: string): Promise<void> {

@@ -204,15 +204,11 @@ export type Members = ReadonlyMap<string, MemberBytes>
 /** Members of a local shard by extension, none for JSONL, and bytes of the file. Throws UserError on what is not a shard. */
 export async function membersOf(path: string): Promise<{ readonly members: Members; readonly bytes: number }> {
   const members = new Map<string, MemberBytes>()
-  const file = openRandomAccess(path)
-  try {
-    if (shardFormat(file) !== "tar") return { members, bytes: file.size }
-    const { samples } = await indexTar(file)
-    for (const { extension, size } of [...samples.values()].flat()) addMember(members, extension, 1, size)
-    return { members, bytes: file.size }
-  } finally {
-    file.close()
-  }
+  using file = openRandomAccess(path)
+  if (shardFormat(file) !== "tar") return { members, bytes: file.size }
+  const { samples } = await indexTar(file)
+  for (const { extension, size } of [...samples.values()].flat()) addMember(members, extension, 1, size)
+  return { members, bytes: file.size }
 }
 
 export function addMembers(totals: Map<string, MemberBytes>, members: Members): void {

@@ -6,7 +6,7 @@
  * A record: the key's hash (two u32, most significant first), shard (u32), number of the sample in it (u32). Keys are told
  * apart by 64 bits: that two of 1.28 billion different ones are taken for equal has a probability of 4 %.
  */
-import { setImmediate as nextTurn } from "node:timers/promises"
+import { setImmediate } from "node:timers/promises"
 import { KeySet } from "../key-hash.ts"
 import { type Run, Spill } from "../spill.ts"
 
@@ -58,7 +58,7 @@ export class RepeatedKeys implements Disposable {
     for (const part of this.parts) {
       found.push(repeatedIn(part.take(this.spill)))
       // All parts together take seconds, in which nothing else would be answered.
-      await nextTurn()
+      await setImmediate()
     }
     return found.flat().sort((a, b) => a.shard - b.shard || a.sample - b.sample)
   }

@@ -123,7 +123,7 @@ interface Models {
 
 class Verification implements Disposable {
   /** By the places of the shards that have any. */
-  private readonly problems = new Map<number, ShardProblem[]>()
+  private readonly problems = new Map<number, readonly ShardProblem[]>()
   private readonly chosen: RandomPick<Chosen>
   private readonly keys = new RepeatedKeys()
   private checked = 0
@@ -177,7 +177,7 @@ class Verification implements Disposable {
   }
 
   private add(shard: Shard, { samples, problems, hashes, chosen }: ShardCheck): void {
-    if (problems.length > 0) this.problems.set(this.checked, [...problems])
+    if (problems.length > 0) this.problems.set(this.checked, problems)
     this.keys.add(this.checked, hashes)
     for (const key of chosen) this.chosen.offer(key, { shard, key })
     this.checked += 1
@@ -195,13 +195,14 @@ class Verification implements Disposable {
   private async noteRepeated(): Promise<void> {
     for (const [shard, repeated] of grouped(await this.keys.find(), ({ shard }) => shard)) {
       const places = new Set(repeated.map(({ sample }) => sample))
-      const problems = this.problems.get(shard) ?? []
-      for await (const [sample, key] of this.keysAt(this.set.shards[shard]!, places)) {
-        const reason = "an earlier sample has the same key"
-        const later = problems.findIndex(({ at }) => at > sample)
-        problems.splice(later < 0 ? problems.length : later, 0, { at: sample + 1, key, reason })
-      }
-      this.problems.set(shard, problems)
+      const found: ShardProblem[] = []
+      for await (const [sample, key] of this.keysAt(this.set.shards[shard]!, places))
+        found.push({ at: sample + 1, key, reason: "an earlier sample has the same key" })
+      const others = this.problems.get(shard) ?? []
+      this.problems.set(
+        shard,
+        [...found, ...others].sort((a, b) => a.at - b.at),
+      )
     }
   }
 

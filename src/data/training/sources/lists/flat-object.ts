@@ -4,9 +4,8 @@
  */
 import type { Spans } from "./row-format.ts"
 
-const [quote, backslash, comma, colon, open, close, minus, plus, dot, zero, nine] = Buffer.from(
-  '"\\,:{}-+.09',
-) as unknown as [...[number, number, number, number, number, number, number, number, number, number, number]]
+const [quote, backslash, open, comma, colon, close] = [0x22, 0x5c, 0x7b, 0x2c, 0x3a, 0x7d]
+const [zero, nine, minus, plus, dot] = [0x30, 0x39, 0x2d, 0x2b, 0x2e]
 
 const words = ["true", "false", "null"].map((word) => Buffer.from(word))
 
@@ -28,7 +27,7 @@ export class FlatObject {
     this.captions = captions.map((name) => Buffer.from(name))
   }
 
-  /** Null where the line is not of that kind, lacks a picture or a caption, or these are no texts. Lasts until the next call. */
+  /** Null where the line is not of that kind, lacks a picture or a caption, or these are not texts. What it gives lasts until the next call. */
   find(bytes: Uint8Array, start: number, end: number): Spans | null {
     this.bytes = bytes
     this.image = this.images.length

@@ -4,6 +4,7 @@
  */
 import { dirname, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { concatenateDoubles } from "../../../../core/arrays/concatenate.ts"
 import { isInputError, messageOf, oneLine, UserError } from "../../../../core/errors.ts"
 import { isObject } from "../../../../core/json.ts"
 import { InUseError, type Lock, lockPath } from "../../../../host/locks/lock.ts"
@@ -152,17 +153,7 @@ async function makeInMemory(
   for await (const piece of pass.starts()) pieces.push(piece)
   const facts = pass.facts()
   const head = { format: formatOf(kind), file: source.stamp, facts }
-  const index = sampleIndexOf(`the index of ${source.path}`, joined(pieces), head)
+  const index = sampleIndexOf(`the index of ${source.path}`, concatenateDoubles(pieces), head)
   const note = `${source.path}: its index is not kept, so that it is read as a whole at each start (${oneLine(problem ?? "", 300)})`
   return { index, facts, notes: problem === undefined ? [] : [note] }
-}
-
-function joined(pieces: readonly Float64Array[]): Float64Array {
-  const all = new Float64Array(pieces.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    all.set(piece, at)
-    at += piece.length
-  }
-  return all
 }

@@ -1,12 +1,13 @@
 /** The bytes of a list: those of a small one are in memory, and a large one is read where it is. */
-import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs"
+import { closeSync, openSync, read } from "node:fs"
 import { promisify } from "node:util"
 import { UserError } from "../../../../core/errors.ts"
 import { noProgress, ofLongWork, type StartProgress } from "../../../../core/progress.ts"
 import { encodingOf, type TextEncoding } from "../../../../core/text/decode-text.ts"
 import { fileError } from "../../../../host/files/file-error.ts"
 import { requireFile } from "../../../../host/files/files.ts"
-import type { FileStamp } from "../../../sample-index/index-file.ts"
+import { readAt, readWithoutBlocking } from "../../../../host/files/read-at.ts"
+import { type FileStamp, stampOf } from "../../../sample-index/index-file.ts"
 
 export interface ListSource {
   readonly path: string
@@ -108,7 +109,7 @@ class FileSource implements ListSource {
     ;[this.startProgress, this.signal] = [startProgress, signal]
     this.descriptor = opened(path)
     try {
-      this.stamp = this.stampNow()
+      this.stamp = stampOf(this.descriptor)
       const { encoding, mark } = formOf(this.read(0, Math.min(64, this.stamp.bytes)), path)
       ;[this.encoding, this.mark] = [encoding, mark]
     } catch (error) {
@@ -124,11 +125,7 @@ class FileSource implements ListSource {
       this.looked = now
     }
     const bytes = Buffer.allocUnsafe(end - start)
-    for (let done = 0; done < bytes.length; ) {
-      const count = this.readSome(bytes, done, start + done)
-      if (count === 0) throw changedList(this.path)
-      done += count
-    }
+    readAt(this.descriptor, this.path, start, bytes, () => changedList(this.path))
     return bytes
   }
 
@@ -165,26 +162,13 @@ class FileSource implements ListSource {
   }
 
   check(): void {
-    const { bytes, mtime } = this.stampNow()
+    const { bytes, mtime } = stampOf(this.descriptor)
     if (bytes !== this.stamp.bytes || mtime !== this.stamp.mtime) throw changedList(this.path)
   }
 
   close(): void {
     if (this.isOpen) closeSync(this.descriptor)
     this.isOpen = false
-  }
-
-  private stampNow(): FileStamp {
-    const { size, mtimeNs } = fstatSync(this.descriptor, { bigint: true })
-    return { bytes: Number(size), mtime: String(mtimeNs) }
-  }
-
-  private readSome(bytes: Buffer, done: number, position: number): number {
-    try {
-      return readSync(this.descriptor, bytes, done, bytes.length - done, position)
-    } catch (error) {
-      throw fileError(error, "reading", this.path)
-    }
   }
 }
 
@@ -197,7 +181,7 @@ const secondsUnshown = 5
 
 function opened(path: string): number {
   try {
-    return openSync(path, constants.O_RDONLY)
+    return openSync(path, readWithoutBlocking)
   } catch (error) {
     throw fileError(error, "reading", path)
   }

@@ -6,8 +6,8 @@ import { trainingConfig } from "../../../../../test/training-samples.ts"
 import { rowsOf } from "../../../../benchmark/layout/pack-rows.ts"
 import { readOwnPictures } from "../../../../finetune/own-pictures.ts"
 import { makeShards } from "../../../make-shards/make-shards.ts"
-import { indexList } from "../../../sample-index/index-lists.ts"
 import { openTrainingData } from "../../training-data.ts"
+import { indexList } from "../index-lists.ts"
 import { IndexedList } from "./indexed-list.ts"
 
 let folder: string

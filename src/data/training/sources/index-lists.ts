@@ -1,17 +1,15 @@
 /** Index files beside lists of pictures, so that every later start of training opens a list without a look at its rows. */
-import { constants } from "node:fs"
-import { access } from "node:fs/promises"
 import { dirname } from "node:path"
-import type { StartProgress } from "../../core/progress.ts"
-import { pathOf } from "../stores/local.ts"
-import { isLocal } from "../stores/open.ts"
-import { csvKind } from "../training/sources/csv.ts"
-import { listSizes } from "../training/sources/identity.ts"
-import { type IndexedList as OpenIndexedList, openIndexed } from "../training/sources/lists/indexed-list.ts"
-import { jsonlKind } from "../training/sources/pairs.ts"
-import { detectFormat } from "../training/sources/source.ts"
-import { indexBeside, indexCacheFolder } from "./index-places.ts"
-import { type IndexedShards, type IndexShardsOptions, indexShards } from "./index-shards.ts"
+import type { StartProgress } from "../../../core/progress.ts"
+import { indexBeside, indexCacheFolder, isWritable } from "../../sample-index/index-places.ts"
+import { type IndexedShards, type IndexShardsOptions, indexShards } from "../../sample-index/index-shards.ts"
+import { pathOf } from "../../stores/local.ts"
+import { isLocal } from "../../stores/open.ts"
+import { csvKind } from "./csv.ts"
+import { listSizes } from "./identity.ts"
+import { type IndexedList as OpenIndexedList, openIndexed } from "./lists/indexed-list.ts"
+import { jsonlKind } from "./pairs.ts"
+import { detectFormat } from "./source.ts"
 
 export interface IndexListOptions {
   readonly imageColumn?: string
@@ -53,12 +51,12 @@ const noShards: IndexedShards = { shards: 0, made: 0, inCache: 0, small: 0, comp
 /**
  * Throws UserError where it is not a list of pictures, or a row is damaged, and the signal's reason.
  *
- * @param isWritable whether a folder can be written to: else the index is kept in the user's cache
+ * @param canWrite whether a folder can be written to: else the index is kept in the user's cache
  */
 export async function indexList(
   source: string,
   options: IndexListOptions = {},
-  isWritable = canWrite,
+  canWrite = isWritable,
 ): Promise<IndexedList> {
   const path = pathOf(source)
   const kind = ((await listFormat(source)) === "jsonl" ? jsonlKind : csvKind)(path, options)
@@ -68,7 +66,7 @@ export async function indexList(
     const isFound = list.hasIndexBeside(text) && options.again !== true
     const found = { path, rows: list.count }
     if (list.isInMemory || isFound) return { ...found, index: isFound ? "found" : "small" }
-    if (await isWritable(dirname(path))) await list.writeIndex(text)
+    if (await canWrite(dirname(path))) await list.writeIndex(text)
     else if (await isInCache(list, text, options)) return { ...found, index: "found" }
     return { ...found, index: "made" }
   } finally {
@@ -81,13 +79,6 @@ async function listFormat(source: string): Promise<"csv" | "jsonl" | null> {
   if (!isLocal(source) || !/\.(csv|tsv|txt|jsonl?|ndjson)$/i.test(source)) return null
   const format = await detectFormat(source)
   return format === "csv" || format === "jsonl" ? format : null
-}
-
-async function canWrite(folder: string): Promise<boolean> {
-  return access(folder, constants.W_OK).then(
-    () => true,
-    () => false,
-  )
 }
 
 /** Whether it was there before; else it is made. */

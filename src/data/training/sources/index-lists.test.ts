@@ -2,12 +2,12 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
-import { tarEnd, tarEntry } from "../../../test/hostile.ts"
-import { main } from "../../cli/main.ts"
-import { listCsv } from "../training/sources/csv.ts"
-import { listIdentity } from "../training/sources/identity.ts"
-import { ListPass } from "../training/sources/lists/list-pass.ts"
+import { tarEnd, tarEntry } from "../../../../test/hostile.ts"
+import { main } from "../../../cli/main.ts"
+import { listCsv } from "./csv.ts"
+import { listIdentity } from "./identity.ts"
 import { indexList } from "./index-lists.ts"
+import { ListPass } from "./lists/list-pass.ts"
 
 let folder: string
 beforeEach(() => {
