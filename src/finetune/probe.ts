@@ -15,7 +15,7 @@ import type { Scores } from "../evaluate/task-list.ts"
 import { decodeImage } from "../host/image/images.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
 import { usableProcessors } from "../host/processors.ts"
-import { type Classes, classOf, type OwnPicture } from "./own-pictures.ts"
+import { type Classes, classesOf, type OwnPicture } from "./own-pictures.ts"
 
 export interface Probe {
   readonly pictures: readonly OwnPicture[]
@@ -67,8 +67,10 @@ export async function openProbe(
   if (seen.length === 0) throw new UserError("none of the pictures that were held out can be read")
   const pictures = seen.map(({ picture }) => picture)
   const choices = classes ? classes.names : [...new Set(pictures.flatMap(({ captions }) => captions))]
+  const choiceOf = new Map(choices.map((choice, i) => [choice, i]))
+  const classOf = classes && classesOf(classes)
   const truth = pictures.map((picture) =>
-    classes ? [classOf(picture, classes)] : picture.captions.map((caption) => choices.indexOf(caption)),
+    classOf ? [classOf(picture)] : picture.captions.map((caption) => choiceOf.get(caption)!),
   )
   return {
     ...{ pictures, classes, choices, truth },
