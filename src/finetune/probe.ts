@@ -151,7 +151,8 @@ function captionFigures({ choices, truth, pictures }: Probe, similarity: Float32
   const row = (picture: number) => similarity.subarray(picture * choices.length, (picture + 1) * choices.length)
   const column = (choice: number) => pictures.map((_, picture) => row(picture)[choice]!)
   const captions = truth.map((own, picture) => bestRank(row(picture), own))
-  const owners = choices.map((_, choice) => [...pictures.keys()].filter((picture) => truth[picture]!.includes(choice)))
+  const owners = choices.map((): number[] => [])
+  for (const [picture, own] of truth.entries()) for (const choice of own) owners[choice]!.push(picture)
   const found = owners.map((own, choice) => bestRank(column(choice), own))
   const share = (ranks: readonly number[], k: number) => ranks.filter((rank) => rank < k).length / ranks.length
   return {
@@ -166,7 +167,11 @@ function captionFigures({ choices, truth, pictures }: Probe, similarity: Float32
 
 /** The best rank of the right answers. */
 function bestRank(scores: ArrayLike<number>, right: readonly number[]): number {
-  return Math.min(...right.map((target) => rankOf(scores, target)))
+  const isBefore = (a: number, b: number) => scores[a]! > scores[b]! || (scores[a] === scores[b] && a < b)
+  return rankOf(
+    scores,
+    right.reduce((best, one) => (isBefore(one, best) ? one : best)),
+  )
 }
 
 function predictionsOf({ choices, truth }: Probe, probabilities: Float32Array): Prediction[] {
