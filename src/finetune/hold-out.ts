@@ -1,6 +1,6 @@
 /** Chooses the pictures that are held out from training, to measure its effect. */
 import { Random } from "../core/arrays/random.ts"
-import { type Classes, classOf, type OwnPicture, type OwnPictures } from "./own-pictures.ts"
+import { type Classes, classesOf, type OwnPicture, type OwnPictures } from "./own-pictures.ts"
 
 export interface Split {
   readonly train: readonly OwnPicture[]
@@ -39,7 +39,8 @@ export function holdOut({ pictures, classes, heldOut }: Pictures, { share, seed,
 
 function byClass(pictures: readonly OwnPicture[], classes: Classes): OwnPicture[][] {
   const groups = classes.names.map((): OwnPicture[] => [])
-  for (const picture of pictures) groups[classOf(picture, classes)]!.push(picture)
+  const classOf = classesOf(classes)
+  for (const picture of pictures) groups[classOf(picture)]!.push(picture)
   return groups
 }
 

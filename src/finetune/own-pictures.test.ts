@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { holdOut } from "./hold-out.ts"
-import { classNamesOf, classOf, joined, readOwnPictures } from "./own-pictures.ts"
+import { classesOf, classNamesOf, joined, readOwnPictures } from "./own-pictures.ts"
 
 let folder: string
 beforeEach(() => {
@@ -21,10 +21,7 @@ test("class folders: names with spaces, prompts from templates", async () => {
   for (let i = 0; i < 6; i++) for (const name of ["hot_dog", "bun"]) write(`${name}/${i}.jpg`)
   const own = await readOwnPictures(folder)
   expect(own.classes).toEqual({ names: ["bun", "hot dog"], templates: ["a photo of a {}."] })
-  expect(own.pictures.map((picture) => classOf(picture, own.classes!))).toEqual([
-    ...Array(6).fill(0),
-    ...Array(6).fill(1),
-  ])
+  expect(own.pictures.map(classesOf(own.classes!))).toEqual([...Array(6).fill(0), ...Array(6).fill(1)])
 })
 
 test("a folder with train/ and val/ says itself what is held out", async () => {
@@ -83,6 +80,29 @@ test("too few captions and too few pictures have different messages", async () =
   for (let i = 0; i < 12; i++) write(`${i}.png`)
   write("3.txt", "one")
   await expect(readOwnPictures(folder)).rejects.toThrow("1 pictures with a caption, of 12")
+})
+
+test("a picture in very many rows takes time by its rows", () => {
+  const rows = Array.from({ length: 60_000 }, (_, i) => ({ path: "a.jpg", captions: [`caption ${i}`] }))
+  const [one, ...others] = joined(rows)
+  expect(others).toEqual([])
+  expect(one!.captions).toEqual(rows.map(({ captions }) => captions[0]))
+})
+
+test("names of classes are looked through once, not for each picture", () => {
+  const names = Array.from({ length: 100 }, (_, i) => `class ${i}`)
+  let looks = 0
+  const counted = new Proxy(names, {
+    get(target, name, receiver) {
+      if (typeof name === "string" && /^\d+$/.test(name)) looks++
+      return Reflect.get(target, name, receiver)
+    },
+  })
+  const pictures = Array.from({ length: 1000 }, (_, i) => ({ path: `${i}.jpg`, captions: [names[i % 100]!] }))
+  const classes = { names: counted, templates: ["{}"] }
+  const { heldOut } = holdOut({ pictures, classes }, { share: 0.2, seed: 1, most: 1000 })
+  expect(heldOut).toHaveLength(200)
+  expect(looks).toBeLessThan(1000)
 })
 
 test("rows of one picture are one picture with several captions", () => {

@@ -93,9 +93,10 @@ async function readList(
   }
 }
 
-/** The class of a picture, as an index into the names. */
-export function classOf({ captions }: OwnPicture, { names }: Classes): number {
-  return names.indexOf(captions[0]!)
+/** Gives the class of a picture, as an index into the names. */
+export function classesOf({ names }: Classes): (picture: OwnPicture) => number {
+  const numbers = new Map(names.map((name, i) => [name, i]))
+  return ({ captions }) => numbers.get(captions[0]!)!
 }
 
 /** Whether the caption is the folder's name, and not read from a file beside the picture. */
@@ -118,11 +119,13 @@ async function pictureAt(location: SampleLocation): Promise<OwnPicture> {
 
 /** A picture may be in several rows of a list, with a caption in each. It becomes one picture, so that it is not on both sides of the split. */
 export function joined(pictures: readonly OwnPicture[]): OwnPicture[] {
-  const byPath = new Map<string, readonly string[]>()
+  const byPath = new Map<string, Set<string>>()
   for (const { path, captions } of pictures) {
-    byPath.set(path, [...new Set([...(byPath.get(path) ?? []), ...captions])])
+    const known = byPath.get(path)
+    if (known) for (const caption of captions) known.add(caption)
+    else byPath.set(path, new Set(captions))
   }
-  return [...byPath].map(([path, captions]) => ({ path, captions }))
+  return [...byPath].map(([path, captions]) => ({ path, captions: [...captions] }))
 }
 
 /** The names of the classes; null where the captions tell pictures apart. */

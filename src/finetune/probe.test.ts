@@ -61,6 +61,34 @@ test("captions: both directions; a caption of two pictures belongs to both", asy
   expect(result.predictions.map(({ isRight }) => isRight)).toEqual([true, true, false])
 })
 
+test("pictures with very many captions are scored in time by pairs, not by pairs and captions", async () => {
+  const [count, each] = [40, 1000]
+  const captions = Array.from({ length: count }, (_, i) => Array.from({ length: each }, (_, k) => `red ${i} ${k}`))
+  const truth = captions.map((own, i) => own.map((_, k) => i * each + k))
+  let looks = 0
+  const counted = truth.map(
+    (own) =>
+      new Proxy(own, {
+        get(target, name, receiver) {
+          if (typeof name === "string" && /^\d+$/.test(name)) looks++
+          return Reflect.get(target, name, receiver)
+        },
+      }),
+  )
+  const probe: Probe = {
+    pictures: pictures(...captions),
+    images: captions.map(() => pixel(9, 1, 0)),
+    classes: null,
+    choices: captions.flat(),
+    truth: counted,
+    chance: { "find the caption": 1 / count, "find the picture": 1 / count },
+    damaged: 0,
+    cutOff: 0,
+  }
+  await scoreProbe(probe, encoder, 100)
+  expect(looks).toBeLessThan(10 * count * each)
+})
+
 test("all pictures: those that became right, that became wrong, that are still wrong, still right", () => {
   const answers = (...given: [string, boolean][]) => ({
     ...{ tasks: {}, figures: {}, score: 0 },

@@ -15,7 +15,7 @@ import type { Scores } from "../evaluate/task-list.ts"
 import { decodeImage } from "../host/image/images.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
 import { usableProcessors } from "../host/processors.ts"
-import { type Classes, classOf, type OwnPicture } from "./own-pictures.ts"
+import { type Classes, classesOf, type OwnPicture } from "./own-pictures.ts"
 
 export interface Probe {
   readonly pictures: readonly OwnPicture[]
@@ -67,8 +67,10 @@ export async function openProbe(
   if (seen.length === 0) throw new UserError("none of the pictures that were held out can be read")
   const pictures = seen.map(({ picture }) => picture)
   const choices = classes ? classes.names : [...new Set(pictures.flatMap(({ captions }) => captions))]
+  const choiceOf = new Map(choices.map((choice, i) => [choice, i]))
+  const classOf = classes && classesOf(classes)
   const truth = pictures.map((picture) =>
-    classes ? [classOf(picture, classes)] : picture.captions.map((caption) => choices.indexOf(caption)),
+    classOf ? [classOf(picture)] : picture.captions.map((caption) => choiceOf.get(caption)!),
   )
   return {
     ...{ pictures, classes, choices, truth },
@@ -149,7 +151,8 @@ function captionFigures({ choices, truth, pictures }: Probe, similarity: Float32
   const row = (picture: number) => similarity.subarray(picture * choices.length, (picture + 1) * choices.length)
   const column = (choice: number) => pictures.map((_, picture) => row(picture)[choice]!)
   const captions = truth.map((own, picture) => bestRank(row(picture), own))
-  const owners = choices.map((_, choice) => [...pictures.keys()].filter((picture) => truth[picture]!.includes(choice)))
+  const owners = choices.map((): number[] => [])
+  for (const [picture, own] of truth.entries()) for (const choice of own) owners[choice]!.push(picture)
   const found = owners.map((own, choice) => bestRank(column(choice), own))
   const share = (ranks: readonly number[], k: number) => ranks.filter((rank) => rank < k).length / ranks.length
   return {
@@ -164,7 +167,11 @@ function captionFigures({ choices, truth, pictures }: Probe, similarity: Float32
 
 /** The best rank of the right answers. */
 function bestRank(scores: ArrayLike<number>, right: readonly number[]): number {
-  return Math.min(...right.map((target) => rankOf(scores, target)))
+  const isBefore = (a: number, b: number) => scores[a]! > scores[b]! || (scores[a] === scores[b] && a < b)
+  return rankOf(
+    scores,
+    right.reduce((best, one) => (isBefore(one, best) ? one : best)),
+  )
 }
 
 function predictionsOf({ choices, truth }: Probe, probabilities: Float32Array): Prediction[] {

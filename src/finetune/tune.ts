@@ -144,8 +144,8 @@ async function saveBest({ directory, start }: Tuning, { interpreter, samplesSeen
 /** Writes `train.jsonl` and `held-out.jsonl`, the pictures of both parts, as `--train-data` takes them. */
 async function writeLists({ directory, split, classes }: Tuning): Promise<string> {
   const { train, heldOut } = listFiles(directory)
-  await writeAtomically(train, [listText(split.train, classes)])
-  await writeAtomically(heldOut, [listText(split.heldOut, classes)])
+  await writeAtomically(train, listParts(split.train, classes))
+  await writeAtomically(heldOut, listParts(split.heldOut, classes))
   return train
 }
 
@@ -167,12 +167,20 @@ export function listFiles(directory: string) {
   }
 }
 
-function listText(pictures: readonly OwnPicture[], classes: Classes | null): string {
-  const lines = pictures.map(({ path, captions }) => {
-    const texts = classes
-      ? classes.templates.flatMap((template) => captions.map((name) => fillTemplate(template, name)))
-      : captions
-    return `${JSON.stringify({ image: resolve(path), captions: texts })}\n`
-  })
-  return lines.join("")
+/** Lines that are written at a time: all may be more than a string can hold. */
+const linesAtOnce = 1000
+
+function* listParts(pictures: readonly OwnPicture[], classes: Classes | null): Generator<string> {
+  for (let first = 0; first < pictures.length; first += linesAtOnce)
+    yield pictures
+      .slice(first, first + linesAtOnce)
+      .map((picture) => lineOf(picture, classes))
+      .join("")
+}
+
+function lineOf({ path, captions }: OwnPicture, classes: Classes | null): string {
+  const texts = classes
+    ? classes.templates.flatMap((template) => captions.map((name) => fillTemplate(template, name)))
+    : captions
+  return `${JSON.stringify({ image: resolve(path), captions: texts })}\n`
 }

@@ -1,8 +1,10 @@
 /** Which pictures a command is about. */
-import { stat } from "node:fs/promises"
+import { type Stats, stat as statOf } from "node:fs"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { requireList } from "../../core/arguments.ts"
 import { UserError } from "../../core/errors.ts"
+import { mapOrdered } from "../../core/parallel.ts"
 import { expandGlob, isGlob } from "../files/glob.ts"
 import { readPathList, standardInput } from "../files/path-list.ts"
 import { walkPictures } from "./picture-folder.ts"
@@ -46,19 +48,31 @@ export async function namedPictures(
  * @param note gets a line about each thing that was passed over in folders
  */
 export async function imageFiles(paths: readonly string[], note: (line: string) => void = () => {}): Promise<string[]> {
-  const lists: string[][] = []
-  for (const path of paths) lists.push(await filesOf(path, note))
-  return lists.flat()
+  const files: string[] = []
+  for await (const { path, isFolder } of mapOrdered(paths, looksAtOnce, lookAt)) {
+    if (!isFolder) files.push(path)
+    else for (const file of await filesIn(path, note)) files.push(file)
+  }
+  return files
 }
 
-async function filesOf(path: string, note: (line: string) => void): Promise<string[]> {
+/** A list may have millions of paths, and a network disk takes a millisecond for each. */
+const looksAtOnce = 64
+
+// The function of node:fs/promises takes twice the time.
+const stat: (path: string) => Promise<Stats> = promisify(statOf)
+
+async function lookAt(path: string): Promise<{ readonly path: string; readonly isFolder: boolean }> {
   requireNoAddress(path)
   const info = await stat(path).catch(() => null)
-  if (!info?.isDirectory()) return [path]
-  const { pictures, notes } = await walkPictures(path)
-  requirePictures(path, pictures, notes)
+  return { path, isFolder: info?.isDirectory() ?? false }
+}
+
+async function filesIn(folder: string, note: (line: string) => void): Promise<string[]> {
+  const { pictures, notes } = await walkPictures(folder)
+  requirePictures(folder, pictures, notes)
   notes.forEach(note)
-  return pictures.map((name) => join(path, name))
+  return pictures.map((name) => join(folder, name))
 }
 
 /** Pages change and disappear, and what is made of files can be made again. */

@@ -213,3 +213,17 @@ test("paths of folders give the pictures in them; without any, the error says wh
   })
   await expect(walkPictures(join(folder, "nowhere"))).rejects.toThrow("nowhere does not exist")
 })
+
+test("a long list of paths keeps its order, with the pictures of folders in their places", async () => {
+  write("a/2.jpg", "a/1.jpg", "b/3.jpg")
+  const path = (name: string) => join(folder, name)
+  const many = (first: number) => Array.from({ length: 200 }, (_, i) => path(`no-such-${first + i}.jpg`))
+  const paths = [...many(0), path("b"), ...many(200), path("a"), path("a"), ...many(400)]
+  expect(await imageFiles(paths)).toEqual([
+    ...many(0),
+    path("b/3.jpg"),
+    ...many(200),
+    ...["a/1.jpg", "a/2.jpg", "a/1.jpg", "a/2.jpg"].map(path),
+    ...many(400),
+  ])
+})

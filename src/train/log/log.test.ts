@@ -43,8 +43,47 @@ test("a resumed run drops the incomplete line and the lines after its step", asy
   appendFileSync(path, '{"step":5,"samp')
   const log = await logged(path, [3], { resumeStep: 2 })
   log.close()
-  expect(log.earlier).toEqual([entry(1), entry(2)])
+  expect(log.earlier).toEqual([])
   expect((await readMetrics(path)).map(({ step }) => step)).toEqual([1, 2, 3])
+})
+
+test("a resumed run knows its evaluations, and its lines are as they were", async () => {
+  const path = join(folder(), "metrics.jsonl")
+  const log = await logged(path, [1, 2])
+  const evaluation = { step: 2, samplesSeen: 128, tasks: { colour: 0.5 }, average: 0.5 }
+  log.add(evaluation)
+  log.add(entry(3, { gradNorm: Number.NaN }))
+  log.close()
+  const text = readFileSync(path, "utf8")
+  const resumed = await MetricsLog.open(path, { resumeStep: 3 })
+  resumed.close()
+  expect(resumed.earlier).toEqual([evaluation])
+  expect(readFileSync(path, "utf8")).toBe(text)
+})
+
+test("steps of a long run are read as means of neighbours, with what lies between and how far it came", async () => {
+  const path = join(folder(), "metrics.jsonl")
+  const log = await logged(path, [1, 2, 3, 4, 5])
+  log.add({ step: 5, samplesSeen: 320, tasks: {}, average: 0.5 })
+  for (const step of [6, 7, 8, 9]) log.add(entry(step, { seconds: step }))
+  log.close()
+  const steps = (entries: readonly { step: number }[]) => entries.map(({ step }) => step)
+  expect(steps(await readMetrics(path, 9))).toEqual([1, 2, 3, 4, 5, 5, 6, 7, 8, 9])
+  const few = await readMetrics(path, 5)
+  expect(steps(few)).toEqual([2, 4, 5, 6, 8, 9])
+  expect(few.slice(0, 2)).toEqual([meanOf([entry(1), entry(2)]), meanOf([entry(3), entry(4)])])
+  expect(few.at(-2)).toMatchObject({ step: 8, seconds: 7.5 })
+  expect(few.at(-1)).toMatchObject({ step: 9, seconds: 9 })
+})
+
+test("a line that is read in parts is one line, whatever characters it has", async () => {
+  const path = join(folder(), "metrics.jsonl")
+  const losses = { ["\u00e9\u4e16\ud83d\ude00".repeat(10_000)]: 1 }
+  const entries = Array.from({ length: 20 }, (_, i) => entry(i + 1, { losses }))
+  const log = await MetricsLog.open(path)
+  for (const one of entries) log.add(one)
+  log.close()
+  expect(await readMetrics(path)).toEqual(entries)
 })
 
 test("a run that begins replaces an older file", async () => {

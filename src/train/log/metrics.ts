@@ -2,11 +2,11 @@
  * `metrics.jsonl`: a line of JSON for each step, or for the means of several, and one for each evaluation. Lines are appended as they
  * come, so a run that is killed leaves at most one incomplete line. A resumed run drops that line, and all lines after the step it goes on from.
  */
-import { closeSync, existsSync, openSync, writeSync } from "node:fs"
+import { closeSync, createReadStream, existsSync, openSync, writeSync } from "node:fs"
 import { UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/files/file-error.ts"
-import { readBytes, writeAtomically } from "../../host/files/files.ts"
-import { isStep, type LogEntry, meanOf, type StepEntry } from "./entries.ts"
+import { writeAtomically } from "../../host/files/files.ts"
+import { type EvaluationEntry, isStep, type LogEntry, meanOf, type StepEntry } from "./entries.ts"
 
 interface MetricsOptions {
   /** The step that the run goes on from. 0: the run begins, and an old file is replaced. */
@@ -22,13 +22,13 @@ export class MetricsLog {
     private readonly path: string,
     private readonly descriptor: number,
     private readonly every: number,
-    /** What the file holds already. */
-    readonly earlier: readonly LogEntry[],
+    /** The evaluations that the file holds already. */
+    readonly earlier: readonly EvaluationEntry[],
   ) {}
 
   static async open(path: string, { resumeStep = 0, every = 1 }: MetricsOptions = {}): Promise<MetricsLog> {
-    const earlier = resumeStep > 0 ? (await readMetrics(path)).filter(({ step }) => step <= resumeStep) : []
-    await writeAtomically(path, earlier.map(line))
+    const earlier: EvaluationEntry[] = []
+    await writeAtomically(path, resumeStep > 0 ? linesUpTo(path, resumeStep, earlier) : [])
     return new MetricsLog(path, openForAppending(path), every, earlier)
   }
 
@@ -59,12 +59,91 @@ export class MetricsLog {
   }
 }
 
-/** All complete lines; an empty list where there is no file. Throws UserError for a broken line before the end. */
-export async function readMetrics(path: string): Promise<LogEntry[]> {
-  if (!existsSync(path)) return []
-  const lines = new TextDecoder().decode(await readBytes(path)).split("\n")
+/** Steps that `readMetrics` gives at most: a curve has fewer points. */
+const mostSteps = 2 ** 16
+
+/**
+ * All complete lines; an empty list where there is no file. Neighbouring steps of a very long run are given as their means, as if
+ * they shared a line: memory does not grow with the run. Throws UserError for a broken line before the end.
+ *
+ * @param most steps that are given at most, at least half as many where there are more
+ */
+export async function readMetrics(path: string, most = mostSteps): Promise<LogEntry[]> {
+  const read = new FewEntries(most)
+  for await (const entries of entriesIn(path)) for (const entry of entries) read.add(entry)
+  return read.all()
+}
+
+/** Entries in order, and as many steps in each of the entries as needed. */
+class FewEntries {
+  private entries: LogEntry[] = []
+  private steps = 0
+  private stepsOfEntry = 1
+  private waiting: StepEntry[] = []
+
+  constructor(private readonly most: number) {}
+
+  add(entry: LogEntry): void {
+    if (!isStep(entry)) this.entries.push(entry)
+    else if (this.waiting.push(entry) === this.stepsOfEntry) this.share()
+  }
+
+  all(): LogEntry[] {
+    if (this.waiting.length > 0) this.share()
+    return this.entries
+  }
+
+  private share(): void {
+    this.entries.push(this.waiting.length === 1 ? this.waiting[0]! : meanOf(this.waiting))
+    this.waiting = []
+    if (++this.steps > this.most) this.halve()
+  }
+
+  private halve(): void {
+    const { entries } = this
+    ;[this.entries, this.steps, this.stepsOfEntry] = [[], 0, 2 * this.stepsOfEntry]
+    const pair: StepEntry[] = []
+    for (const entry of entries) {
+      if (!isStep(entry)) this.entries.push(entry)
+      else if (pair.push(entry) === 2) this.keep(meanOf(pair.splice(0)))
+    }
+    if (pair.length > 0) this.keep(pair[0]!)
+  }
+
+  private keep(entry: StepEntry): void {
+    this.entries.push(entry)
+    this.steps++
+  }
+}
+
+/** The lines of a file up to a step, many at a time. */
+async function* linesUpTo(path: string, last: number, evaluations: EvaluationEntry[]): AsyncGenerator<string> {
+  for await (const entries of entriesIn(path)) {
+    const kept = entries.filter(({ step }) => step <= last)
+    for (const entry of kept) if (!isStep(entry)) evaluations.push(entry)
+    yield kept.map(line).join("")
+  }
+}
+
+/** How much of a file is read at a time. */
+const bytesAtOnce = 2 ** 18
+
+/** The entries of all complete lines, many at a time: a long run has more text than a string can hold. */
+async function* entriesIn(path: string): AsyncGenerator<LogEntry[]> {
+  if (!existsSync(path)) return
   // What follows the last line break was not written completely.
-  return lines.slice(0, -1).map((text, i) => parseLine(text, `${path}, line ${i + 1}`))
+  let [rest, number] = ["", 1]
+  try {
+    for await (const text of createReadStream(path, { encoding: "utf8", highWaterMark: bytesAtOnce })) {
+      const lines = (rest + text).split("\n")
+      rest = lines.pop()!
+      const first = number
+      number += lines.length
+      yield lines.map((one, i) => parseLine(one, `${path}, line ${first + i}`))
+    }
+  } catch (error) {
+    throw fileError(error, "reading", path)
+  }
 }
 
 function parseLine(text: string, where: string): LogEntry {

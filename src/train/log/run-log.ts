@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { Tokenizer } from "../../core/text/tokenizer.ts"
-import { type EvaluationEntry, isStep, type StepEntry } from "./entries.ts"
+import type { EvaluationEntry, StepEntry } from "./entries.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"
 import { type TrainingReport, writeTrainingReport } from "./report/page.ts"
 import { pictureGrid, type SeenBatch, type SeenSample, seenSamples } from "./samples.ts"
@@ -37,7 +37,7 @@ export class RunLog {
     memory?: () => number,
   ) {
     this.statusLine = new StatusLine(memory)
-    this.evaluations = metrics.earlier.filter((entry): entry is EvaluationEntry => !isStep(entry))
+    this.evaluations = [...metrics.earlier]
   }
 
   /** The folder must exist. */

@@ -56,7 +56,7 @@ export interface TrainingRun extends ResumableRun {
 export interface TrainingResult {
   readonly info: CheckpointInfo<ModelConfig>
   readonly step: number
-  /** One entry per step, including the steps before the run was resumed. */
+  /** One entry per step, or for the means of several (`readMetrics`), including the steps before the run was resumed. */
   readonly steps: readonly StepEntry[]
   readonly evaluations: readonly EvaluationEntry[]
   readonly checkpoint: string
