@@ -5,7 +5,8 @@ import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { tarEntry } from "../../test/hostile.ts"
 import { UserError } from "../core/errors.ts"
-import { readShard, type Sample, splitName, writeShard } from "./shards.ts"
+import { splitName } from "./reinforced/tar/tar-head.ts"
+import { readShard, type Sample, writeShard } from "./shards.ts"
 
 let folder: string
 beforeAll(async () => {

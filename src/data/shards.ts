@@ -11,8 +11,6 @@ import { checkSampleSize } from "./reinforced/sample-budget.ts"
 import { splitName } from "./reinforced/tar/tar-head.ts"
 import { TarWalk } from "./reinforced/tar/tar-walk.ts"
 
-export { splitName }
-
 export interface Sample {
   /** The path up to the first dot of the file name: `train/0001` for `train/0001.syn.json`. */
   readonly key: string

@@ -146,8 +146,13 @@ async function isWhole(file: FileHandle, width: number, end: number): Promise<bo
   return hash.digest().equals(digest)
 }
 
+/** What is read at its places: Node's handle of a file, whose type would ask users for Node's types. */
+interface ReadablePlaces {
+  read(bytes: Uint8Array, at: number, length: number, position: number): Promise<{ readonly bytesRead: number }>
+}
+
 /** Fills `bytes` as far as the file goes, and says how far. */
-export async function fill(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+export async function fill(file: ReadablePlaces, bytes: Uint8Array, position: number): Promise<number> {
   let done = 0
   while (done < bytes.length) {
     const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done)
