@@ -213,13 +213,16 @@ function groupText(fields: Readonly<Record<string, unknown>>, column: string, so
 }
 
 /** Rows with the same picture are one sample with several captions, at the place of the first. */
-function* joinPictures(rows: readonly Row[], { source, groupColumns = [], signal }: PackSource): Generator<void, Row[]> {
+function* joinPictures(
+  rows: readonly Row[],
+  { source, groupColumns = [], signal }: PackSource,
+): Generator<void, Row[]> {
   const joined = new Map<string, Row & { readonly captions: string[] }>()
   const clock = new TurnClock()
   for (const row of rows) {
     const first = joined.get(row.path)
     if (first) requireSameGroups(first, row, source, groupColumns)
-    if (first) first.captions.push(...textsOf(row))
+    if (first) for (const caption of textsOf(row)) first.captions.push(caption)
     else joined.set(row.path, { ...row, captions: [...textsOf(row)] })
     if (!clock.isOver()) continue
     yield
