@@ -22,7 +22,10 @@ export function verifyText(report: VerifyReport, wanted: number): string {
 }
 
 export function againstText({ identical, differences }: AgainstReport): string {
-  return [`${counted(identical, "shard")} ${identical === 1 ? "is" : "are"} identical`, ...problemLines(differences)].join("\n")
+  return [
+    `${counted(identical, "shard")} ${identical === 1 ? "is" : "are"} identical`,
+    ...problemLines(differences),
+  ].join("\n")
 }
 
 function recomputedLines({ samples, cosines, captions }: NonNullable<VerifyReport["recomputed"]>): string[] {

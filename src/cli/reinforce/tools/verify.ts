@@ -74,12 +74,17 @@ function teachersOf(options: VerifyCommandOptions): Pick<VerifyOptions, "teacher
 }
 
 function requireSame({ differences }: AgainstReport, folder: string): void {
-  if (differences.length > 0) throw new UserError(`${differences.length === 1 ? "1 shard differs" : `${differences.length} shards differ`} from those of ${folder}`)
+  if (differences.length > 0)
+    throw new UserError(
+      `${differences.length === 1 ? "1 shard differs" : `${differences.length} shards differ`} from those of ${folder}`,
+    )
 }
 
 function requireSound({ problems }: VerifyReport): void {
   const [first] = problems
   if (!first) return
   const where = [first.shard, ...(first.key === null ? [] : [first.key])].join(", ")
-  throw new UserError(`${problems.length === 1 ? "1 problem" : `${problems.length} problems; the first`}: ${where}: ${first.reason}`)
+  throw new UserError(
+    `${problems.length === 1 ? "1 problem" : `${problems.length} problems; the first`}: ${where}: ${first.reason}`,
+  )
 }
