@@ -54,6 +54,14 @@ describe("autocast", () => {
     expect([weight.grad!.dtype, Array.from(weight.grad!.data(), Number)]).toEqual(["float32", [2, 2, 2, 2]])
   })
 
+  test("which types there are on the processor", () => {
+    const [major, minor] = torch.version().split(".").map(Number) as [number, number]
+    expect(torch.hasAutocast({ device: "cpu", dtype: "bfloat16" })).toBe(true)
+    expect(torch.hasAutocast({ device: "cpu", dtype: "float16" })).toBe(major > 2 || (major === 2 && minor >= 3))
+    expect(() => torch.hasAutocast({ device: "gpu" as never, dtype: "float16" })).toThrow("not available")
+    expect(product()).toBe("float32")
+  })
+
   test("an unknown dtype or device changes nothing", () => {
     expect(() => torch.autocast({ device: "cpu", dtype: "int8x" as never }, product)).toThrow("unknown dtype")
     expect(() => torch.autocast({ device: "gpu" as never, dtype: "bfloat16" }, product)).toThrow("not available")

@@ -33,6 +33,17 @@ export function autocast<T>(
   }
 }
 
+/** Whether libtorch has autocast to the type on the device: on the CPU, float16 came with 2.3. */
+export function hasAutocast(options: Parameters<typeof autocast>[0]): boolean {
+  try {
+    autocast(options, () => {})
+    return true
+  } catch (error) {
+    if (error instanceof Error && error.message.includes("is not possible on")) return false
+    throw error
+  }
+}
+
 /** d outputs / d inputs, one per input; `grad` of the leaves stays as it is. Frees the graph of the outputs. */
 export function grad(
   outputs: readonly Tensor[],

@@ -7,6 +7,7 @@ export {
   devices,
   generatorState,
   grad,
+  hasAutocast,
   manualSeed,
   memory,
   noGrad,

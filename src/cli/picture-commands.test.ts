@@ -179,6 +179,9 @@ test("baked labels classify without the text tower, to the same digits; other mo
   expect(made.out).toBe(
     `${baked}: 3 labels in 2 templates by tiny, 16 values each\nnext:   mobileclip classify PICTURES --model ${at("one")} --baked ${baked}\n`,
   )
+  const few = at("few.json")
+  const single = await run("bake-labels", "--model", at("one"), "--labels", "cat", "--template", "a {}", "--out", few)
+  expect(single.out).toContain(`${few}: 1 label in 1 template by tiny, 16 values each\n`)
   const { labels, templates, weights } = parseLabels(readFileSync(baked, "utf8"), baked)
   expect([labels, templates]).toEqual([
     ["cat", "dog", "a red car"],

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { holdOut } from "./hold-out.ts"
 import { classesOf, classNamesOf, joined, readOwnPictures } from "./own-pictures.ts"
 
@@ -137,4 +137,14 @@ test("every class is held out in its share, and keeps pictures to learn from", (
   expect(holdOut(own, { ...options, seed: 2 }).heldOut).not.toEqual(heldOut)
   expect(holdOut({ ...own, classes: null }, { ...options, share: 0.01 }).heldOut).toHaveLength(2)
   expect(holdOut({ ...own, classes: null }, { ...options, most: 3 }).heldOut).toHaveLength(3)
+})
+
+test("a signal ends the reading of a list in the middle of its rows", async () => {
+  write("list.csv", `filepath,title\n${Array.from({ length: 500 }, (_, i) => `${i}.jpg,text ${i}\n`).join("")}`)
+  const stop = new AbortController()
+  let now = 0
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => (now += 2000))
+  setImmediate(() => stop.abort())
+  const reading = readOwnPictures(join(folder, "list.csv"), { signal: stop.signal })
+  await expect(reading.finally(() => clock.mockRestore())).rejects.toThrow("aborted")
 })

@@ -3,6 +3,7 @@
  * list that several pictures share, because such captions do not tell one picture from another.
  */
 import { join } from "node:path"
+import { setImmediate } from "node:timers/promises"
 import { UserError } from "../core/errors.ts"
 import { mapOrdered } from "../core/parallel.ts"
 import { alikeLabels } from "../core/text/alike-labels.ts"
@@ -11,6 +12,7 @@ import { readCaptions } from "../data/training/sources/captions.ts"
 import type { SampleList, SampleLocation } from "../data/training/sources/location.ts"
 import { type ListOptions, openList } from "../data/training/sources/open-source.ts"
 import { detectFormat } from "../data/training/sources/source.ts"
+import { TurnClock } from "../host/turns.ts"
 
 export interface OwnPicture {
   readonly path: string
@@ -51,7 +53,7 @@ const filesAtOnce = 64
 /** Captions count as names of classes where, on average, at least this many pictures share one. */
 const picturesPerClass = 4
 
-/** Throws UserError where there are too few pictures, no captions, or one class only. */
+/** Throws UserError where there are too few pictures, no captions, or one class only, and the signal's reason. */
 export async function readOwnPictures(source: string, options: OwnPicturesOptions = {}): Promise<OwnPictures> {
   const format = await detectFormat(source)
   if (format === "shards" || format === "reinforced") {
@@ -74,8 +76,8 @@ async function readList(
   format: "folder" | "csv" | "jsonl",
   options: OwnPicturesOptions,
 ): Promise<OwnPictures> {
-  const found = await picturesOf(list)
-  const heldOut = list.heldOut ? await picturesOf(list.heldOut.samples) : null
+  const found = await picturesOf(list, options)
+  const heldOut = list.heldOut ? await picturesOf(list.heldOut.samples, options) : null
   const pictures = joined(found.filter(({ captions }) => captions.length > 0))
   const names = classNamesOf([...pictures, ...(heldOut ?? [])], format === "folder" && isGiven(list.location(0)))
   checkPictures(source, found.length, pictures, names)
@@ -104,10 +106,16 @@ function isGiven(location: SampleLocation): boolean {
   return location.kind === "file" && !("file" in location.captions)
 }
 
-async function picturesOf(list: SampleList): Promise<OwnPicture[]> {
+/** Throws the signal's reason. */
+async function picturesOf(list: SampleList, { signal }: OwnPicturesOptions): Promise<OwnPicture[]> {
   const found: OwnPicture[] = []
+  const clock = new TurnClock()
   for await (const picture of mapOrdered(Array(list.count).keys(), filesAtOnce, (i) => pictureAt(list.location(i)))) {
     found.push(picture)
+    if (!clock.isOver()) continue
+    // Captions of a list wait for no file.
+    await setImmediate()
+    signal?.throwIfAborted()
   }
   return found
 }

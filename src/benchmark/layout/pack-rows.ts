@@ -1,6 +1,7 @@
 /** The pictures that are packed, with what is known of each: from a folder, or from a list. */
 import { join, sep } from "node:path"
 import { quoted, UserError } from "../../core/errors.ts"
+import { noProgress, ofLongWork, type StartProgress } from "../../core/progress.ts"
 import { pathOf } from "../../data/stores/local.ts"
 import type { SampleList, SampleLocation } from "../../data/training/sources/location.ts"
 import { openList } from "../../data/training/sources/open-source.ts"
@@ -8,6 +9,7 @@ import { detectFormat } from "../../data/training/sources/source.ts"
 import { splitsOf } from "../../data/training/sources/splits.ts"
 import { requirePictures } from "../../host/image/image-files.ts"
 import { walkPictures } from "../../host/image/picture-folder.ts"
+import { inTurns, TurnClock } from "../../host/turns.ts"
 
 export interface PackSource {
   /** A folder with class folders, or with captions beside pictures (`x.jpg`, `x.txt`); a CSV, TSV or JSONL file. */
@@ -19,6 +21,9 @@ export interface PackSource {
   readonly classColumn?: string
   readonly groupColumns?: readonly string[]
   readonly separator?: string
+  /** Is shown the reading of a list that takes some seconds. */
+  readonly startProgress?: StartProgress
+  readonly signal?: AbortSignal
 }
 
 export interface Row {
@@ -37,7 +42,7 @@ export interface Rows {
   readonly notes: readonly string[]
 }
 
-/** Throws UserError where the source does not exist, or says nothing of its pictures. */
+/** Throws UserError where the source does not exist, or says nothing of its pictures, and the signal's reason. */
 export async function rowsOf(source: PackSource): Promise<Rows> {
   const format = await formatOf(source)
   if (format !== "folder") return listRows(source, format)
@@ -131,27 +136,48 @@ function labelText(folder: string): string {
 async function listRows(source: PackSource, format: "csv" | "jsonl"): Promise<Rows> {
   const { classColumn, groupColumns = [] } = source
   const list = await openRows(source, format, groupColumns.length > 0)
-  const rows = readRows(list, source)
+  const rows = await readRows(list, source)
   const common = { notes: list.notes ?? [], groupColumns }
   if (classColumn !== undefined) return { ...common, kind: "classification", rows }
-  return { ...common, kind: "retrieval", rows: joinPictures(rows, source.source, groupColumns) }
+  return { ...common, kind: "retrieval", rows: await inTurns(joinPictures(rows, source)) }
 }
 
-function readRows(list: SampleList, source: PackSource): Row[] {
+async function readRows(list: SampleList, source: PackSource): Promise<Row[]> {
   try {
-    return Array.from({ length: list.count }, (_, i) => rowOf(list, i, source))
+    return await inTurns(rowsIn(list, source))
   } finally {
     list.close?.()
   }
 }
 
+/** Most lists are read by then. */
+const secondsUnshown = 5
+
+function* rowsIn(list: SampleList, source: PackSource): Generator<void, Row[]> {
+  const start = ofLongWork(source.startProgress ?? noProgress, secondsUnshown)
+  const shown = start(`reading ${source.source}`, list.count, { unit: "rows" })
+  const rows: Row[] = []
+  const clock = new TurnClock()
+  for (let i = 0; i < list.count; i++) {
+    rows.push(rowOf(list, i, source))
+    if (!clock.isOver()) continue
+    shown.update(i + 1)
+    yield
+    source.signal?.throwIfAborted()
+  }
+  shown.done()
+  return rows
+}
+
 async function openRows(source: PackSource, format: "csv" | "jsonl", fields: boolean): Promise<SampleList> {
-  const { imageColumn, captionColumn, classColumn, separator } = source
+  const { imageColumn, captionColumn, classColumn, separator, startProgress, signal } = source
   const column = classColumn ?? captionColumn
   const options = {
     ...(imageColumn !== undefined && { imageColumn }),
     ...(column !== undefined && { captionColumn: column }),
     ...(separator !== undefined && { separator }),
+    ...(startProgress && { startProgress }),
+    ...(signal && { signal }),
   }
   try {
     return await openList(source.source, format, { ...options, fields })
@@ -186,19 +212,31 @@ function groupText(fields: Readonly<Record<string, unknown>>, column: string, so
   return value === null ? "" : String(value).trim()
 }
 
-/** Rows with the same picture are one sample with several captions. */
-function joinPictures(rows: readonly Row[], source: string, columns: readonly string[]): Row[] {
-  const joined = new Map<string, Row>()
+/** Rows with the same picture are one sample with several captions, at the place of the first. */
+function* joinPictures(
+  rows: readonly Row[],
+  { source, groupColumns = [], signal }: PackSource,
+): Generator<void, Row[]> {
+  const joined = new Map<string, Row & { readonly captions: string[] }>()
+  const clock = new TurnClock()
   for (const row of rows) {
-    const before = joined.get(row.path)
-    const other = columns.findIndex((_, i) => before && before.groups[i] !== row.groups[i])
-    if (other >= 0)
-      throw new UserError(
-        `${source}: ${row.path} is both ${quoted(before!.groups[other]!)} and ${quoted(row.groups[other]!)}`,
-      )
-    joined.set(row.path, before ? { ...row, captions: [...textsOf(before), ...textsOf(row)] } : row)
+    const first = joined.get(row.path)
+    if (first) requireSameGroups(first, row, source, groupColumns)
+    if (first) for (const caption of textsOf(row)) first.captions.push(caption)
+    else joined.set(row.path, { ...row, captions: [...textsOf(row)] })
+    if (!clock.isOver()) continue
+    yield
+    signal?.throwIfAborted()
   }
   return [...joined.values()]
+}
+
+function requireSameGroups(first: Row, row: Row, source: string, columns: readonly string[]): void {
+  const other = columns.findIndex((_, i) => first.groups[i] !== row.groups[i])
+  if (other < 0) return
+  throw new UserError(
+    `${source}: ${row.path} is both ${quoted(first.groups[other]!)} and ${quoted(row.groups[other]!)}`,
+  )
 }
 
 function textsOf({ captions }: Row): readonly string[] {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import sharp from "sharp"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { UserError } from "../../core/errors.ts"
 import { openDataset } from "./open-dataset.ts"
 import { type PackOptions, packDataset } from "./pack.ts"
@@ -14,7 +14,10 @@ const at = (...names: string[]) => join(folder, ...names)
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "pack-"))
 })
-afterEach(() => rmSync(folder, { recursive: true }))
+afterEach(() => {
+  vi.restoreAllMocks()
+  rmSync(folder, { recursive: true })
+})
 
 /** A picture of one shade, in the format that its name says. */
 async function picture(path: string, shade: number): Promise<void> {
@@ -224,4 +227,36 @@ test.each(wrong)("%s is one line", async (...[, prepare, { source = "in", ...opt
   expect(error).toBeInstanceOf(UserError)
   expect((error as Error).message.replaceAll(folder, "FOLDER")).toBe(message)
   if (message.includes('no column "title"')) expect((error as UserError).hint).toContain("--class-column")
+})
+
+test("a signal in the middle of a list's rows ends the reading; it is shown, and nothing is left", async () => {
+  text("in/list.csv", `filepath,title\n${"a.jpg,one\n".repeat(2000)}`)
+  const stop = new AbortController()
+  const shown: unknown[] = []
+  let now = 0
+  vi.spyOn(performance, "now").mockImplementation(() => (now += 2000))
+  const startProgress: PackOptions["startProgress"] = (label, total, { unit }) => {
+    shown.push([label, total, unit])
+    setImmediate(() => stop.abort())
+    return { update: (done) => shown.push(done), done: () => shown.push("done") }
+  }
+  await expect(pack("in/list.csv", { startProgress, signal: stop.signal })).rejects.toThrow("aborted")
+  expect(shown[0]).toEqual([`reading ${at("in/list.csv")}`, 2000, "rows"])
+  expect(shown.at(-1)).toBeLessThan(2000)
+  expect(existsSync(packed())).toBe(false)
+})
+
+test("the pass over a large list is shown and ends by the signal", async () => {
+  text("in/list.csv", `filepath,title\n${`${"a".repeat(1000)}.jpg,one\n`.repeat(9000)}`)
+  const stop = new AbortController()
+  let now = 0
+  vi.spyOn(performance, "now").mockImplementation(() => (now += 2000))
+  const units: string[] = []
+  const startProgress: PackOptions["startProgress"] = (_label, _total, { unit }) => {
+    units.push(unit)
+    stop.abort()
+    return { update() {}, done() {} }
+  }
+  await expect(pack("in/list.csv", { startProgress, signal: stop.signal })).rejects.toThrow("aborted")
+  expect(units).toEqual(["MB"])
 })

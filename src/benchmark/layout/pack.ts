@@ -9,7 +9,7 @@ import { isInputError, quoted, UserError } from "../../core/errors.ts"
 import { requireFileName } from "../../core/inside.ts"
 import { jsonOrNull } from "../../core/json.ts"
 import { mapOrdered } from "../../core/parallel.ts"
-import { noProgress, type StartProgress } from "../../core/progress.ts"
+import { noProgress } from "../../core/progress.ts"
 import { alikeLabels } from "../../core/text/alike-labels.ts"
 import { defaultTemplates } from "../../core/text/prompts.ts"
 import { checkSampleSize } from "../../data/reinforced/sample-budget.ts"
@@ -35,10 +35,8 @@ export interface PackOptions extends PackSource {
   readonly samplesPerShard?: number
   /** Prompts of a classification, with `{}` or `{c}` for the class name. */
   readonly templates?: readonly string[]
-  readonly startProgress?: StartProgress
   /** Gets a line about what was passed over, and about classes that no model can tell apart. */
   readonly onNote?: (line: string) => void
-  readonly signal?: AbortSignal
 }
 
 export const packDefaults = {

@@ -76,8 +76,12 @@ async function bakeLabels(options: Options, command: Command): Promise<void> {
   writeOut?.(
     json
       ? `${JSON.stringify(about, null, 2)}\n`
-      : `${out}: ${about.labels} labels in ${about.templates} templates by ${name}, ${embedDim} values each\nnext:   ${nextWords(options)}\n`,
+      : `${out}: ${counted(about.labels, "label")} in ${counted(about.templates, "template")} by ${name}, ${embedDim} values each\nnext:   ${nextWords(options)}\n`,
   )
+}
+
+function counted(count: number, name: string): string {
+  return `${count} ${name}${count === 1 ? "" : "s"}`
 }
 
 function nextWords({ model, out }: Options): string {

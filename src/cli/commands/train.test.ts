@@ -8,6 +8,7 @@ import sharp from "sharp"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { writeCheckpoint, writeTrainable } from "../../../test/tiny-model.ts"
 import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
+import * as torch from "../../../torch/index.ts"
 import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../../train/checkpoints/folder.ts"
 import { readMetrics } from "../../train/log/metrics.ts"
 import { recipeOfRun } from "../../train/recipe/load.ts"
@@ -51,6 +52,21 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     )
     expect(await readdir(join(out, "model"))).toContain("mobileclip.json")
   })
+
+  // A newer libtorch has it.
+  test.skipIf(torch.hasAutocast({ device: "cpu", dtype: "float16" }))(
+    "a precision that this libtorch lacks is refused before anything is written",
+    async () => {
+      const out = join(folder, "half")
+      expect(await run("--train-data", shard, "--out", out, ...short, "--precision", "amp_fp16")).toEqual({
+        ...{ code: 1, out: "" },
+        err:
+          `mobileclip: precision amp_fp16 is not possible on cpu with libtorch ${torch.version()}\n` +
+          "  use --precision amp_bf16 or fp32, or a newer libtorch\n",
+      })
+      expect(await readdir(folder)).not.toContain("half")
+    },
+  )
 
   test("a finished run is refused, and resumed it is kept", async () => {
     const argv = ["--train-data", shard, "--out", join(folder, "reinforced"), ...short, ...distilled]

@@ -67,7 +67,7 @@ export async function publishVerify(options: RunVerifyOptions, signal: AbortSign
     ...verifyOptions(options, signal, output.writeErr),
     ...queueOf(options),
   })
-  finishVerify(report, options.json, output.writeOut)
+  finishVerify(report, options, output.writeOut)
 }
 
 export interface RunStatsOptions extends StatsCommandOptions, LookOptions {}

@@ -53,8 +53,9 @@ test("damaged shards are named at the end, and the others are done: exit code 1"
   writeFileSync(join(shards, "2.tar"), Buffer.concat([tarEntry("c.txt", "one"), tarEntry("d.txt", "two", "0", 5000)]))
   const { code, out, err } = await run("index", shards, ...quiet)
   expect([code, out]).toEqual([1, "2 shards indexed, 1 failed: 3 samples\n"])
-  expect(err.split("\n").slice(0, 3)).toEqual([
+  expect(err.split("\n").slice(0, 4)).toEqual([
     expect.stringMatching(/^mobileclip: .*0\.tar: .*0\.tar is not a shard$/),
+    "  a tar archive or a JSONL file (plain, .gz or .zst) was expected",
     expect.stringMatching(/^mobileclip: .*2\.tar: d: the archive is cut short: d\.txt has 512 of 5000 bytes$/),
     "mobileclip: 2 of 3 shards are damaged or without an index, as named above",
   ])
@@ -76,5 +77,16 @@ test("help has examples, and packing still needs --out", async () => {
   expect([packing.code, packing.err]).toEqual([
     2,
     expect.stringContaining("required option '--out <dir>' not specified"),
+  ])
+})
+
+test("a foreign file under an index's name stays, and what to do about it is said", async () => {
+  const shards = join(folder, "s")
+  writeFileSync(join(shards, "1.tar.index"), "mine")
+  const { code, err } = await run("index", shards, ...quiet)
+  expect(code).toBe(1)
+  expect(err.split("\n").slice(0, 2)).toEqual([
+    expect.stringMatching(/^mobileclip: .*1\.tar: .*1\.tar\.index is there already, and mobileclip did not write it$/),
+    "  move it away",
   ])
 })

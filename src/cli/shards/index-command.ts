@@ -1,10 +1,10 @@
 /** mobileclip shards index */
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
-import type { IndexedShards } from "../../data/sample-index/index-shards.ts"
+import type { DamagedShard, IndexedShards } from "../../data/sample-index/index-shards.ts"
 import { type IndexedSources, indexSources } from "../../data/training/sources/index-lists.ts"
 import type { CommandContext } from "../context.ts"
-import { failureLine } from "../errors.ts"
+import { failureLine, joinedLines } from "../errors.ts"
 import { progressOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 
@@ -32,7 +32,7 @@ damaged, or could have no index; the others are done.
 `
 
 const indexJson =
-  "print { shards, made, inCache, small, compressed, samples, damaged: [{ path, reason, isIndexed }], " +
+  "print { shards, made, inCache, small, compressed, samples, damaged: [{ path, reason, hint, isIndexed }], " +
   "lists: [{ path, rows, index }] }"
 
 export function register(shards: Command, context: CommandContext): void {
@@ -57,7 +57,7 @@ export function register(shards: Command, context: CommandContext): void {
         signal: context.abortOnInterrupt("stopping; indexes that are complete stay"),
       })
       writeOut?.(json ? `${JSON.stringify(done, null, 2)}\n` : summary(done))
-      for (const { path, reason } of done.damaged) writeErr?.(failureLine(new Error(`${path}: ${reason}`)))
+      for (const shard of done.damaged) writeErr?.(damageText(shard))
       requireSound(done)
     })
 }
@@ -85,6 +85,10 @@ function shardSummary({ shards, made, inCache, small, compressed, samples, damag
 
 function counted(count: number, name: string): string {
   return `${count} ${name}${count === 1 ? "" : "s"}`
+}
+
+function damageText({ path, reason, hint }: DamagedShard): string {
+  return failureLine(new Error(`${path}: ${reason}`)) + (hint === undefined ? "" : `  ${joinedLines(hint)}\n`)
 }
 
 function requireSound({ damaged, shards }: IndexedShards): void {

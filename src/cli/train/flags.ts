@@ -44,7 +44,11 @@ function shareOf(value: string): unknown {
 
 export const recipeFlags = [
   // Data
-  { flags: "--train-data <path>", help: "shards, folder, CSV or JSONL; several joined by ::", set: text("data.train") },
+  {
+    flags: "--train-data <path>",
+    help: "a folder, CSV or JSONL of pictures; or shards, joined by ::",
+    set: text("data.train"),
+  },
   { flags: "--train-num-samples <n>", help: "pairs of an epoch", set: one("data.samples") },
   {
     flags: "--dataset-type <type>",

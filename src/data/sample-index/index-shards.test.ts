@@ -86,7 +86,7 @@ test("what others wrote under an index's name stays", async () => {
   await writeFile(`${path}.index`, "an index of mine")
   const { made, damaged } = await indexShards({ sources: folder })
   const reason = `${path}.index is there already, and mobileclip did not write it`
-  expect([made, damaged]).toEqual([0, [{ path, reason, isIndexed: false }]])
+  expect([made, damaged]).toEqual([0, [{ path, reason, hint: "move it away", isIndexed: false }]])
   expect(await readFile(`${path}.index`, "utf8")).toBe("an index of mine")
 })
 

@@ -30,6 +30,8 @@ export interface IndexShardsOptions {
 export interface DamagedShard {
   readonly path: string
   readonly reason: string
+  /** What to do about it, where that is known. */
+  readonly hint?: string
   /** Whether it has an index of the samples that are left. */
   readonly isIndexed: boolean
 }
@@ -114,7 +116,8 @@ class Indexer {
       else if (!(await this.takeFound(shard))) await this.make(shard)
     } catch (error) {
       if (!isInputError(error)) throw error
-      this.damaged.push({ path, reason: oneLine(withoutPath(error.message, path), 400), isIndexed: false })
+      const reason = oneLine(withoutPath(error.message, path), 400)
+      this.damaged.push({ path, reason, ...(error.hint !== undefined && { hint: error.hint }), isIndexed: false })
     }
   }
 

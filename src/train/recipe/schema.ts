@@ -20,7 +20,7 @@ const towers = z.array(z.enum(["image", "text"]))
 const beta = z.number().min(0).max(0.999999)
 
 const data = z.strictObject({
-  /** Shards, folder, CSV or JSONL, as `--train-data` takes them; several joined by `::`. */
+  /** A folder, CSV or JSONL of pictures, or shards joined by `::`, as `--train-data` takes them. */
   train: path.nullable().default(null),
   format: z.enum(["auto", "shards", "reinforced", "folder", "csv", "jsonl"]).default("auto"),
   /** Whether stored views, synthetic captions and teachers' embeddings are used. */

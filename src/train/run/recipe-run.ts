@@ -6,6 +6,7 @@ import { basename, join, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
+import { precisionOf } from "../../core/precision.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { Tokenizer } from "../../core/text/tokenizer.ts"
 import { mostRemembered } from "../../data/training/bad-samples.ts"
@@ -458,7 +459,13 @@ function checkCaptioner(name: string, config: ModelConfig, { kind }: Recipe["los
 }
 
 function checkAutocast({ device }: Pick<ResolvedOptions, "device">, { precision }: Recipe): void {
-  if (device === "mps" && precision !== "fp32") {
+  if (precision === "fp32") return
+  if (device === "mps")
     throw new UserError("autocast is not available on mps", "use --precision fp32 with --device mps")
-  }
+  const dtype = precisionOf(precision)
+  if (torch.hasAutocast({ device, dtype })) return
+  throw new UserError(
+    `precision ${precision} is not possible on ${device} with libtorch ${torch.version()}`,
+    "use --precision amp_bf16 or fp32, or a newer libtorch",
+  )
 }

@@ -6,20 +6,26 @@ import { textTable } from "../../table.ts"
 /** Problems that are printed; `--json` has all. */
 const mostShown = 20
 
-export function verifyText(report: VerifyReport): string {
+/** @param wanted how many samples were to be made again */
+export function verifyText(report: VerifyReport, wanted: number): string {
   const { shards, samples, recorded, teacherWidths, recomputed, problems } = report
   const records = recorded === null ? "no records to compare with" : `${recorded} as they were recorded`
   return [
-    `${shards} shards (${records}), ${samples} samples`,
+    `${counted(shards, "shard")} (${records}), ${counted(samples, "sample")}`,
     ...(teacherWidths ? [`teachers: ${teacherWidths.join(" + ")} values, of unit length`] : []),
-    ...(recomputed ? recomputedLines(recomputed) : ["nothing was made again: no models"]),
+    ...(recomputed
+      ? recomputedLines(recomputed)
+      : [`nothing was made again: ${wanted === 0 ? "--samples is 0" : "no models"}`]),
     ...problemLines(problems),
-    problems.length === 0 ? "all is well" : `${problems.length} problems`,
+    problems.length === 0 ? "all is well" : counted(problems.length, "problem"),
   ].join("\n")
 }
 
 export function againstText({ identical, differences }: AgainstReport): string {
-  return [`${identical} shards are identical`, ...problemLines(differences)].join("\n")
+  return [
+    `${counted(identical, "shard")} ${identical === 1 ? "is" : "are"} identical`,
+    ...problemLines(differences),
+  ].join("\n")
 }
 
 function recomputedLines({ samples, cosines, captions }: NonNullable<VerifyReport["recomputed"]>): string[] {
@@ -30,9 +36,13 @@ function recomputedLines({ samples, cosines, captions }: NonNullable<VerifyRepor
   }))
   const compared = captions.equal + captions.different
   return [
-    `${samples} samples made again${compared > 0 ? `: ${captions.equal} of ${compared} lists of captions are equal` : ""}`,
+    `${counted(samples, "sample")} made again${compared > 0 ? `: ${captions.equal} of ${compared} lists of captions are equal` : ""}`,
     ...(rows.length > 0 ? [textTable(columns, rows)] : []),
   ]
+}
+
+function counted(count: number, name: string): string {
+  return `${count} ${name}${count === 1 ? "" : "s"}`
 }
 
 function digits(cosine: number): string {

@@ -37,7 +37,7 @@ export async function runVerify(
     writeOut(`${json ? JSON.stringify(report, null, 2) : againstText(report)}\n`)
     return requireSame(report, against)
   }
-  finishVerify(await verifyShards(shards, verifyOptions(options, signal, writeErr)), json, writeOut)
+  finishVerify(await verifyShards(shards, verifyOptions(options, signal, writeErr)), options, writeOut)
 }
 
 export function verifyOptions(
@@ -57,8 +57,12 @@ export function verifyOptions(
 }
 
 /** Prints the report. Throws UserError where anything is wrong. */
-export function finishVerify(report: VerifyReport, json: true | undefined, writeOut: Output["writeOut"]): void {
-  writeOut(`${json ? JSON.stringify(report, null, 2) : verifyText(report)}\n`)
+export function finishVerify(
+  report: VerifyReport,
+  { json, samples }: VerifyCommandOptions,
+  writeOut: Output["writeOut"],
+): void {
+  writeOut(`${json ? JSON.stringify(report, null, 2) : verifyText(report, samples)}\n`)
   requireSound(report)
 }
 
@@ -70,12 +74,17 @@ function teachersOf(options: VerifyCommandOptions): Pick<VerifyOptions, "teacher
 }
 
 function requireSame({ differences }: AgainstReport, folder: string): void {
-  if (differences.length > 0) throw new UserError(`${differences.length} shards differ from those of ${folder}`)
+  if (differences.length > 0)
+    throw new UserError(
+      `${differences.length === 1 ? "1 shard differs" : `${differences.length} shards differ`} from those of ${folder}`,
+    )
 }
 
 function requireSound({ problems }: VerifyReport): void {
   const [first] = problems
   if (!first) return
   const where = [first.shard, ...(first.key === null ? [] : [first.key])].join(", ")
-  throw new UserError(`${problems.length} problems; the first: ${where}: ${first.reason}`)
+  throw new UserError(
+    `${problems.length === 1 ? "1 problem" : `${problems.length} problems; the first`}: ${where}: ${first.reason}`,
+  )
 }

@@ -98,6 +98,7 @@ async function openShardSource(
     const making = new IndexMaking(urls.length, config.startProgress)
     const most = mostOpenShards(config, urls.every(isLocal))
     const shards = new ShardSet(urls, storage, indexOptions(config, resources, bad, making), most)
+    resources.shards = shards
     const sampler = await samplerOf(config, shards, storage)
     if (making.count > 0) await trimIndexCache()
     // Shards that are drawn are indexed when their turn comes.
@@ -105,7 +106,6 @@ async function openShardSource(
     const identity = await shardIdentity(urls, sampler.samples, storage)
     const dispose = async () => {
       if (config.resampled && making.count > 0) await trimIndexCache()
-      await shards[Symbol.asyncDispose]()
       await resources[Symbol.asyncDispose]()
     }
     return { sampler, format, notes: making.end(), identity, [Symbol.asyncDispose]: dispose }
@@ -120,6 +120,8 @@ class ShardResources implements AsyncDisposable {
   readonly storage: Storage
   readonly indexes = new OpenIndexes()
   readonly pool: IndexPool
+  /** What is opened with them. */
+  shards: ShardSet | null = null
   private unpacked = 0
 
   private constructor(
@@ -139,7 +141,8 @@ class ShardResources implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.pool[Symbol.asyncDispose]()
+    // Shards that are still fetched or indexed write into the folder.
+    await Promise.all([this.shards?.[Symbol.asyncDispose](), this.pool[Symbol.asyncDispose]()])
     this.indexes[Symbol.dispose]()
     this.folder[Symbol.dispose]()
   }

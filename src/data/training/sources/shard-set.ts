@@ -17,6 +17,7 @@ const opensAtOnce = 16
 export class ShardSet implements AsyncDisposable {
   /** In the order of their last use. */
   private readonly open = new Map<number, Promise<OpenShard>>()
+  private readonly closing = new AbortController()
 
   /** @param most how many stay open */
   constructor(
@@ -35,14 +36,16 @@ export class ShardSet implements AsyncDisposable {
     return (await opened).samples
   }
 
+  /** Ends what is being fetched, and waits for it. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.closing.abort()
     const opened = [...this.open.values()]
     this.open.clear()
     await Promise.all(opened.map(closeShard))
   }
 
   private fetch(shard: number): Promise<OpenShard> {
-    const opened = openShard(this.urls[shard]!, this.storage, this.options)
+    const opened = openShard(this.urls[shard]!, this.storage, this.options, this.closing.signal)
     // A fetch that failed ahead of time is tried again when the shard is needed, and reported then.
     opened.catch(() => {
       if (this.open.get(shard) === opened) this.open.delete(shard)
@@ -59,9 +62,15 @@ export class ShardSet implements AsyncDisposable {
   }
 }
 
-async function openShard(url: string, storage: Storage, options: IndexOptions): Promise<OpenShard> {
-  const file = await storage.fetch(url)
+async function openShard(
+  url: string,
+  storage: Storage,
+  options: IndexOptions,
+  signal: AbortSignal,
+): Promise<OpenShard> {
+  const file = await storage.fetch(url, { signal })
   try {
+    signal.throwIfAborted()
     const samples = await indexShard(file.path, url, options)
     if (samples.count === 0) throw new UserError(`${url} holds no whole sample`, "get or write the shard again")
     return { file, samples }

@@ -3,7 +3,7 @@ import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
 import { isObject } from "../../../core/json.ts"
 import { requireFile } from "../../../host/files/files.ts"
-import { isTfrecord, requireNoPipe } from "../../expand.ts"
+import { isTfrecord, requireNoPipe, splitList } from "../../expand.ts"
 import { parseExactJson } from "../../json-text.ts"
 import { readLines } from "../../reinforced/jsonl/lines.ts"
 import { jsonArray } from "../../reinforced/read.ts"
@@ -15,6 +15,7 @@ import { imagePathOf } from "./pairs.ts"
 /** Throws UserError where the source does not exist. */
 export async function detectFormat(source: string): Promise<SourceFormat> {
   requireNoPipe(source)
+  await requireShards(splitList(source))
   if (/::|[{}]|info\.json$/.test(source) || !isLocal(source)) return "shards"
   const path = pathOf(source)
   const found = await stat(path).catch(() => null)
@@ -27,6 +28,25 @@ export async function detectFormat(source: string): Promise<SourceFormat> {
   if (found.isDirectory()) return (await holdsShards(path)) ? "shards" : "folder"
   if (/\.(csv|tsv|txt)$/i.test(path)) return "csv"
   return /\.(jsonl?|ndjson)$/i.test(path) && (await listsPictures(path)) ? "jsonl" : "shards"
+}
+
+/** Throws UserError where a list of pictures is one of several. */
+async function requireShards(parts: readonly string[]): Promise<void> {
+  if (parts.length < 2) return
+  for (const part of parts) {
+    if (!isLocal(part) || !(await isPictureList(pathOf(part)))) continue
+    throw new UserError(
+      `${part}: a list of pictures stands alone, and only shards are joined by ::`,
+      "put the rows into one list, or pack each list into shards (mobileclip shards)",
+    )
+  }
+}
+
+/** False where there is no such file. */
+async function isPictureList(path: string): Promise<boolean> {
+  if (/\.(csv|tsv|txt)$/i.test(path)) return true
+  const found = /\.(jsonl?|ndjson)$/i.test(path) ? await stat(path).catch(() => null) : null
+  return found?.isFile() === true && (await listsPictures(path))
 }
 
 async function holdsShards(folder: string): Promise<boolean> {

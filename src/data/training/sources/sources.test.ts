@@ -4,7 +4,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { basename, join } from "node:path"
 import { gzipSync } from "node:zlib"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import {
   pictureSamples,
   smallInput,
@@ -309,6 +309,17 @@ test("JSONL shards in UTF-16: read where they are packed, as every command reads
   }
 })
 
+test("lists of pictures stand alone: joined with another list or with shards they are refused", async () => {
+  await writeFile(join(folder, "rows.csv"), "filepath,title\n0.jpg,one\n")
+  await writeFile(join(folder, "rows.jsonl"), '{"image":"0.jpg","caption":"one"}\n')
+  for (const list of ["rows.csv", "rows.jsonl"].map((name) => join(folder, name)))
+    for (const source of [`${list}::${list}`, `${join(folder, "0.tar")}::${list}`])
+      await expect(openTrainingData(trainingConfig(source))).rejects.toMatchObject({
+        message: `${list}: a list of pictures stands alone, and only shards are joined by ::`,
+        hint: "put the rows into one list, or pack each list into shards (mobileclip shards)",
+      })
+})
+
 test("shards that are cut short give what they have", async () => {
   const path = await writeSamples(join(folder, "cut.tar"), plain())
   const bytes = await readFile(path)
@@ -347,6 +358,34 @@ test("remote shards: each once per epoch, or drawn; copies are removed when the 
     await data.close()
     expect(await readdir(temporaryFolder)).toEqual([])
   } finally {
+    server.close()
+  }
+})
+
+test("a shard that fails while another is fetched: the fetch is ended before the copies are removed", async () => {
+  let isFetching = false
+  let failNow = () => {}
+  const server = createServer((request, response) => {
+    if (basename(request.url!) === "absent.tar") {
+      failNow = () => response.writeHead(404).end()
+      if (isFetching) failNow()
+      return
+    }
+    isFetching = true
+    response.writeHead(200, { "content-length": "5000000" }).write(Buffer.alloc(1000))
+    response.on("close", () => (isFetching = false))
+    failNow()
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  try {
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const temporaryFolder = join(folder, "failing")
+    const source = `${origin}/absent.tar::${origin}/slow.tar`
+    await expect(openTrainingData(trainingConfig(source, { temporaryFolder }))).rejects.toThrow("absent.tar")
+    expect(await readdir(temporaryFolder)).toEqual([])
+    await vi.waitFor(() => expect(isFetching).toBe(false), 2000)
+  } finally {
+    server.closeAllConnections()
     server.close()
   }
 })
