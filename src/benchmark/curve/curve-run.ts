@@ -44,7 +44,8 @@ export async function openCurveRuns(paths: readonly string[]): Promise<CurveRun[
     for (const folder of await runFolders(path)) folders.set(resolve(folder), resolve(folder) === resolve(path))
   const runs: CurveRun[] = []
   for (const [folder, isNamed] of folders) {
-    const entries = await readMetrics(join(folder, METRICS))
+    // Times are sums over all steps.
+    const entries = await readMetrics(join(folder, METRICS), Number.POSITIVE_INFINITY)
     const evaluations = entries.filter((entry): entry is EvaluationEntry => !isStep(entry))
     if (evaluations.length > 0) runs.push(await curveRun(folder, entries))
     else if (isNamed)

@@ -138,7 +138,7 @@ async function resultOf(run: TrainingRun, state: TrainingState, resumed: number,
     checkpoint: await writeModel(directory, state),
     resumedAt: resumed,
     earlierSeconds: secondsOf(steps.filter(({ step }) => step <= resumed)),
-    samplesPerSecond: (steps.length * config.batchSize) / secondsOf(steps),
+    samplesPerSecond: (steps.at(-1)!.step * config.batchSize) / secondsOf(steps),
   } satisfies TrainingResult
 }
 
@@ -207,8 +207,9 @@ async function save(
   await writer.ask({ directory, state, keep })
 }
 
+/** A line stands for all steps since the one before it, and has their mean. */
 function secondsOf(steps: readonly StepEntry[]): number {
-  return steps.reduce((sum, { seconds }) => sum + seconds, 0)
+  return steps.reduce((sum, { seconds, step }, i) => sum + seconds * (step - (steps[i - 1]?.step ?? 0)), 0)
 }
 
 async function writeModel(directory: string, state: TrainingState): Promise<string> {
