@@ -25,8 +25,8 @@ function sizesTable(rows: readonly Row[], series: readonly Series[], builds: rea
   const lines = rows.flatMap((row) =>
     row.phases.flatMap((phase) =>
       row.sizes[form].map((size, i) => {
-        const own = builds.map(
-          (build) => series.find((s) => s.row === row.name && s.phase === phase && s.build === build)!,
+        const own = builds.map((build) =>
+          series.find((s) => s.row === row.name && s.phase === phase && s.build === build),
         )
         return [i ? "" : nameOf(row, phase), sizeText(size), ...own.flatMap((each) => cellsOf(row, each, i, form))]
       }),
@@ -41,8 +41,10 @@ function nameOf({ name, phases }: Row, phase: string): string {
   return phases.length > 1 ? `${name}, ${phase}` : name
 }
 
-function cellsOf(row: Row, series: Series, index: number, form: Form): string[] {
-  const outcome = series.outcomes[index]!
+/** @param series undefined where a report that was saved has no such row */
+function cellsOf(row: Row, series: Series | undefined, index: number, form: Form): string[] {
+  const outcome = series?.outcomes[index]
+  if (!series || !outcome) return ["", "", "", "", ""]
   const exponent = index === 0 ? null : verdictOf(row, series, form).exponents[index - 1]!
   return [...outcomeCells(outcome), exponentText(exponent)]
 }
