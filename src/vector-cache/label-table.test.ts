@@ -184,7 +184,7 @@ test("tables are among what is removed when it was not used for longest", async 
 })
 
 test.skipIf(process.platform === "win32")(
-  "what is not a file is no table, and is replaced where that is possible",
+  "what is not a file is not a table, and is replaced where that is possible",
   async () => {
     await keep(["cat"])
     const path = tablePath()

@@ -51,7 +51,7 @@ export async function publish(
   finish(stage, outcome, options, output)
 }
 
-/** Of a command whose workers look at shards. */
+/** Belongs to a command whose workers look at shards. */
 interface LookOptions extends NatsOptions {
   readonly input: readonly string[]
   readonly output: string

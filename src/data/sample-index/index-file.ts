@@ -186,7 +186,7 @@ function mixed(hash: number, word: number): number {
 /** Reads `length` values of a table from the `first` on. */
 type TableReader = (first: number, length: number) => Float64Array
 
-/** Of a sample that has more: so many have more members than a sample may have. */
+/** How many parts are read of a sample: one that has more has more members than a sample may have. */
 const mostPartsRead = 2 ** 15
 
 /** Where the samples of one file are. */

@@ -29,7 +29,7 @@ export interface ShardSet {
   readonly unrecorded: readonly string[]
 }
 
-/** Of whatever reads a shard through. */
+/** For whatever reads a shard through. */
 export interface LookOptions {
   readonly signal?: AbortSignal | undefined
   /** Told of every sample that was looked at. */
