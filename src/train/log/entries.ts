@@ -53,6 +53,11 @@ export function meanOf(entries: readonly StepEntry[]): StepEntry {
   }
 }
 
+/** Seconds of all steps: an entry stands for those since the one before it, and has their mean. */
+export function secondsOf(steps: readonly StepEntry[]): number {
+  return steps.reduce((sum, { seconds, step }, i) => sum + seconds * (step - (steps[i - 1]?.step ?? 0)), 0)
+}
+
 /** The mean of the finite values: a float16 step that was left out has an infinite norm, and its loss may not be finite. */
 export function meanOfFinite(values: readonly number[]): number {
   const finite = values.filter(Number.isFinite)

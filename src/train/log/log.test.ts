@@ -5,7 +5,7 @@ import sharp from "sharp"
 import { expect, test } from "vitest"
 import { Tokenizer } from "../../core/text/tokenizer.ts"
 import { defaultRecipe } from "../recipe/schema.ts"
-import { meanOf, type StepEntry } from "./entries.ts"
+import { meanOf, type StepEntry, secondsOf } from "./entries.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"
 import { reportPage } from "./report/page.ts"
 import { RunLog } from "./run-log.ts"
@@ -27,6 +27,12 @@ async function logged(path: string, steps: readonly number[], options = {}): Pro
   for (const step of steps) log.add(entry(step))
   return log
 }
+
+test("seconds are those of all steps, also where a line stands for several", () => {
+  const steps = [1, 2, 3, 4, 5].map((step) => entry(step, { seconds: step }))
+  expect(secondsOf(steps)).toBe(15)
+  expect(secondsOf([meanOf(steps.slice(0, 2)), meanOf(steps.slice(2, 4)), steps[4]!])).toBe(15)
+})
 
 test("a line per step is in the file as soon as it is added", async () => {
   const path = join(folder(), "metrics.jsonl")

@@ -20,7 +20,7 @@ import { checkpointWriter } from "../checkpoints/checkpoint-writer.ts"
 import { cleanRun } from "../checkpoints/folder.ts"
 import { modelChunks, type TrainingState } from "../checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup } from "../distributed/process-group.ts"
-import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../log/entries.ts"
+import { type EvaluationEntry, isStep, type StepEntry, secondsOf, totalLoss } from "../log/entries.ts"
 import { readMetrics } from "../log/metrics.ts"
 import { RunLog, type RunReport } from "../log/run-log.ts"
 import { statusText } from "../log/status-line.ts"
@@ -205,11 +205,6 @@ async function save(
 ): Promise<void> {
   log.flush()
   await writer.ask({ directory, state, keep })
-}
-
-/** A line stands for all steps since the one before it, and has their mean. */
-function secondsOf(steps: readonly StepEntry[]): number {
-  return steps.reduce((sum, { seconds, step }, i) => sum + seconds * (step - (steps[i - 1]?.step ?? 0)), 0)
 }
 
 async function writeModel(directory: string, state: TrainingState): Promise<string> {
