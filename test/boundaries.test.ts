@@ -1,6 +1,6 @@
 /**
  * The import table of docs/architecture.md, checked: data flows from stage to stage through files, imports never do.
- * Paths are relative to `src`; `torch/`, `jpeg/` and `recipes/` are the folders beside it. Tests and entry points may import what they like.
+ * Paths are relative to `src`; `torch/`, `jpeg/`, `scan/` and `recipes/` are the folders beside it. Tests and entry points may import what they like.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join, normalize, relative } from "node:path"
@@ -15,6 +15,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   host: ["core", "jpeg/index.ts"],
   torch: ["core", "native"],
   jpeg: ["core", "native"],
+  // A file of vectors that is mapped, and searched.
+  scan: ["core", "native"],
   setup: [
     "core",
     "host",
@@ -26,6 +28,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "torch/paths.ts",
     "jpeg/build.ts",
     "jpeg/paths.ts",
+    "scan/build.ts",
+    "scan/paths.ts",
   ],
   tensor: ["core"],
   model: ["core", "tensor/tensor.ts", "tensor/parameter.ts"],
@@ -58,6 +62,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "evaluate"],
     ...["export", "hub", "weights", "train"],
   ],
+  // One's own pictures, kept with their vectors and found again.
+  search: [
+    ...["core", "host", "native/own-cache.ts", "pictures", "run", "weights", "vector-cache", "embed"],
+    "scan/index.ts",
+  ],
+  mcp: ["core", "host", "search", "weights", "run"],
   // The suite over data: only its curves read runs of training.
   benchmark: [
     ...["core", "host", "native/own-cache.ts", "data", "model", "report", "tensor", "run", "evaluate", "export"],
@@ -75,7 +85,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: [
     ...["core", "host", "torch/index.ts", "model", "data", "hub", "reinforce", "train", "export", "report"],
     ...["native", "setup", "run", "evaluate", "weights", "teachers", "finetune", "experiments", "doctor", "benchmark"],
-    ...["pictures", "embed", "vector-cache"],
+    ...["pictures", "embed", "vector-cache", "search", "mcp"],
   ],
 }
 
@@ -121,8 +131,9 @@ const hostFiles = [
 const hostModules = /^(node:|sharp$|onnxruntime-node$)/
 
 /** Large packages that single commands need: no other command waits for them. A folder that is itself loaded so may name them. */
-const loadedWhenUsed = /^(@aws-sdk|@huggingface|@nats-io|vega|vega-lite)(\/|$)/
-const foldersLoadedWhenUsed = ["reinforce/distributed", "cli/reinforce/distributed.ts"]
+const loadedWhenUsed =
+  /^(@aws-sdk|@huggingface|@lancedb|@modelcontextprotocol|@nats-io|chokidar|exifr|hyparquet|libheif-js|vega|vega-lite)(\/|$)/
+const foldersLoadedWhenUsed = ["mcp", "reinforce/distributed", "cli/reinforce/distributed.ts"]
 
 interface Import {
   readonly file: string
@@ -134,7 +145,7 @@ interface Import {
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
-const imports = ["src", "torch", "jpeg", "recipes", "test", "bench"].flatMap(sourcesIn).flatMap(importsOf)
+const imports = ["src", "torch", "jpeg", "scan", "recipes", "test", "bench"].flatMap(sourcesIn).flatMap(importsOf)
 /** A recipe that is a program: nothing imports it. */
 const entryPoints = ["recipes/cifar10.ts"]
 const productImports = imports.filter(
