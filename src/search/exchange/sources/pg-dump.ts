@@ -2,8 +2,8 @@
  * The rows of chosen tables in a plain SQL dump of PostgreSQL (`pg_dump`, `pg_dumpall`), as it is or compressed, one at a time.
  * Tables are COPY blocks in text format (PostgreSQL's manual, COPY): fields between tabs, `\N` for null, escapes by backslash.
  */
-import { oneLine, UserError } from "../../core/errors.ts"
-import { readLines } from "../../data/reinforced/jsonl/lines.ts"
+import { oneLine, UserError } from "../../../core/errors.ts"
+import { readLines } from "../../../data/reinforced/jsonl/lines.ts"
 import { compressionOf } from "./jsonl.ts"
 
 export interface DumpedRow {

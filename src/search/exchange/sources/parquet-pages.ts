@@ -3,7 +3,7 @@
  * fill the memory, which ends the process. (Format: apache/parquet-format, README and Encodings.)
  */
 import type { ColumnMetaData, Compressors, DataReader } from "hyparquet"
-import { Budget } from "../../core/budget.ts"
+import { Budget } from "../../../core/budget.ts"
 
 export interface ColumnToCheck {
   readonly bytes: Uint8Array

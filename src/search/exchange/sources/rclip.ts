@@ -3,8 +3,8 @@
  * of unit length. The version says which model made the vectors; their preprocessing is not ours.
  */
 import { DatabaseSync, type DatabaseSyncInstance } from "@photostructure/sqlite"
-import { messageOf, oneLine, UserError } from "../../core/errors.ts"
-import { requireFile } from "../../host/files/files.ts"
+import { messageOf, oneLine, UserError } from "../../../core/errors.ts"
+import { requireFile } from "../../../host/files/files.ts"
 import type { ImportedPicture, ImportSource, SourceModel } from "./source.ts"
 
 /** Throws UserError where the file is not such a database. */

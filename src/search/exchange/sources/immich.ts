@@ -5,14 +5,14 @@
  */
 import { join } from "node:path"
 import { DatabaseSync } from "@photostructure/sqlite"
-import { UserError } from "../../core/errors.ts"
-import { isObject, jsonOrNull } from "../../core/json.ts"
-import { requireFile } from "../../host/files/files.ts"
-import { temporaryFolder } from "../../host/files/temporary.ts"
+import { UserError } from "../../../core/errors.ts"
+import { isObject, jsonOrNull } from "../../../core/json.ts"
+import { requireFile } from "../../../host/files/files.ts"
+import { temporaryFolder } from "../../../host/files/temporary.ts"
 import { type DumpedRow, dumpedRows, type WantedColumns } from "./pg-dump.ts"
 import type { ImportedPicture, ImportSource } from "./source.ts"
 
-const asset = ["id", "type", "originalPath", "deletedAt", "status"]
+const asset = ["id", "type", "originalPath", "localDateTime", "deletedAt", "status"]
 const exif = ["assetId", "description", "dateTimeOriginal", "latitude", "longitude", "make", "model"]
 const config = ["key", "value"]
 const factTables: WantedColumns = {
@@ -88,10 +88,10 @@ class Facts {
   constructor() {
     this.database.exec(`
       PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
-      CREATE TABLE assets (id TEXT PRIMARY KEY, path TEXT NOT NULL, taken INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+      CREATE TABLE assets (id TEXT PRIMARY KEY, path TEXT NOT NULL, local TEXT, taken INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
       CREATE TABLE exif (id TEXT PRIMARY KEY, description TEXT, date TEXT, latitude TEXT, longitude TEXT, camera TEXT) WITHOUT ROWID;
       BEGIN`)
-    this.addAsset = this.database.prepare("INSERT OR REPLACE INTO assets (id, path) VALUES (?, ?)")
+    this.addAsset = this.database.prepare("INSERT OR REPLACE INTO assets (id, path, local) VALUES (?, ?, ?)")
     this.addExif = this.database.prepare("INSERT OR REPLACE INTO exif VALUES (?, ?, ?, ?, ?, ?)")
     this.setTaken = this.database.prepare("UPDATE assets SET taken = 1 WHERE id = ? AND taken = 0")
     this.one = this.database.prepare(`${select} WHERE assets.id = ?`)
@@ -106,9 +106,9 @@ class Facts {
       const texts = [description || null, dateTimeOriginal, latitude, longitude].map((value) => value ?? null)
       if (assetId) this.addExif.run(assetId, ...texts, camera)
     } else {
-      const { id, type, originalPath, deletedAt, status = "active" } = fields
+      const { id, type, originalPath, localDateTime = null, deletedAt, status = "active" } = fields
       if (id && originalPath && type === "IMAGE" && !deletedAt && status === "active")
-        this.addAsset.run(id, originalPath)
+        this.addAsset.run(id, originalPath, localDateTime)
     }
   }
 
@@ -149,21 +149,21 @@ class Facts {
 }
 
 const select =
-  "SELECT path, description, date, latitude, longitude, camera FROM assets LEFT JOIN exif ON exif.id = assets.id"
+  "SELECT path, local, description, date, latitude, longitude, camera FROM assets LEFT JOIN exif ON exif.id = assets.id"
 
 function factsOf(row: Readonly<Record<string, string | null>>): Omit<ImportedPicture, "vector"> {
-  const { path, description, date, latitude, longitude, camera } = row
+  const { path, local, description, date, latitude, longitude, camera } = row
   return {
-    ...{ path: path!, caption: description ?? null, camera: camera ?? null, taken: millisecondsOf(date ?? null) },
+    ...{ path: path!, caption: description ?? null, camera: camera ?? null, taken: localTime(local ?? date ?? null) },
     ...{ latitude: numberOf(latitude), longitude: numberOf(longitude) },
   }
 }
 
-/** `2023-07-14 10:22:31.5+02`: minutes of the zone are left out where they are 0. */
-function millisecondsOf(date: string | null): number | null {
+/** `2023-07-14 10:22:31.5+02`: minutes of the zone are left out where they are 0. Immich keeps local times as if they were UTC. */
+function localTime(date: string | null): string | null {
   const full = date?.replace(" ", "T").replace(/([+-]\d\d)$/, "$1:00") ?? ""
   const time = Date.parse(full)
-  return Number.isNaN(time) ? null : time
+  return Number.isNaN(time) ? null : new Date(time).toISOString().slice(0, 19)
 }
 
 function numberOf(text: string | null | undefined): number | null {

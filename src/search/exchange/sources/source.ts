@@ -9,8 +9,8 @@ export interface ImportedPicture {
   /** [dim], of any length; null: none. */
   readonly vector: Float32Array | null
   readonly caption?: string | null
-  /** Milliseconds since 1970. */
-  readonly taken?: number | null
+  /** Local time of the camera, "2023-07-14T18:02:11". */
+  readonly taken?: string | null
   readonly camera?: string | null
   /** Degrees. */
   readonly latitude?: number | null

@@ -6,11 +6,10 @@ import { existsSync } from "node:fs"
 import { mkdir, readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { z } from "zod"
-import { UserError } from "../../core/errors.ts"
-import type { Preprocessing } from "../../core/image/preprocess.ts"
-import { jsonOrNull } from "../../core/json.ts"
-import { prepareFile, readBytes, writeAtomically } from "../../host/files/files.ts"
-import { writeDirectoryAtomically } from "../../host/files/folder.ts"
+import { UserError } from "../../../core/errors.ts"
+import { jsonOrNull } from "../../../core/json.ts"
+import { prepareFile, readBytes, writeAtomically } from "../../../host/files/files.ts"
+import { writeDirectoryAtomically } from "../../../host/files/folder.ts"
 import { type ExportedPicture, PairWriter, type StoredType } from "./pair-writer.ts"
 
 export const exportFormats = ["clip-retrieval", "npy", "jsonl"] as const
@@ -23,7 +22,6 @@ const exportRecord = "mobileclip-index-export-1"
 export interface ExportedModel {
   readonly name: string
   readonly identity: string
-  readonly preprocessing: Preprocessing
   readonly orientation: "apply" | "ignore"
 }
 

@@ -1,8 +1,8 @@
 /** The rows of a `.npy` matrix of vectors, some in memory at a time. */
-import { float16ToFloat32 } from "../../core/arrays/half.ts"
-import { oneLine, UserError } from "../../core/errors.ts"
-import { readNpyHeader } from "../../host/containers/npz.ts"
-import { openRandomAccess } from "../../host/files/files.ts"
+import { float16ToFloat32 } from "../../../core/arrays/half.ts"
+import { oneLine, UserError } from "../../../core/errors.ts"
+import { readNpyHeader } from "../../../host/containers/npz.ts"
+import { openRandomAccess } from "../../../host/files/files.ts"
 
 export interface NpyRows extends Disposable {
   readonly rows: number

@@ -1,10 +1,10 @@
 /** A `.npy` matrix of vectors and the parquet table of what they are of, row for row, written as rows come. */
 import { ByteWriter, ParquetWriter } from "hyparquet-writer"
-import { concatenate } from "../../core/arrays/concatenate.ts"
-import { float32ToFloat16 } from "../../core/arrays/half.ts"
-import { assert } from "../../core/errors.ts"
-import { PartFile } from "../../embed/part-file.ts"
-import { npyHeader } from "../../host/containers/npz.ts"
+import { concatenate } from "../../../core/arrays/concatenate.ts"
+import { float32ToFloat16 } from "../../../core/arrays/half.ts"
+import { assert } from "../../../core/errors.ts"
+import { PartFile } from "../../../embed/part-file.ts"
+import { npyHeader } from "../../../host/containers/npz.ts"
 
 export interface ExportedPicture {
   readonly path: string

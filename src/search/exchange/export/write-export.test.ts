@@ -4,10 +4,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { asyncBufferFromFile, parquetReadObjects } from "hyparquet"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { readNpy } from "../../host/containers/npz.ts"
-import { openSource } from "./open-source.ts"
+import { readNpy } from "../../../host/containers/npz.ts"
+import { openSource } from "../sources/open-source.ts"
+import type { ImportedPicture } from "../sources/source.ts"
 import type { ExportedPicture } from "./pair-writer.ts"
-import type { ImportedPicture } from "./source.ts"
 import { type ExportFormat, type ExportRequest, writeExport } from "./write-export.ts"
 
 let folder: string
@@ -30,10 +30,9 @@ async function* batches(count: number, size = 4) {
 }
 
 const model = { name: "m", identity: "m file=sha256:0", orientation: "apply" } as const
-const preprocessing = { size: 32, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] } as const
 
 function request(to: string, format: ExportFormat, more: Partial<ExportRequest> = {}): ExportRequest {
-  const settings = { store: "float32", partSize: 5, dim, model: { ...model, preprocessing } } as const
+  const settings = { store: "float32", partSize: 5, dim, model } as const
   return { to, format, ...settings, pictures: batches(11), ...more }
 }
 

@@ -6,10 +6,10 @@ import { gzipSync } from "node:zlib"
 import { DatabaseSync } from "@photostructure/sqlite"
 import { parquetWriteBuffer } from "hyparquet-writer"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { float32ToFloat16 } from "../../core/arrays/half.ts"
-import { Random } from "../../core/arrays/random.ts"
-import { UserError } from "../../core/errors.ts"
-import { npyBytes, npyHeader } from "../../host/containers/npz.ts"
+import { float32ToFloat16 } from "../../../core/arrays/half.ts"
+import { Random } from "../../../core/arrays/random.ts"
+import { UserError } from "../../../core/errors.ts"
+import { npyBytes, npyHeader } from "../../../host/containers/npz.ts"
 import { openSource, type SourceOptions } from "./open-source.ts"
 import type { ImportedPicture } from "./source.ts"
 
@@ -152,12 +152,12 @@ SELECT '
 COPY public.${names.asset} (id) FROM stdin
 '::text $$;
 
-COPY public.${names.asset} (id, "deviceId", type, "originalPath", "deletedAt", status) FROM stdin;
-i1	w\\N	IMAGE	/upload/t\\tab\\\\back é.jpg	\\N	active
-i2	w	VIDEO	/upload/film.mp4	\\N	active
-i3	w	IMAGE	/upload/trash.jpg	2024-01-01 00:00:00+00	trashed
-i4	w	IMAGE	/upload/none.jpg	\\N	active
-i5	w	IMAGE	/upload/5.jpg	\\N	active
+COPY public.${names.asset} (id, "deviceId", type, "originalPath", "localDateTime", "deletedAt", status) FROM stdin;
+i1	w\\N	IMAGE	/upload/t\\tab\\\\back é.jpg	2023-07-14 14:22:31.5+02	\\N	active
+i2	w	VIDEO	/upload/film.mp4	\\N	\\N	active
+i3	w	IMAGE	/upload/trash.jpg	\\N	2024-01-01 00:00:00+00	trashed
+i4	w	IMAGE	/upload/none.jpg	\\N	\\N	active
+i5	w	IMAGE	/upload/5.jpg	\\N	\\N	active
 \\.
 
 
@@ -205,7 +205,7 @@ test.each(Object.entries(versions))("Immich's backup of a version %s", async (_,
       vector: Float32Array.of(1, 2),
       caption: "two\nlines",
       camera: "Canon EOS R5",
-      taken: Date.UTC(2023, 6, 14, 8, 22, 31, 500),
+      taken: "2023-07-14T12:22:31",
       latitude: 47.5,
       longitude: -122.25,
     },

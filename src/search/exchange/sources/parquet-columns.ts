@@ -2,9 +2,9 @@
 import { brotliDecompressSync, gunzipSync } from "node:zlib"
 import { decompress as unzstd } from "fzstd"
 import type { AsyncBuffer, Compressors, FileMetaData, RowGroup, SchemaElement, SchemaTree } from "hyparquet"
-import { messageOf, oneLine, UserError } from "../../core/errors.ts"
-import { type OpenFile, openRandomAccess } from "../../host/files/files.ts"
-import { listed } from "../../host/files/folder.ts"
+import { messageOf, oneLine, UserError } from "../../../core/errors.ts"
+import { type OpenFile, openRandomAccess } from "../../../host/files/files.ts"
+import { listed } from "../../../host/files/folder.ts"
 import { checkPages } from "./parquet-pages.ts"
 
 /** Texts of some rows by the names of their columns; null where there is none. */

@@ -1,9 +1,9 @@
 /** A line of JSON for each picture: `{"path", "vector" or "embedding", "caption"}`, plain or compressed with gzip or zstd. */
 
-import { UserError } from "../../core/errors.ts"
-import { isObject, jsonOrNull } from "../../core/json.ts"
-import { type Compression, type Line, readLines } from "../../data/reinforced/jsonl/lines.ts"
-import { openRandomAccess } from "../../host/files/files.ts"
+import { UserError } from "../../../core/errors.ts"
+import { isObject, jsonOrNull } from "../../../core/json.ts"
+import { type Compression, type Line, readLines } from "../../../data/reinforced/jsonl/lines.ts"
+import { openRandomAccess } from "../../../host/files/files.ts"
 import type { ImportedPicture, ImportSource } from "./source.ts"
 
 const pathNames = ["path", "image_path", "file", "filename", "url", "key"] as const
