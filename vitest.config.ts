@@ -125,7 +125,13 @@ export default defineConfig({
           name: "fast",
           // Starting a process for each file would take as long as the tests.
           isolate: false,
-          include: ["src/**/*.test.ts", "torch/**/*.test.ts", "jpeg/**/*.test.ts", "test/**/*.test.ts"],
+          include: [
+            "src/**/*.test.ts",
+            "torch/**/*.test.ts",
+            "jpeg/**/*.test.ts",
+            "scan/**/*.test.ts",
+            "test/**/*.test.ts",
+          ],
           exclude: [...slow, "**/build/**"],
         },
       },
