@@ -86,6 +86,10 @@ const slow = [
   "src/reinforce/pool/process-pool",
   "test/simulate-cluster",
   "test/build",
+  "scan/index",
+  "src/search/scan/scanner",
+  "src/search/scan/near-pairs",
+  "src/search/scan/codes",
   // Their mocks of modules of Node's need processes of their own.
   "src/data/sample-index/index-shards",
   "src/native/own-cache",

@@ -24,6 +24,8 @@ void onBusError(int number, siginfo_t* info, void* context) {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
   sigaction(number, &standard, nullptr);
+  // One that another process sent does not come again.
+  if (info->si_code <= 0) raise(number);
 }
 
 // Node unloads an addon with the last thread that loaded it, and the handler stays.

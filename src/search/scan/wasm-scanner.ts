@@ -88,7 +88,7 @@ export class WasmScanner implements Scanner {
     await forEachConcurrently(firsts, threads, async (first) => {
       signal?.throwIfAborted()
       const rows = { first, count, threshold, ...(mask && { mask }) }
-      const { pairs } = (await this.ask({ kind: "pairs", rows }, count)) as { pairs: Pairs }
+      const { pairs } = (await this.ask({ kind: "pairs", rows }, count <= pairRows)) as { pairs: Pairs }
       parts.set(first, pairs)
       found += pairs.a.length
       if (found > mostPairs) throw tooManyPairs(threshold)
@@ -111,8 +111,9 @@ export class WasmScanner implements Scanner {
     this.requireOpen()
     const { count, threads = this.processors } = request
     this.rows.requireRows(count)
-    const ranges = rangesOf(count, this.isLittle(count) ? 1 : threads).map((range) => rangeOf(queries, request, range))
-    const answers = await Promise.all(ranges.map((range) => this.ask({ kind: "scan", range }, count)))
+    const isLittle = count * this.dim * 2 <= hereBytes
+    const ranges = rangesOf(count, isLittle ? 1 : threads).map((range) => rangeOf(queries, request, range))
+    const answers = await Promise.all(ranges.map((range) => this.ask({ kind: "scan", range }, isLittle)))
     const parts = answers.map((answer) => (answer as { hits: Hits[] }).hits)
     return queries.map((_, q) =>
       mergeHits(
@@ -122,8 +123,8 @@ export class WasmScanner implements Scanner {
     )
   }
 
-  private async ask(work: RowWork, count: number): Promise<RowAnswer> {
-    if (this.isLittle(count)) return this.rows.answer(work)
+  private async ask(work: RowWork, isLittle: boolean): Promise<RowAnswer> {
+    if (isLittle) return this.rows.answer(work)
     const settings: WasmRowsSettings = { path: this.path, layout: this.layout }
     this.pool ??= new ThreadPool<RowWork, RowAnswer>({
       program: [import.meta.url, "wasm-worker"],
@@ -132,10 +133,6 @@ export class WasmScanner implements Scanner {
       settings,
     })
     return this.pool.ask(work)
-  }
-
-  private isLittle(count: number): boolean {
-    return count * this.dim * 2 <= hereBytes
   }
 
   private requireOpen(): void {
