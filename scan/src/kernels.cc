@@ -27,11 +27,7 @@ Found findKernels() {
                        __builtin_cpu_supports("f16c") && __builtin_cpu_supports("popcnt");
   const bool hasAvx512 = hasAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-  if (hasAvx512) {
-    Kernel kernel = kAvx512;
-    if (__builtin_cpu_supports("avx512vpopcntdq")) kernel.codeSums = codeSumsPopcount512;
-    found.add(kernel);
-  }
+  if (hasAvx512) found.add(kAvx512);
   if (hasAvx2) found.add(kAvx2);
 #elif defined(__aarch64__)
   found.add(kNeon);

@@ -13,8 +13,8 @@ constexpr size_t kLanes = 16;
 // Rows of a tile of products are at most this many, columns at most that.
 constexpr size_t kMostTileRows = 12;
 constexpr size_t kMostTileColumns = 32;
-// Bits of a quantized query that is compared with binary codes.
-constexpr size_t kPlanes = 6;
+// Bits of a quantized query that is compared with binary codes: more find nothing that these do not.
+constexpr size_t kPlanes = 4;
 
 struct Kernel {
   const char* name;
@@ -43,8 +43,6 @@ extern const Kernel kPortable;
 #if defined(__x86_64__)
 extern const Kernel kAvx2;
 extern const Kernel kAvx512;
-void codeSumsPopcount512(const uint64_t* codes, size_t words, size_t count, const uint64_t* planes, uint32_t* bits,
-                         uint32_t* sums);
 #elif defined(__aarch64__)
 extern const Kernel kNeon;
 #endif

@@ -8,9 +8,10 @@ import type { RowLayout } from "./scan-request.ts"
 /** From so many rows on codes are used: below, an exact scan takes some tens of milliseconds. */
 export const codesFromRows = 2 ** 20
 
-/** Rows that are scored exactly for each hit, and at least: found by measurement (bench/search-recall.ts). */
+/** Rows that are scored exactly: for each hit, at least, and of all rows (bench/search-scan.ts measures what they find). */
 const candidatesPerHit = 10
 const leastCandidates = 1000
+const rowsPerCandidate = 1000
 
 /** Rows of which codes are asked for and rows without codes: more than this share of them, and they are not used. */
 const mostWithoutCodes = 0.5
@@ -37,7 +38,7 @@ export class OpenCodes {
     const { path, use = "auto" } = this.choice
     if (path === undefined || (use === "auto" && count < codesFromRows)) return null
     if (this.count < count) this.refresh(path)
-    const candidates = Math.max(leastCandidates, k * candidatesPerHit)
+    const candidates = Math.max(leastCandidates, k * candidatesPerHit, Math.ceil(count / rowsPerCandidate))
     const coded = Math.min(this.count, count)
     // Where every other row is scored anyway, a scan in order is faster.
     const isWorth = coded > count * (1 - mostWithoutCodes) && candidates < coded / 2
