@@ -1,6 +1,7 @@
 import type { Command } from "commander"
 import { expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
+import { signedWords } from "../search/query/signed-words.ts"
 import { sameCommand } from "./context.ts"
 import { type CommandTable, main } from "./main.ts"
 import { number } from "./options.ts"
@@ -35,6 +36,21 @@ const table: CommandTable = {
             if (how === "user") throw new UserError("labels.txt is empty\n(0 bytes)", "put one label on each line")
             throw new Error("a bug", { cause: new Error("deeper") })
           }),
+      }
+    },
+  },
+  find: {
+    summary: "find pictures",
+    async load() {
+      return {
+        register: (program) =>
+          program
+            .command("find [words...]")
+            .option("--minus <text>")
+            .action((words, { minus }) => {
+              seen = { words, minus }
+            }),
+        optionWords: signedWords,
       }
     },
   },
@@ -102,6 +118,12 @@ test("wrong usage is exit code 2, on stderr, with the nearest name and a pointer
     err: expect.stringContaining("missing required argument 'shards'"),
   })
   expect(await run()).toMatchObject({ code: 2, out: "", err: expect.stringContaining("Usage: mobileclip") })
+})
+
+test("a command may take words with a dash, also where they begin with a letter of the program's own options", async () => {
+  expect(await run("find", "italy", "-Venice")).toEqual({ code: 0, out: "", err: "" })
+  expect(seen).toEqual({ words: ["italy"], minus: "Venice" })
+  expect((await run("find", "--minsu", "x")).err).toContain("(Did you mean --minus?)")
 })
 
 test("a user's error is one line and a hint; a bug of ours keeps its stack", async () => {
