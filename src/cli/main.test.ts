@@ -180,3 +180,18 @@ test("foreign text is made printable, and our colours are not changed", async ()
   expect(out).toBe("\x1b[31mred\x1b[39m \\x1b[2J\\u009b5m\n\\u2028")
   expect(json).toBe('{"name":"\\u007f\\u202e"}\n')
 })
+
+test("what a command made itself may be written as it is", async () => {
+  const table: CommandTable = {
+    show: {
+      summary: "show",
+      load: async () => ({
+        register: (program, { writeUnchanged }) =>
+          program.command("show").action(() => writeUnchanged("\x1b_Ga=T;AAAA\x1b\\")),
+      }),
+    },
+  }
+  let text = ""
+  await main(["show"], table, { out: (part) => (text += part), err: () => {} })
+  expect(text).toBe("\x1b_Ga=T;AAAA\x1b\\")
+})

@@ -107,7 +107,7 @@ export async function main(argv: readonly string[], table: CommandTable = comman
     for (const [key, entry] of Object.entries(table)) {
       if (key === name) {
         const { register, optionWords } = await entry.load()
-        register(program, { argv, abortOnInterrupt: interrupt.abortOnInterrupt })
+        register(program, { argv, writeUnchanged: given.out, abortOnInterrupt: interrupt.abortOnInterrupt })
         words = optionWords?.(argv, program.commands.at(-1)!.options) ?? argv
       } else program.command(key).description(entry.summary)
     }
