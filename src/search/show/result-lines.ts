@@ -10,38 +10,50 @@ export interface TableOptions {
   readonly mostWeak?: number
 }
 
-/**
- * Lines with a break at the end of each: a line of titles, a line for each hit, and a divider before the weaker ones. Where
- * nothing is a match a line says so first.
- */
-export function resultTable(
-  page: SearchPage,
-  { folder, mostWeak = Number.POSITIVE_INFINITY }: TableOptions = {},
-): string {
-  const { hits, matches } = page
-  if (hits.length === 0) return "no pictures\n"
-  const columns = columnsOf(hits)
-  const line = (hit: SearchHit) =>
-    tableLine(
-      columns.map(({ width, cell }) => cell(hit).padStart(width)),
-      hit,
-      folder,
-    )
-  const weak = hits.slice(matches)
-  const shown = weak.slice(0, mostWeak)
-  const hidden = weak.length - shown.length
-  return [
-    ...(matches === 0 ? ["no match: nothing rises above what this query finds by chance"] : []),
-    [...columns.map(({ title, width }) => title.padStart(width)), "path"].join("  "),
-    ...hits.slice(0, matches).map(line),
-    ...(weak.length > 0 ? [dividerText(weak.length, hidden)] : []),
-    ...shown.map(line),
-  ]
-    .map((text) => `${text}\n`)
+/** Without a break at its end. */
+export interface TableLine {
+  readonly text: string
+  /** Null: a title, the divider, or a remark. */
+  readonly hit: SearchHit | null
+}
+
+/** `tableLines` as text, with a break at the end of each. */
+export function resultTable(page: SearchPage, options: TableOptions = {}): string {
+  return tableLines(page, options)
+    .map(({ text }) => `${text}\n`)
     .join("")
 }
 
-/** "--- weaker matches: 8, of which 5 are hidden ---" */
+/**
+ * A line of titles, a line for each hit, and a divider before the weaker ones. Where nothing is a match a line says so first.
+ */
+export function tableLines(
+  page: SearchPage,
+  { folder, mostWeak = Number.POSITIVE_INFINITY }: TableOptions,
+): TableLine[] {
+  const { hits, matches } = page
+  if (hits.length === 0) return [remark("no pictures")]
+  const columns = columnsOf(hits)
+  const lineOf = (hit: SearchHit): TableLine => {
+    const cells = columns.map(({ width, cell }) => cell(hit).padStart(width))
+    return { text: hitText(cells, hit, folder), hit }
+  }
+  const weak = hits.slice(matches)
+  const shown = weak.slice(0, mostWeak)
+  return [
+    ...(matches === 0 ? [remark("no match: nothing rises above what this query finds by chance")] : []),
+    remark([...columns.map(({ title, width }) => title.padStart(width)), "path"].join("  ")),
+    ...hits.slice(0, matches).map(lineOf),
+    ...(weak.length > 0 ? [remark(dividerText(weak.length, weak.length - shown.length))] : []),
+    ...shown.map(lineOf),
+  ]
+}
+
+function remark(text: string): TableLine {
+  return { text, hit: null }
+}
+
+/** "--- weaker matches: 8, 5 of them hidden ---" */
 function dividerText(weak: number, hidden: number): string {
   const isHidden = hidden === weak ? "hidden" : `${hidden} of them hidden`
   return `--- weaker matches: ${weak}${hidden > 0 ? `, ${isHidden}` : ""} ---`
@@ -72,7 +84,7 @@ function columnsOf(hits: readonly SearchHit[]): Column[] {
   ]
 }
 
-function tableLine(cells: readonly string[], hit: SearchHit, folder: string | undefined): string {
+function hitText(cells: readonly string[], hit: SearchHit, folder: string | undefined): string {
   const copies = hit.paths.length - 1
   const path = printable(shortPath(hit.paths[0]!, folder))
   const beside = [

@@ -3,14 +3,16 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
 import { afterAll, expect, test } from "vitest"
+import { pageOf } from "../../../test/search-page.ts"
 import { Random } from "../../core/arrays/random.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
+import { tableLines } from "./result-lines.ts"
 import { blockLines } from "./terminal/blocks.ts"
 import { chooseProtocol, type PictureMode } from "./terminal/choose-protocol.ts"
 import { itermSequence, kittySequences, throughTmux } from "./terminal/inline-files.ts"
 import { paletteColour, toPalette } from "./terminal/palette.ts"
 import { sixelSequence } from "./terminal/sixel.ts"
-import { terminalPicture } from "./terminal-pictures.ts"
+import { terminalPicture, writeWithPictures } from "./terminal-pictures.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "terminal-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -223,4 +225,23 @@ test("a file that is no picture is refused with its reason", async () => {
   writeFileSync(path, "text")
   await expect(terminalPicture(path, { kind: "sixel" })).rejects.toThrow("bad.png is not a picture")
   await expect(terminalPicture(join(folder, "gone.png"), { kind: "sixel" })).rejects.toThrow("gone.png")
+})
+
+test("a table with pictures: each before its line, and none for what cannot be read", async () => {
+  const path = join(folder, "blue.png")
+  await sharp({ create: { width: 2, height: 2, channels: 3, background: "#0000ff" } })
+    .png()
+    .toFile(path)
+  const written: string[] = []
+  const write = (kind: string) => (text: string) => written.push(`${kind} ${text}`)
+  const lines = tableLines(pageOf([path], [join(folder, "gone.png")]), { folder })
+  const protocol = { kind: "blocks", colours: "all" } as const
+  await writeWithPictures(lines, protocol, { text: write("text"), picture: write("picture") })
+  expect(written).toEqual([
+    "text rank  cosine      z         path\n",
+    `picture ${esc}[38;2;0;0;255;48;2;0;0;255m▀▀${esc}[0m\n`,
+    "text    1   0.313    6.3  match  blue.png\n",
+    "text --- weaker matches: 1 ---\n",
+    "text    2   0.187    1.5  weak   gone.png  (its picture cannot be read)\n",
+  ])
 })

@@ -1,5 +1,7 @@
 /** Pictures in a terminal: a file's thumbnail in the terminal's own protocol. */
 
+import { UserError } from "../../core/errors.ts"
+import type { TableLine } from "./result-lines.ts"
 import { blockLines } from "./terminal/blocks.ts"
 import type { PictureProtocol } from "./terminal/choose-protocol.ts"
 import { type CellSize, itermSequence, kittySequences, throughTmux } from "./terminal/inline-files.ts"
@@ -45,6 +47,37 @@ export async function terminalPicture(
     default:
       return protocol satisfies never
   }
+}
+
+interface PictureWriter {
+  /** Text of ours and of others: to be made printable. */
+  text(text: string): void
+  /** What `terminalPicture` gives: as it is. */
+  picture(sequences: string): void
+}
+
+/** Lines of a table, each after its picture; a hit whose files cannot be read has its line alone. */
+export async function writeWithPictures(
+  lines: readonly TableLine[],
+  protocol: PictureProtocol,
+  write: PictureWriter,
+): Promise<void> {
+  for (const { text, hit } of lines) {
+    const picture = hit && (await firstPicture(hit.paths, protocol))
+    if (picture !== null) write.picture(picture)
+    write.text(`${text}${hit && picture === null ? "  (its picture cannot be read)" : ""}\n`)
+  }
+}
+
+async function firstPicture(paths: readonly string[], protocol: PictureProtocol): Promise<string | null> {
+  for (const path of paths) {
+    try {
+      return await terminalPicture(path, protocol)
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+    }
+  }
+  return null
 }
 
 /** The cells of a PNG file, whose size stands at a fixed place. */
