@@ -66,6 +66,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   search: [
     ...["core", "host", "native/own-cache.ts", "pictures", "run", "weights", "vector-cache", "embed"],
     "scan/index.ts",
+    // Sheets are pages as reports are.
+    "report",
   ],
   mcp: ["core", "host", "search", "weights", "run"],
   // The suite over data: only its curves read runs of training.

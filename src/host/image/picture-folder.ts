@@ -34,7 +34,7 @@ export interface UnreadFolder {
 const pictureName = /\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif)$/i
 
 /** Whether a file is taken for a picture by its name. */
-function isPictureName(name: string): boolean {
+export function isPictureName(name: string): boolean {
   return pictureName.test(name)
 }
 
