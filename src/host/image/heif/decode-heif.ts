@@ -69,7 +69,7 @@ const mostPixelsAt = 8
 const mostMemoryAt = 64
 /** Larger than what can be asked for. */
 const allMemory = 2 ** 31
-const unsupported: ReadonlySet<number> = new Set([3, 4])
+const unsupported: ReadonlySet<number> = new Set([3, 4, 11])
 
 class HeifFile {
   width = 0

@@ -1,11 +1,15 @@
-/** Where the EXIF data of a picture's file are: a TIFF file without pixels, or the head of a JPEG file, which has IPTC data too. */
+/** Where the metadata of a picture's file are. */
+import { inflateSync } from "node:zlib"
 import { boxesBelow } from "../avif-boxes.ts"
 import { segmentsOf, startOfScan } from "../jpeg-segments.ts"
 
 /** Cameras write some 10 to 60 kB, a preview among them. */
 const mostBytes = 2 ** 20
 
-/** Null where there are none, or none that could be found. */
+/**
+ * EXIF data: a TIFF file without pixels, or the head of a JPEG file, which has IPTC data too. Null where there are none, or none
+ * that could be found.
+ */
 export function exifBlock(bytes: Uint8Array, format: string | null): Buffer | null {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (format === "jpg") return jpegHead(file)
@@ -20,10 +24,19 @@ function blockOf(file: Buffer, format: string | null): Buffer | null {
   return format === "heic" || format === "avif" ? exifItem(file) : null
 }
 
+/** The part of the file in which an XMP packet may be. In a JPEG file, the pictures that may follow have packets of their own. */
+export function xmpPart(bytes: Uint8Array, format: string | null): Buffer | null {
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (format === "jpg") return jpegHead(file)
+  if (format === "heic" || format === "avif") return itemOf(file, "mime")
+  if (format === "png") return pngXmp(file)
+  return format === null || format === "gif" ? null : file
+}
+
 /** Segments may come in any number, and pixels need not come at all. */
 const mostHeadBytes = 8 * 2 ** 20
 
-export function jpegHead(file: Buffer): Buffer {
+function jpegHead(file: Buffer): Buffer {
   const head = file.subarray(0, mostHeadBytes)
   for (const { marker, start } of segmentsOf(head)) {
     if (marker === startOfScan) return head.subarray(0, start)
@@ -37,12 +50,40 @@ function withoutName(block: Buffer): Buffer {
 }
 
 function pngChunk(file: Buffer, name: string): Buffer | null {
+  for (const chunk of pngChunks(file)) if (chunk.name === name) return chunk.content
+  return null
+}
+
+function* pngChunks(file: Buffer): Generator<{ readonly name: string; readonly content: Buffer }> {
   for (let at = 8; at + 8 <= file.length; ) {
     const end = at + 8 + file.readUInt32BE(at)
-    if (file.toString("latin1", at + 4, at + 8) === name) return file.subarray(at + 8, end)
+    yield { name: file.toString("latin1", at + 4, at + 8), content: file.subarray(at + 8, end) }
     at = end + 4
   }
+}
+
+const xmpKeyword = "XML:com.adobe.xmp\0"
+
+/** In an `iTXt` chunk, as the standard has it, or in `zTXt`, as libpng's users write it. */
+function pngXmp(file: Buffer): Buffer | null {
+  for (const { name, content } of pngChunks(file)) {
+    if (content.toString("latin1", 0, xmpKeyword.length) !== xmpKeyword) continue
+    const rest = content.subarray(xmpKeyword.length)
+    if (name === "zTXt") return inflated(rest.subarray(1))
+    // A flag, the method of compression, and two texts that end with NUL come before it.
+    if (name !== "iTXt") continue
+    const text = rest.subarray(rest.indexOf(0, rest.indexOf(0, 2) + 1) + 1)
+    return rest[0] === 1 ? inflated(text) : text
+  }
   return null
+}
+
+function inflated(packed: Buffer): Buffer | null {
+  try {
+    return inflateSync(packed, { maxOutputLength: mostBytes })
+  } catch {
+    return null
+  }
 }
 
 function webpChunk(file: Buffer, name: string): Buffer | null {
@@ -56,9 +97,13 @@ function webpChunk(file: Buffer, name: string): Buffer | null {
 
 /** After four bytes that say how many more come before it. */
 function exifItem(file: Buffer): Buffer | null {
-  const id = idOfItem(file, "Exif")
-  const item = id === null ? null : itemData(file, id)
+  const item = itemOf(file, "Exif")
   return item && item.length > 4 ? item.subarray(4 + item.readUInt32BE(0)) : null
+}
+
+function itemOf(file: Buffer, type: string): Buffer | null {
+  const id = idOfItem(file, type)
+  return id === null ? null : itemData(file, id)
 }
 
 function idOfItem(file: Buffer, type: string): number | null {
