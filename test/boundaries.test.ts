@@ -68,6 +68,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     // Lines of JSONL, and of dumps of databases.
     "data/reinforced/jsonl/lines.ts",
     "scan/index.ts",
+    // Sheets are pages as reports are.
+    "report",
   ],
   mcp: ["core", "host", "search", "weights", "run"],
   // The suite over data: only its curves read runs of training.

@@ -11,6 +11,11 @@ export interface CommandContext {
   /** The words of the command line, without the program's name. */
   readonly argv: readonly string[]
   /**
+   * Standard output as it is: for bytes that a command made itself, such as pictures for a terminal, and for names that another
+   * program reads (`-0`). Everything else goes through commander's `writeOut`, where control characters become escapes.
+   */
+  writeUnchanged(text: string): void
+  /**
    * From this call on, the first Ctrl-C aborts the signal, so that the command can finish its step and save; a second one ends
    * the process. Nor does the process end any more when the reader of its output does, unless its purpose is printing.
    *

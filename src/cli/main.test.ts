@@ -1,6 +1,7 @@
 import type { Command } from "commander"
 import { expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
+import { signedWords } from "../search/query/signed-words.ts"
 import { sameCommand } from "./context.ts"
 import { type CommandTable, main } from "./main.ts"
 import { number } from "./options.ts"
@@ -35,6 +36,21 @@ const table: CommandTable = {
             if (how === "user") throw new UserError("labels.txt is empty\n(0 bytes)", "put one label on each line")
             throw new Error("a bug", { cause: new Error("deeper") })
           }),
+      }
+    },
+  },
+  find: {
+    summary: "find pictures",
+    async load() {
+      return {
+        register: (program) =>
+          program
+            .command("find [words...]")
+            .option("--minus <text>")
+            .action((words, { minus }) => {
+              seen = { words, minus }
+            }),
+        optionWords: signedWords,
       }
     },
   },
@@ -104,6 +120,12 @@ test("wrong usage is exit code 2, on stderr, with the nearest name and a pointer
   expect(await run()).toMatchObject({ code: 2, out: "", err: expect.stringContaining("Usage: mobileclip") })
 })
 
+test("a command may take words with a dash, also where they begin with a letter of the program's own options", async () => {
+  expect(await run("find", "italy", "-Venice")).toEqual({ code: 0, out: "", err: "" })
+  expect(seen).toEqual({ words: ["italy"], minus: "Venice" })
+  expect((await run("find", "--minsu", "x")).err).toContain("(Did you mean --minus?)")
+})
+
 test("a user's error is one line and a hint; a bug of ours keeps its stack", async () => {
   expect(await run("fail", "user")).toEqual({
     code: 1,
@@ -157,4 +179,19 @@ test("foreign text is made printable, and our colours are not changed", async ()
   await main(["say"], said, { out: (text) => (out += text), err: (text) => (json += text) })
   expect(out).toBe("\x1b[31mred\x1b[39m \\x1b[2J\\u009b5m\n\\u2028")
   expect(json).toBe('{"name":"\\u007f\\u202e"}\n')
+})
+
+test("what a command made itself may be written as it is", async () => {
+  const table: CommandTable = {
+    show: {
+      summary: "show",
+      load: async () => ({
+        register: (program, { writeUnchanged }) =>
+          program.command("show").action(() => writeUnchanged("\x1b_Ga=T;AAAA\x1b\\")),
+      }),
+    },
+  }
+  let text = ""
+  await main(["show"], table, { out: (part) => (text += part), err: () => {} })
+  expect(text).toBe("\x1b_Ga=T;AAAA\x1b\\")
 })

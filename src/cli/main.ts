@@ -12,9 +12,15 @@ import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
 import { errorText, type Output, standardOutput } from "./standard-output.ts"
 
+interface LoadedCommand {
+  register(program: Command, context: CommandContext): void
+  /** The words as options are parsed from them: those of `search` may have a dash and be no options. */
+  optionWords?(argv: readonly string[], options: Command["options"]): readonly string[]
+}
+
 interface CommandEntry {
   readonly summary: string
-  load(): Promise<{ register(program: Command, context: CommandContext): void }>
+  load(): Promise<LoadedCommand>
 }
 
 export type CommandTable = Readonly<Record<string, CommandEntry>>
@@ -97,11 +103,15 @@ export async function main(argv: readonly string[], table: CommandTable = comman
   const name = commandIn(argv, table)
   try {
     const program = createProgram(output)
+    let words = argv
     for (const [key, entry] of Object.entries(table)) {
-      if (key === name) (await entry.load()).register(program, { argv, abortOnInterrupt: interrupt.abortOnInterrupt })
-      else program.command(key).description(entry.summary)
+      if (key === name) {
+        const { register, optionWords } = await entry.load()
+        register(program, { argv, writeUnchanged: given.out, abortOnInterrupt: interrupt.abortOnInterrupt })
+        words = optionWords?.(argv, program.commands.at(-1)!.options) ?? argv
+      } else program.command(key).description(entry.summary)
     }
-    await program.parseAsync([...argv], { from: "user" })
+    await program.parseAsync([...words], { from: "user" })
     return interrupt.exitCode ?? 0
   } catch (error) {
     if (interrupt.exitCode !== null && isAbort(error)) {

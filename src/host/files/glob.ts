@@ -25,7 +25,7 @@ export async function expandGlob(pattern: string): Promise<string[]> {
 }
 
 /** A pattern without braces for each choice: `a.{jpg,png}` is `a.jpg` and `a.png`. */
-function alternatives(pattern: string): string[] {
+export function alternatives(pattern: string): string[] {
   const group = /\{([^{}]*)\}/.exec(pattern)
   if (!group) return [pattern]
   const [before, after] = [pattern.slice(0, group.index), pattern.slice(group.index + group[0].length)]

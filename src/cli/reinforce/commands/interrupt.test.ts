@@ -20,7 +20,7 @@ async function saidBy(...words: string[]): Promise<string[]> {
     return new AbortController().signal
   }
   const program = new Command().configureOutput({ writeOut() {}, writeErr() {} })
-  register(program, { argv: [], abortOnInterrupt })
+  register(program, { argv: [], writeUnchanged() {}, abortOnInterrupt })
   // What comes of the command is not the question.
   await program.parseAsync(["reinforce", ...words], { from: "user" }).catch(() => {})
   return said

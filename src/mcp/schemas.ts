@@ -1,0 +1,111 @@
+/** What the tools take and give, as zod's schemas, which the protocol carries as JSON Schema. An argument of another name is refused. */
+import { z } from "zod"
+
+export const mostHits = 100
+export const mostThumbnails = 20
+
+const path = z.string().min(1).describe("Absolute path, as results have it")
+const text = z.string().min(1)
+
+const filters = {
+  after: text.optional().describe('Taken at this time or later: "2023", "2023-07", "2023-07-14", "3 weeks ago"'),
+  before: text.optional().describe("Taken before this time begins"),
+  date: text.optional().describe("Taken within this day, month or year"),
+  folders: z.array(text).optional().describe("Absolute paths: files below one of these folders"),
+  names: z.array(text).optional().describe('File names that match one of these patterns: "IMG_2*", "*.heic"'),
+  larger: z
+    .array(text)
+    .optional()
+    .describe('At least so large: "2MP" (pixels), "1000x800" (both sides), "1MB" (the file)'),
+  smaller: z.array(text).optional().describe("Smaller than that"),
+  orientation: text.optional().describe("landscape, portrait or square; several separated by commas"),
+  cameras: z.array(text).optional().describe("A part of the camera's name"),
+  near: text.optional().describe('Taken near a place: "LAT,LON" or "LAT,LON,KM"'),
+  format: text.optional().describe("jpg, png, webp, avif, tif, gif, heic; several separated by commas"),
+}
+
+const paging = {
+  limit: z.int().min(1).max(mostHits).default(20).describe("Hits on a page"),
+  cursor: text.optional().describe("The cursor of the page before, with the same query and filters"),
+  thumbnails: z
+    .int()
+    .min(0)
+    .max(mostThumbnails)
+    .default(0)
+    .describe("How many of the first hits come with a small picture, to look at"),
+}
+
+export const searchInput = z.strictObject({
+  query: text.optional().describe('What is to be seen in the picture, in a few words: "a red car at night"'),
+  image: path.optional().describe("Absolute path of a picture that is a part of the query"),
+  minus: z.array(text).optional().describe("Texts to lead away from: a model does not understand words such as not"),
+  ...filters,
+  ...paging,
+})
+
+export const similarInput = z.strictObject({
+  path: path.describe("Absolute path of the picture that hits are to be like; it is left out itself"),
+  ...filters,
+  ...paging,
+})
+
+const hit = z.object({
+  rank: z.int(),
+  score: z.number().describe("What hits are ordered by"),
+  cosine: z.number(),
+  z: z.number().nullable().describe("Standard deviations above what this query finds by chance; null: unknown"),
+  verdict: z.enum(["match", "weak"]).describe("weak: no better than chance"),
+  words: z.object({ score: z.number(), matched: z.array(z.string()) }).nullable(),
+  paths: z.array(z.string()).describe("All files with these bytes"),
+  width: z.int(),
+  height: z.int(),
+  taken: z.string().nullable().describe("Local time of the camera"),
+  camera: z.string().nullable(),
+  caption: z.string().nullable(),
+})
+
+export const pageOutput = z.object({
+  query: z.string().describe("As it was understood"),
+  hits: z.array(hit),
+  matches: z.int().describe("How many hits of this page are matches; the others are weaker, and perhaps none is meant"),
+  cursor: z.string().nullable().describe("For the next page; null: there is none"),
+  searched: z.int(),
+  filtered: z.int().nullable().describe("Pictures that the filters left"),
+  notes: z.array(z.string()),
+})
+
+export const classifyInput = z.strictObject({
+  paths: z.array(path).min(1).max(100),
+  labels: z.array(text).min(1).max(1000).describe('In a few words each: "cat", "a receipt", "something else"'),
+  top: z.int().min(1).max(100).default(5).describe("Labels to give for each picture"),
+})
+
+export const classifyOutput = z.object({
+  pictures: z.array(
+    z.object({
+      path: z.string(),
+      labels: z.array(
+        z.object({
+          label: z.string(),
+          score: z.number().describe("Probability among these labels: one always fits, even where none does"),
+          cosine: z.number().describe("Of this label alone, in the same scale for all pictures"),
+        }),
+      ),
+      error: z.string().nullable().describe("Why the picture could not be read"),
+    }),
+  ),
+})
+
+export const describeOutput = z.object({
+  pictures: z.int().describe("With different bytes"),
+  files: z.int(),
+  model: z.string(),
+  dim: z.int(),
+  roots: z.array(z.string()).describe("Folders that were indexed"),
+  taken: z.object({ first: z.string(), last: z.string() }).nullable(),
+  cameras: z.array(z.object({ name: z.string(), pictures: z.int() })),
+  failures: z.object({
+    count: z.int(),
+    some: z.array(z.object({ path: z.string(), reason: z.string() })),
+  }),
+})

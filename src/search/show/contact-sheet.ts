@@ -1,0 +1,213 @@
+/**
+ * A page of results as one picture: a grid with rank, scores and name below each picture, and a divider before the weaker
+ * matches. Text is drawn by libvips with the fonts of this machine; where there are none, it is left out and a note says so.
+ */
+import { basename } from "node:path"
+import type { Sharp } from "sharp"
+import { messageOf, UserError } from "../../core/errors.ts"
+import type { Image8 } from "../../core/image/pixels.ts"
+import { mapOrdered } from "../../core/parallel.ts"
+import { printable } from "../../core/printable.ts"
+import { Html, html } from "../../report/html.ts"
+import type { SearchHit, SearchPage } from "../query/search-page.ts"
+import { captionHeight, dividerHeight, gap, layOut, type SheetLayout, type SheetRow } from "./sheet-layout.ts"
+import { thumbnail } from "./thumbnail.ts"
+
+export interface DrawnSheet {
+  readonly file: Uint8Array
+  /** Pictures that could not be read. */
+  readonly unread: number
+  /** What the sheet lacks, a line each. */
+  readonly notes: readonly string[]
+}
+
+export type SheetFormat = "png" | "jpeg" | "webp"
+
+/** The longest side that the format can have, in pixels. */
+const longestSides: Readonly<Record<SheetFormat, number>> = { png: 2 ** 31 - 1, jpeg: 65_535, webp: 16_383 }
+
+const colours = { paper: 255, empty: 238, ink: "#222", soft: "#777", weak: "#b4540a" }
+
+/** Pictures that are decoded at the same time. */
+const atOnce = 4
+
+/** Takes the memory of the sheet's pixels and of four thumbnails. Throws UserError where the format cannot be so large. */
+export async function drawSheet(page: SearchPage, format: SheetFormat): Promise<DrawnSheet> {
+  const { hits, matches } = page
+  if (hits.length === 0) throw new UserError("there are no results for a contact sheet", "search without filters first")
+  const layout = layOut(matches, hits.length - matches)
+  requireSides(layout, format)
+  const canvas = new Canvas(layout.width, layout.height)
+  const reasons = await drawPictures(canvas, layout, hits)
+  const hasText = await fontsRender()
+  if (hasText) await drawTexts(canvas, layout, hits, reasons)
+  else if (layout.dividerTop !== null) canvas.fill(0, layout.dividerTop + dividerHeight / 2, layout.width, 2, 120)
+  return {
+    file: await (await canvas.sharp())
+      .toFormat(format, format === "png" ? { compressionLevel: 6 } : { quality: 85 })
+      .toBuffer(),
+    unread: reasons.size,
+    notes: hasText
+      ? []
+      : ["this machine has no fonts: the sheet is without ranks, scores and names; a .html sheet has them"],
+  }
+}
+
+function requireSides({ width, height }: SheetLayout, format: SheetFormat): void {
+  const most = longestSides[format]
+  if (Math.max(width, height) <= most) return
+  throw new UserError(
+    `a sheet of ${width} x ${height} pixels is too large for ${format.toUpperCase()}, which has at most ${most} on a side`,
+    "write a .png or .html sheet, or fewer results (--limit)",
+  )
+}
+
+/** RGB pixels that pictures are copied to. */
+class Canvas {
+  private readonly data: Uint8Array
+
+  constructor(
+    readonly width: number,
+    readonly height: number,
+  ) {
+    this.data = new Uint8Array(width * height * 3).fill(colours.paper)
+  }
+
+  fill(left: number, top: number, width: number, height: number, gray: number): void {
+    for (let y = top; y < top + height; y++) this.data.fill(gray, this.at(left, y), this.at(left + width, y))
+  }
+
+  paste({ width, height, data }: Image8, left: number, top: number): void {
+    for (let y = 0; y < height; y++)
+      this.data.set(data.subarray(y * width * 3, (y + 1) * width * 3), this.at(left, top + y))
+  }
+
+  async sharp(): Promise<Sharp> {
+    const { default: sharp } = await import("sharp")
+    return sharp(this.data, { raw: { width: this.width, height: this.height, channels: 3 }, limitInputPixels: false })
+  }
+
+  private at(x: number, y: number): number {
+    return (y * this.width + x) * 3
+  }
+}
+
+/** The reasons of those that cannot be read, by their places among the hits. */
+async function drawPictures(canvas: Canvas, layout: SheetLayout, hits: readonly SearchHit[]) {
+  const reasons = new Map<number, string>()
+  let place = 0
+  for await (const read of mapOrdered(hits, atOnce, (hit) => readThumbnail(hit, layout.cell))) {
+    const { left, top } = placeOf(layout, place)
+    const { width, height } = layout.cell
+    if ("reason" in read) {
+      canvas.fill(left, top, width, height, colours.empty)
+      reasons.set(place, read.reason)
+    } else {
+      const { image } = read
+      canvas.paste(image, left + ((width - image.width) >> 1), top + height - image.height)
+    }
+    place++
+  }
+  return reasons
+}
+
+/** The first of the hit's files that can be read. */
+async function readThumbnail({ paths }: SearchHit, size: SheetLayout["cell"]) {
+  let reason = ""
+  for (const path of paths) {
+    try {
+      return { image: await thumbnail(path, size) }
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      reason ||= reasonOf(error, path)
+    }
+  }
+  return { reason }
+}
+
+/** The message without the path, which stands below. */
+export function reasonOf(error: UserError, path: string): string {
+  const cause = error.cause as NodeJS.ErrnoException | undefined
+  if (cause?.code === "ENOENT") return "missing"
+  return messageOf(error).replace(path, "").trim().replace(/^is /, "") || "unreadable"
+}
+
+function placeOf({ rows, cell }: SheetLayout, place: number): { left: number; top: number } {
+  const row = rows.findLast(({ first }) => first <= place)!
+  return { left: gap + (place - row.first) * (cell.width + gap), top: row.top }
+}
+
+// ------------------------------------------------------------------------------------------------------ texts
+
+/** Strips of a row each, so that the memory does not grow with them. */
+async function drawTexts(
+  canvas: Canvas,
+  layout: SheetLayout,
+  hits: readonly SearchHit[],
+  reasons: ReadonlyMap<number, string>,
+): Promise<void> {
+  const { width, dividerTop, cell } = layout
+  for (const row of layout.rows) {
+    const captions = cellsOf(row, layout).map(({ left, place }) => caption(hits[place]!, left, cell.width))
+    canvas.paste(await rendered(width, captionHeight, captions, colours.paper), 0, row.top + cell.height)
+    for (const { left, place } of cellsOf(row, layout)) {
+      const reason = reasons.get(place)
+      if (reason !== undefined) canvas.paste(await emptyCell(cell, reason), left, row.top)
+    }
+  }
+  if (dividerTop !== null)
+    canvas.paste(await rendered(width, dividerHeight, [divider(width)], colours.paper), 0, dividerTop)
+}
+
+function cellsOf({ first, count }: SheetRow, { cell }: SheetLayout): { left: number; place: number }[] {
+  return Array.from({ length: count }, (_, i) => ({ left: gap + i * (cell.width + gap), place: first + i }))
+}
+
+/** Two lines that end where the cell does. */
+function caption(hit: SearchHit, left: number, width: number): Html {
+  const { rank, cosine, z, verdict, paths } = hit
+  const scores = `${rank}   ${cosine.toFixed(3)}${z === null ? "" : `   z ${z.toFixed(1)}`}`
+  return html`<svg x="${left}" width="${width}" height="${captionHeight}">
+<text x="0" y="14" font-size="12" font-weight="bold" fill="${verdict === "match" ? colours.ink : colours.weak}">${scores}</text>
+<text x="0" y="29" font-size="11" fill="${colours.soft}">${shortened(basename(paths[0]!), width / 6.8)}</text></svg>`
+}
+
+function divider(width: number): Html {
+  const middle = dividerHeight / 2 - 4
+  return html`<rect x="0" y="${middle}" width="${width}" height="2" fill="${colours.weak}"/>
+<rect x="${gap}" y="0" width="144" height="${dividerHeight}" fill="white"/>
+<text x="${gap + 6}" y="${middle + 6}" font-size="14" font-weight="bold" fill="${colours.weak}">weaker matches</text>`
+}
+
+function emptyCell({ width, height }: SheetLayout["cell"], reason: string): Promise<Image8> {
+  const words = html`<path d="M0 0L${width} ${height}M${width} 0L0 ${height}" stroke="#ccc"/>
+<text x="${width / 2}" y="${height / 2}" font-size="13" text-anchor="middle" fill="${colours.ink}">${shortened(reason, width / 7)}</text>`
+  return rendered(width, height, [words], colours.empty)
+}
+
+/** The end of a name tells more than its middle. */
+function shortened(text: string, most: number): string {
+  const letters = [...printable(text)]
+  if (letters.length <= most) return letters.join("")
+  const kept = Math.max(2, Math.floor(most) - 1)
+  const end = Math.floor(kept / 2)
+  return `${letters.slice(0, kept - end).join("")}…${letters.slice(-end).join("")}`
+}
+
+async function rendered(width: number, height: number, parts: readonly Html[], ground: number): Promise<Image8> {
+  const { default: sharp } = await import("sharp")
+  const svg = html`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">
+<rect width="100%" height="100%" fill="rgb(${ground},${ground},${ground})"/>
+<g font-family="DejaVu Sans, Arial, sans-serif" xml:space="preserve">${parts}</g></svg>`
+  const pixels = sharp(Buffer.from(svg.text)).removeAlpha().toColourspace("srgb").raw()
+  const { data } = await pixels.toBuffer({ resolveWithObject: true })
+  return { width, height, channels: 3, data }
+}
+
+/** Whether two different letters are different pictures: without fonts they are empty, or the same box. */
+export async function fontsRender(): Promise<boolean> {
+  const letter = (text: string) =>
+    rendered(24, 24, [new Html(`<text x="2" y="18" font-size="16">${text}</text>`)], colours.paper)
+  const [a, b] = await Promise.all(["M", "i"].map(letter))
+  return Buffer.compare(Buffer.from(a!.data), Buffer.from(b!.data)) !== 0
+}

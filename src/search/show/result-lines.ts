@@ -1,0 +1,138 @@
+/** A page of results as text: a table for people, JSON, and paths for other programs. */
+import { isAbsolute, relative } from "node:path"
+import { printable } from "../../core/printable.ts"
+import type { SearchHit, SearchPage } from "../query/search-page.ts"
+
+export interface TableOptions {
+  /** Paths below it are written relative to it. */
+  readonly folder?: string
+  /** How many of the weaker hits are shown; a line says how many are not. */
+  readonly mostWeak?: number
+}
+
+/** Without a break at its end. */
+export interface TableLine {
+  readonly text: string
+  /** Null: a title, the divider, or a remark. */
+  readonly hit: SearchHit | null
+}
+
+/** `tableLines` as text, with a break at the end of each. */
+export function resultTable(page: SearchPage, options: TableOptions = {}): string {
+  return tableLines(page, options)
+    .map(({ text }) => `${text}\n`)
+    .join("")
+}
+
+/**
+ * A line of titles, a line for each hit, and a divider before the weaker ones. Where nothing is a match a line says so first.
+ */
+export function tableLines(
+  page: SearchPage,
+  { folder, mostWeak = Number.POSITIVE_INFINITY }: TableOptions,
+): TableLine[] {
+  const { hits, matches } = page
+  if (hits.length === 0) return [remark("no pictures")]
+  const columns = columnsOf(hits)
+  const lineOf = (hit: SearchHit): TableLine => {
+    const cells = columns.map(({ width, cell }) => cell(hit).padStart(width))
+    return { text: hitText(cells, hit, folder), hit }
+  }
+  const weak = hits.slice(matches)
+  const shown = weak.slice(0, mostWeak)
+  return [
+    ...(matches === 0 ? [remark("no match: nothing rises above what this query finds by chance")] : []),
+    remark([...columns.map(({ title, width }) => title.padStart(width)), "path"].join("  ")),
+    ...hits.slice(0, matches).map(lineOf),
+    ...(weak.length > 0 ? [remark(dividerText(weak.length, weak.length - shown.length))] : []),
+    ...shown.map(lineOf),
+  ]
+}
+
+function remark(text: string): TableLine {
+  return { text, hit: null }
+}
+
+/** "--- weaker matches: 8, 5 of them hidden ---" */
+function dividerText(weak: number, hidden: number): string {
+  const isHidden = hidden === weak ? "hidden" : `${hidden} of them hidden`
+  return `--- weaker matches: ${weak}${hidden > 0 ? `, ${isHidden}` : ""} ---`
+}
+
+interface Column {
+  readonly title: string
+  readonly width: number
+  readonly cell: (hit: SearchHit) => string
+}
+
+/** Numbers alone, whose width is known before the rows are; z and the words' score where any hit has them. */
+function columnsOf(hits: readonly SearchHit[]): Column[] {
+  const rankWidth = Math.max("rank".length, String(hits.at(-1)!.rank).length)
+  return [
+    { title: "rank", width: rankWidth, cell: ({ rank }) => String(rank) },
+    { title: "cosine", width: "-0.000".length, cell: ({ cosine }) => cosine.toFixed(3) },
+    ...(hits.some(({ z }) => z !== null)
+      ? [{ title: "z", width: "-00.0".length, cell: ({ z }: SearchHit) => z?.toFixed(1) ?? "-" }]
+      : []),
+    ...(hits.some(({ words }) => words !== null)
+      ? [
+          { title: "words", width: "-0.000".length, cell: ({ words }: SearchHit) => words?.score.toFixed(3) ?? "-" },
+          { title: "score", width: "-0.000".length, cell: ({ score }: SearchHit) => score.toFixed(3) },
+        ]
+      : []),
+    { title: "", width: "match".length, cell: ({ verdict }) => verdict.padEnd("match".length) },
+  ]
+}
+
+function hitText(cells: readonly string[], hit: SearchHit, folder: string | undefined): string {
+  const copies = hit.paths.length - 1
+  const path = printable(shortPath(hit.paths[0]!, folder))
+  const beside = [
+    ...(copies > 0 ? [`${copies} ${copies === 1 ? "copy" : "copies"}`] : []),
+    ...(hit.words?.matched.length ? [`words: ${hit.words.matched.map(printable).join(", ")}`] : []),
+  ]
+  return [...cells, beside.length > 0 ? `${path}  (${beside.join("; ")})` : path].join("  ")
+}
+
+function shortPath(path: string, folder: string | undefined): string {
+  if (folder === undefined) return path
+  const below = relative(folder, path)
+  return /^\.\.([\\/]|$)/.test(below) || isAbsolute(below) ? path : below
+}
+
+/**
+ * One JSON object whose hits stand on a line each. Scores have seven digits, as float32 has.
+ *
+ * @param query how it was understood, for the record
+ */
+export function resultJson(page: SearchPage, query?: string): string {
+  const { hits, ...rest } = page
+  const head = JSON.stringify({ ...(query !== undefined && { query }), ...rest }, null, 2).replace(/\n}$/, "")
+  if (hits.length === 0) return `${head},\n  "hits": []\n}\n`
+  return `${head},\n  "hits": [\n${hits.map((hit) => `    ${JSON.stringify(rounded(hit))}`).join(",\n")}\n  ]\n}\n`
+}
+
+function rounded(hit: SearchHit): SearchHit {
+  return {
+    ...hit,
+    ...{ score: sevenDigits(hit.score), cosine: sevenDigits(hit.cosine) },
+    z: hit.z === null ? null : sevenDigits(hit.z),
+    words: hit.words && { ...hit.words, score: sevenDigits(hit.words.score) },
+  }
+}
+
+function sevenDigits(value: number): number {
+  return Number(value.toPrecision(7))
+}
+
+interface PathOptions {
+  /** After each path: "\0" for `xargs -0`, "\n" for people. */
+  readonly end: string
+  /** Whether weaker hits are in the list too, which has no place for a divider. */
+  readonly withWeak?: boolean
+}
+
+/** The first path of each match. Names are as they are: they may hold line breaks and control characters. */
+export function resultPaths({ hits, matches }: SearchPage, { end, withWeak = false }: PathOptions): string {
+  return (withWeak ? hits : hits.slice(0, matches)).map(({ paths }) => paths[0]! + end).join("")
+}

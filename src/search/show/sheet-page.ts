@@ -1,0 +1,73 @@
+/** A page of results as one HTML file that loads nothing: its pictures are inside, and each leads to its file. */
+import { basename } from "node:path"
+import { pathToFileURL } from "node:url"
+import { UserError } from "../../core/errors.ts"
+import { mapOrdered } from "../../core/parallel.ts"
+import { htmlDocument } from "../../report/document.ts"
+import { Html, html } from "../../report/html.ts"
+import { jpegUri } from "../../report/picture-card.ts"
+import type { SearchHit, SearchPage } from "../query/search-page.ts"
+import { reasonOf } from "./contact-sheet.ts"
+import { thumbnailFile } from "./thumbnail.ts"
+
+const size = { width: 320, height: 240 }
+const atOnce = 4
+const cut = "<!-- figures -->"
+
+const style = `
+main { max-width: 1500px; }
+h2 { margin-top: 40px; padding-top: 12px; border-top: 3px solid var(--wrong); color: var(--wrong); }
+.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 20px 14px; margin-top: 20px; }
+.sheet a { color: inherit; text-decoration: none; }
+.sheet img, .sheet .absent { display: block; width: 100%; aspect-ratio: 4 / 3; object-fit: contain; background: var(--panel); border-radius: 4px; }
+.sheet .absent { display: grid; place-items: center; color: var(--soft); }
+.sheet figcaption { margin-top: 4px; font-size: 13px; line-height: 1.35; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+.sheet small { color: var(--soft); }
+`
+
+/**
+ * The text of the page, piece by piece, so that memory does not grow with its pictures.
+ *
+ * @param title the query
+ * @param onUnread is called for each picture that cannot be read
+ */
+export async function* sheetPage(page: SearchPage, title: string, onUnread: () => void): AsyncGenerator<string> {
+  const { hits, matches, searched } = page
+  const weak = hits.length - matches
+  const found = matches === 0 ? "No match" : `${matches} ${matches === 1 ? "match" : "matches"}`
+  const head = html`<h1>${title}</h1><p class="eyebrow">${found} among ${searched.toLocaleString("en")} pictures${weak > 0 ? `, ${weak} weaker` : ""}</p>`
+  const [before, after] = htmlDocument(title, html`${head}<div class="sheet">${new Html(cut)}</div>`, style).split(cut)
+  yield before!
+  let place = 0
+  for await (const figure of mapOrdered(hits, atOnce, (hit) => figureOf(hit, onUnread))) {
+    if (place++ === matches) yield `</div>\n<h2>Weaker matches</h2>\n<div class="sheet">`
+    yield figure.text
+  }
+  yield after!
+}
+
+async function figureOf(hit: SearchHit, onUnread: () => void): Promise<Html> {
+  const { rank, cosine, z, paths, taken } = hit
+  const path = paths[0]!
+  const name = basename(path)
+  const copies = paths.length > 1 ? html`<br><small>and ${paths.slice(1).join(", ")}</small>` : null
+  return html`
+<figure><a href="${pathToFileURL(path).href}" title="${path}">${await pictureOf(hit, onUnread)}</a>
+<figcaption><b>${rank}</b> ${cosine.toFixed(3)}${z === null ? "" : `, z ${z.toFixed(1)}`}<br>${name}${taken === null ? null : html`<br><small>${taken.replace("T", " ")}</small>`}${copies}</figcaption></figure>`
+}
+
+/** Of the first of its files that can be read. */
+async function pictureOf({ paths, caption }: SearchHit, onUnread: () => void): Promise<Html> {
+  let reason = ""
+  for (const path of paths) {
+    try {
+      const jpeg = await thumbnailFile(path, size, "jpeg")
+      return html`<img loading="lazy" src="${jpegUri(jpeg)}" alt="${caption ?? basename(path)}">`
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      reason ||= reasonOf(error, path)
+    }
+  }
+  onUnread()
+  return html`<span class="absent">${reason}</span>`
+}
