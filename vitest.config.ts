@@ -30,6 +30,7 @@ const slow = [
   "src/cli/bad-input",
   "src/embed/embed",
   "src/search/exchange/import/import-index",
+  "src/search/lance/lance",
   "test/hostile-chain",
   "src/data/reinforced/hostile",
   "src/cli/reinforce/models",

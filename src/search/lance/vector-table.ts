@@ -1,7 +1,7 @@
 /** A LanceDB table of a generation's vectors: `position` and `vector` (float16, of unit length). What has no vector is not in it. */
 import type { Connection, Table } from "@lancedb/lancedb"
 import type { Field } from "apache-arrow"
-import { UserError } from "../../core/errors.ts"
+import { messageOf, UserError } from "../../core/errors.ts"
 import type { Generation } from "../store/index-store.ts"
 import { type Arrow, connect, inTable, type Lance, loadLance } from "./lancedb.ts"
 
@@ -53,11 +53,10 @@ export class VectorTable implements Disposable {
     const { lance, arrow } = await loadLance()
     const connection = await connect(lance, uri)
     const name = `vectors_${generation.id}`
-    const isThere = (await inTable(uri, () => connection.tableNames())).includes(name)
-    if (!isThere && mustExist) throw missing(uri, name)
-    const open = () =>
-      isThere ? connection.openTable(name) : connection.createEmptyTable(name, schemaOf(arrow, generation))
-    const table = await inTable(uri, open)
+    // Not every store with the protocol of S3 lists what is in it as LanceDB expects.
+    const found = await inTable(uri, () => connection.openTable(name).catch(nullIfMissing))
+    if (found === null && mustExist) throw missing(uri, name)
+    const table = found ?? (await inTable(uri, () => connection.createEmptyTable(name, schemaOf(arrow, generation))))
     await requireSame(uri, table, generation)
     return new VectorTable(uri, generation.dim, lance, arrow, connection, table)
   }
@@ -101,7 +100,11 @@ export class VectorTable implements Disposable {
 
   /** About the nearest first: the order is that of float16's arithmetic, and of an index where there is one. */
   async search({ query, limit, most, positions, exact }: TableSearch): Promise<FoundRows> {
-    const search = this.table.vectorSearch(query).distanceType("dot").select(["position", "vector"]).limit(limit)
+    const search = this.table
+      .vectorSearch(query)
+      .distanceType("dot")
+      .select(["position", "vector", "_distance"])
+      .limit(limit)
     search.nprobes(probes)
     if (exact) search.bypassVectorIndex()
     // The distance is 1 - dot product.
@@ -129,7 +132,10 @@ export class VectorTable implements Disposable {
 
 function schemaOf(arrow: Arrow, { dim, identity, model }: Pick<TableGeneration, "dim"> & Partial<TableGeneration>) {
   const vector = new arrow.FixedSizeList(dim, new arrow.Field("item", new arrow.Float16(), true))
-  const fields: Field[] = [new arrow.Field("position", new arrow.Uint32(), false), new arrow.Field("vector", vector, true)]
+  const fields: Field[] = [
+    new arrow.Field("position", new arrow.Uint32(), false),
+    new arrow.Field("vector", vector, true),
+  ]
   return new arrow.Schema(fields, new Map(identity ? [["mobileclip", JSON.stringify({ identity, model })]] : []))
 }
 
@@ -140,6 +146,11 @@ async function requireSame(uri: string, table: Table, { identity, model }: Table
     `the table ${table.name} at ${uri} belongs to another index, or to one of another model`,
     "give each index an address of its own: --store lancedb:URI",
   )
+}
+
+function nullIfMissing(error: unknown): null {
+  if (/not found|does not exist/i.test(messageOf(error))) return null
+  throw error
 }
 
 function missing(uri: string, name: string): UserError {

@@ -3,8 +3,8 @@ import { createHash } from "node:crypto"
 import { stat } from "node:fs/promises"
 import { extname } from "node:path"
 import { readBytes } from "../../../host/files/files.ts"
-import { orientationOf } from "../../../host/image/orientation.ts"
 import { pictureFormat } from "../../../host/image/picture-format.ts"
+import { readPictureMetadata } from "../../../host/image/picture-metadata.ts"
 import { pictureSize } from "../../../host/image/picture-size.ts"
 import type { ContentDetails } from "../../store/index-writer.ts"
 import type { ImportedPicture } from "../sources/source.ts"
@@ -28,12 +28,21 @@ export async function importedContent(path: string, picture: ImportedPicture): P
   if (!found?.isFile()) return { content: unseen(path, picture), size: 0, mtime: 0, isHere: false }
   const bytes = await readBytes(path)
   const { width, height } = await pictureSize(bytes, path)
-  const format = pictureFormat(bytes) ?? ""
-  const orientation = (format === "jpg" && orientationOf(bytes)) || 1
-  const [seenWidth, seenHeight] = orientation > 4 ? [height, width] : [width, height]
+  const format = pictureFormat(bytes)
+  const said = await readPictureMetadata(bytes, format)
+  const [seenWidth, seenHeight] = said.orientation > 4 ? [height, width] : [width, height]
+  const facts = factsOf(picture)
   const content = {
-    ...{ hash: createHash("sha256").update(bytes).digest(), bytes: bytes.length, format, orientation },
-    ...{ width: seenWidth, height: seenHeight, ...factsOf(picture) },
+    ...{ hash: createHash("sha256").update(bytes).digest(), bytes: bytes.length, format: format ?? "" },
+    ...{ width: seenWidth, height: seenHeight, orientation: said.orientation, sharpness: null },
+    // What people wrote in another program comes before what is in the file.
+    ...{
+      caption: facts.caption ?? said.caption,
+      taken: said.taken?.text ?? facts.taken,
+      camera: said.camera ?? facts.camera,
+    },
+    ...{ latitude: facts.latitude ?? said.latitude, longitude: facts.longitude ?? said.longitude },
+    ...{ lens: said.lens, keywords: said.keywords },
   }
   return { content, size: found.size, mtime: found.mtimeMs, isHere: true }
 }
