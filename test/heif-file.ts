@@ -12,7 +12,7 @@ export interface HeifParts {
   readonly tiles: readonly Tile[]
   readonly side: number
   readonly columns: number
-  /** Of the whole picture, which the tiles may exceed. */
+  /** The whole picture's, which the tiles may exceed. */
   readonly width: number
   readonly height: number
   /** A quarter turn, against the clock, so many times. */

@@ -1,4 +1,4 @@
-/** Where the metadata of a picture's file are. */
+/** Where the metadata of a picture's file are: EXIF and IPTC data, XMP, and the turns that HEIF's properties say. */
 import { inflateSync } from "node:zlib"
 import { boxesBelow } from "../avif-boxes.ts"
 import { segmentsOf, startOfScan } from "../jpeg-segments.ts"
