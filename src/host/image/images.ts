@@ -1,7 +1,7 @@
 /**
  * Decodes picture files in Node to the RGB bytes that Pillow gives: the profile is not applied, alpha is dropped and not
  * blended, 16 bits lose their lower 8; TIFF is turned by its orientation, others are not; colours of half the size are interpolated
- * (in AVIF: `avif-chroma.ts`). Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
+ * (in AVIF: `avif/chroma.ts`). Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
  * through sharp (libvips), which also says what is wrong with a damaged one; HEIC through libheif (`heif/`), turned as the file says,
  * which is not EXIF. sharp only decodes; its resize differs from Pillow's.
  * Checked against Pillow 9.4: JPEG baseline, progressive, gray and CMYK, PNG RGB, RGBA, gray, palette and 1-bit. libvips
@@ -13,8 +13,8 @@ import { kindOf } from "../../core/arguments.ts"
 import { assert, messageOf, UserError } from "../../core/errors.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { readBytes } from "../files/files.ts"
-import { asPlanes, fromPlanes } from "./avif-chroma.ts"
-import { withoutTurns } from "./avif-turns.ts"
+import { asPlanes, fromPlanes } from "./avif/chroma.ts"
+import { withoutTurns } from "./avif/turns.ts"
 import { completed } from "./cut-off.ts"
 import { firstFrame, onScreen } from "./gif-frame.ts"
 import { decodeHeifHere, type HeifOptions } from "./heif/decode-heif.ts"
