@@ -11,6 +11,7 @@ import { Random } from "../../core/arrays/random.ts"
 import { l2Normalize } from "../../core/arrays/similarity.ts"
 import type { Generation } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
+import { followIndex, openTableScanner, storeChoice } from "./index-table.ts"
 import { LanceScanner } from "./lance-scanner.ts"
 import { optimizeTable } from "./optimize.ts"
 import { pushTo } from "./push.ts"
@@ -86,6 +87,7 @@ function maskOf(isSet: (row: number) => boolean): Uint8Array {
 
 test("the table is filled once, and what changes afterwards follows", async () => {
   expect(await pushTo(at("table"), index.store, generation)).toEqual({ added: count - 1, removed: 0 })
+  const early = await open()
   expect(await pushTo(at("table"), index.store, generation)).toEqual({ added: 0, removed: 0 })
   index.setVectors(generation, 7, vectorAt(8))
   index.setVectors(generation, 20, new Float32Array(dim).fill(Number.NaN))
@@ -93,11 +95,11 @@ test("the table is filled once, and what changes afterwards follows", async () =
   index.setVectors(generation, 20, vectorAt(20))
   index.setVectors(generation, 7, new Float32Array(dim).fill(Number.NaN))
   expect(await pushTo(at("table"), index.store, generation)).toEqual({ added: 1, removed: 1 })
-  const scanner = await open()
-  // The very values of the file.
-  const read = await scanner.read(Uint32Array.of(2999, 0, 7, 0))
+  // The very values of the file, also where the table was open before they were added.
+  const read = await early.read(Uint32Array.of(2999, 0, 7, 0))
   for (const [i, row] of [2999, 0, 7, 0].entries()) expect(read.slice(i * dim, (i + 1) * dim)).toEqual(vectorAt(row))
-  scanner.close()
+  expect(await early.read(Uint32Array.of(20))).toEqual(vectorAt(20))
+  early.close()
 })
 
 test("hits and scores are those of an exact search, page by page, with equal scores by position", async () => {
@@ -224,4 +226,20 @@ test("without the package, one line says what to install", async () => {
   expect(stdout).toBe(
     "UserError vectors in a LanceDB table need packages that cannot be loaded: Cannot find package npm install @lancedb/lancedb@0.31 apache-arrow@18\n",
   )
+})
+
+test("what a user calls a store", () => {
+  expect(storeChoice("file")).toBe("file")
+  expect(storeChoice("lancedb")).toEqual({ lancedb: "lancedb" })
+  expect(storeChoice("lancedb:table")).toEqual({ lancedb: join(process.cwd(), "table") })
+  expect(storeChoice("lancedb:s3://b/p")).toEqual({ lancedb: "s3://b/p" })
+  expect(() => storeChoice("lance")).toThrow("there is no store lance")
+})
+
+test("a table follows its index in one call", async () => {
+  const found = await followIndex("lancedb", index.store, generation)
+  expect(found).toEqual({ added: 8997, removed: 0, rows: 8997, isIndexed: false, recall: 1 })
+  const scanner = await openTableScanner("lancedb", at("index"), generation)
+  expect((await scanner.scan({ query: queryAt(3), count, k: 1 })).positions[0]).toBe(3)
+  scanner.close()
 })

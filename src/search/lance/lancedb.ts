@@ -24,10 +24,17 @@ export async function loadLance(): Promise<{ lance: Lance; arrow: Arrow }> {
   }
 }
 
-/** @param uri a folder, or an address that LanceDB knows: s3://bucket/path. Throws EnvironmentError where it cannot be reached. */
+/**
+ * Whoever has a table open sees what others write: at once in a folder, after some seconds in a bucket, where asking takes time.
+ *
+ * @param uri a folder, or an address that LanceDB knows: s3://bucket/path
+ * @throws EnvironmentError where it cannot be reached
+ */
 export function connect({ connect }: Lance, uri: string, environment = process.env): Promise<Connection> {
-  if (!/^\w+:\/\//.test(uri)) return inTable(uri, () => connect(resolve(uri)))
-  return inTable(uri, () => connect(uri, { storageOptions: storageOptions(environment) }))
+  const isFolder = !/^\w+:\/\//.test(uri)
+  const address = isFolder ? resolve(uri) : uri
+  const storage = isFolder ? {} : { storageOptions: storageOptions(environment) }
+  return inTable(uri, () => connect(address, { readConsistencyInterval: isFolder ? 0 : 5, ...storage }))
 }
 
 /** An endpoint by the name that Amazon's own programs read; keys and region are found by LanceDB itself. */

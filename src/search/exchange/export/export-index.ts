@@ -70,6 +70,8 @@ async function* picturesOf(
   progress: Progress,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ExportedPicture[]> {
+  // The file is made with the first picture.
+  if (store.count === 0) return
   using file = openRandomAccess(store.vectorsPath(generation))
   const vectorOf = (content: number) => {
     const bytes = file.read(vectorOffset + (content - 1) * generation.dim * 2, generation.dim * 2)

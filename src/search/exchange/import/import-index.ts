@@ -6,7 +6,7 @@
 import { dirname, resolve } from "node:path"
 import { batchesOf } from "../../../core/arrays/batches.ts"
 import { UserError } from "../../../core/errors.ts"
-import { noProgress, type StartProgress } from "../../../core/progress.ts"
+import { noProgress, ofLongWork, type StartProgress } from "../../../core/progress.ts"
 import type { Generation } from "../../store/index-store.ts"
 import { IndexWriter, type NewGeneration } from "../../store/index-writer.ts"
 import { openSource, type SourceOptions } from "../sources/open-source.ts"
@@ -83,8 +83,9 @@ export async function importIndex(folder: string, from: string, options: ImportO
 
 async function surveyOf(source: ImportSource, placeOf: (picture: ImportedPicture) => string, options: ImportOptions) {
   const { startProgress = noProgress, signal } = options
-  const progress = startProgress("reading the source", source.total ?? 0, { unit: "pictures" })
+  const progress = ofLongWork(startProgress)("reading the source", source.total ?? 0, { unit: "pictures" })
   const surveyed = await survey(source, placeOf, sampleSize, { progress, signal })
+  progress.update(surveyed.pictures)
   progress.done()
   return surveyed
 }
