@@ -23,7 +23,7 @@ Examples:
   mobileclip index import vectors.jsonl --index DIR --same-model --check      compares, and writes nothing
 
 Vectors are taken over where the source says that the index's model made them, or --same-model does and 16 pictures that are
-encoded again agree. Other pictures are encoded, where their files are here. The same command goes on after Ctrl-C or a crash.
+encoded again (or up to 31) agree. Other pictures are encoded, where their files are here. The same command goes on after Ctrl-C or a crash.
 `
 
 export function registerImport(command: Command, context: CommandContext): void {

@@ -2,7 +2,6 @@
  * Search of an index whose vectors are in a LanceDB table. The table finds candidates; their scores are computed here from their
  * vectors, so that they are the same numbers in a scan, for single rows and on the next page.
  */
-import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { assert, UserError } from "../../core/errors.ts"
 import type { Hits, Pairs, Scanner, ScanRequest } from "../scan/scan-request.ts"
 import { requirePositions, requireQuery, requireScan } from "../scan/scan-request.ts"
@@ -11,7 +10,7 @@ import type { FoundRows, VectorTable } from "./vector-table.ts"
 /** Up to so many rows are named in the search; of more, candidates are fetched until enough are among them. */
 const mostNamed = 5000
 
-/** Candidates beyond those that are wanted: rough distances may have put a hit behind them. */
+/** Candidates beyond those that are wanted: rounding may have put a hit after them. */
 const slack = 32
 
 export class LanceScanner implements Scanner {
@@ -61,11 +60,10 @@ export class LanceScanner implements Scanner {
     const { dim } = this
     const found = await this.table.read([...new Set(positions)])
     const places = new Map(Array.from(found.positions, (position, i) => [position, i]))
-    const values = float16ToFloat32(found.bits)
     const rows = new Float32Array(positions.length * dim).fill(Number.NaN)
     positions.forEach((position, i) => {
       const place = places.get(position)
-      if (place !== undefined) rows.set(values.subarray(place * dim, (place + 1) * dim), i * dim)
+      if (place !== undefined) rows.set(found.vectors.subarray(place * dim, (place + 1) * dim), i * dim)
     })
     return rows
   }
@@ -91,13 +89,12 @@ const noHits: Hits = { positions: new Uint32Array(0), scores: new Float32Array(0
 
 /** Best first; equal scores by position. */
 function hitsOf(
-  { positions, bits }: FoundRows,
+  { positions, vectors }: FoundRows,
   query: Float32Array,
   isWanted: (position: number) => boolean,
   after: Hit | undefined,
 ): Hit[] {
-  const rows = float16ToFloat32(bits)
-  const hits = Array.from(positions, (position, i) => ({ position, score: dot(rows, i, query) }))
+  const hits = Array.from(positions, (position, i) => ({ position, score: dot(vectors, i, query) }))
   const wanted = hits.filter((hit) => isWanted(hit.position) && (after === undefined || byRank(after, hit) < 0))
   return wanted.sort(byRank)
 }

@@ -2,6 +2,7 @@
  * Fills a LanceDB table with an index's vectors: what the table lacks is added, and what has been forgotten is removed. Each step
  * is a transaction of the table, so a push that was stopped is gone on with by the next one.
  */
+import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
 import type { IndexStore } from "../store/index-store.ts"
@@ -68,7 +69,7 @@ function changesIn(bits: Uint16Array, first: number, isThere: Uint8Array, dim: n
     const from = (position - first) * dim
     missing.set(bits.subarray(from, from + dim), i * dim)
   }
-  return { gone, missing: { positions: Uint32Array.from(positions), bits: missing } }
+  return { gone, missing: { positions: Uint32Array.from(positions), vectors: float16ToFloat32(missing) } }
 }
 
 function isNan(half: number): boolean {

@@ -18,6 +18,9 @@ import { sampleScene } from "../../../data/scenes/scene.ts"
 import { embed } from "../../../embed/embed.ts"
 import { fileInputs } from "../../../embed/inputs.ts"
 import { exportModel } from "../../../export/export.ts"
+import { openEncoder } from "../../../embed/open-encoder.ts"
+import { openTableScanner } from "../../lance/index-table.ts"
+import { IndexWriter } from "../../store/index-writer.ts"
 import { exportIndex } from "../export/export-index.ts"
 import { openSource } from "../sources/open-source.ts"
 import { type ImportOptions, importIndex } from "./import-index.ts"
@@ -232,4 +235,20 @@ test("an exported folder is imported with its vectors; a model of another name a
   renameSync(at("renamed"), model())
   expect(result).toMatchObject({ encoded: 0, added: 20, vectors: { reused: true } })
   expectVectors(await contentOf(second), vectors)
+})
+
+test("where vectors are searched in a table, it follows the import", async () => {
+  const index = newIndex()
+  const writer = await IndexWriter.open(index, "test")
+  const encoder = await openEncoder(model(), { threads: 1 }, async () => null)
+  const { name, identity, embedDim: dim } = encoder
+  const settings = { orientation: "apply", decode: "exact", store: { lancedb: "lancedb" } } as const
+  const generation = writer.addGeneration({ model: name, source: model(), identity, dim, settings })
+  await encoder[Symbol.asyncDispose]()
+  writer[Symbol.dispose]()
+  expect(await run(index, at("apply"))).toMatchObject({ added: 20 })
+  const scanner = await openTableScanner("lancedb", index, generation)
+  const hits = await scanner.scan({ query: vectors.get(paths[4]!)!, count: 20, k: 1 })
+  expect(hits.scores[0]).toBeGreaterThan(0.999)
+  scanner.close()
 })

@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path"
 import { batchesOf } from "../../../core/arrays/batches.ts"
 import { UserError } from "../../../core/errors.ts"
 import { noProgress, ofLongWork, type StartProgress } from "../../../core/progress.ts"
+import { followIndex } from "../../lance/index-table.ts"
 import type { Generation } from "../../store/index-store.ts"
 import { IndexWriter, type NewGeneration } from "../../store/index-writer.ts"
 import { openSource, type SourceOptions } from "../sources/open-source.ts"
@@ -78,6 +79,8 @@ export async function importIndex(folder: string, from: string, options: ImportO
     progress.update(done)
   }
   progress.done()
+  const { store } = generation.settings
+  if (store !== "file") await followIndex(store.lancedb, writer.store, generation, { signal: options.signal, startProgress })
   return { ...result, ...work.counts }
 }
 
