@@ -80,7 +80,8 @@ export async function importIndex(folder: string, from: string, options: ImportO
   }
   progress.done()
   const { store } = generation.settings
-  if (store !== "file") await followIndex(store.lancedb, writer.store, generation, { signal: options.signal, startProgress })
+  if (store !== "file")
+    await followIndex(store.lancedb, writer.store, generation, { signal: options.signal, startProgress })
   return { ...result, ...work.counts }
 }
 
