@@ -71,8 +71,7 @@ function openLance(isIndexed: boolean) {
     const folder = join(dataset.folder, `lance-${isIndexed ? "ivf" : "flat"}`)
     mkdirSync(folder)
     const connection = await connect(folder)
-    // Its training of an index of float16 vectors takes many times as long.
-    const batches = lanceBatches(dataset, isIndexed ? "float32" : "float16")
+    const batches = lanceBatches(dataset)
     const table = await connection.createTable("vectors", (await batches.next()).value!)
     for await (const rows of batches) await table.add(rows)
     const partitions = Math.round(Math.sqrt(dataset.rows) / 2)
@@ -85,7 +84,7 @@ function openLance(isIndexed: boolean) {
     return {
       settings: isIndexed
         ? `float32 table, ${partitions} partitions, ${numSubVectors} sub-vectors of 8 bits, trained in 10 rounds on 64 rows a centre, 20 probed, refined 10-fold; its own threads`
-        : "float16 table, index bypassed; its own threads",
+        : "float32 table, index bypassed; its own threads",
       async search(query, k) {
         const asked = table.query().nearestTo(query).distanceType("dot").limit(k).select(["id", "_distance"])
         const found = await (isIndexed ? asked.nprobes(20).refineFactor(10) : asked.bypassVectorIndex()).toArray()
@@ -95,17 +94,15 @@ function openLance(isIndexed: boolean) {
   }
 }
 
-/** Arrow tables of the vectors. */
-async function* lanceBatches(dataset: Dataset, kept: "float16" | "float32") {
+/** Arrow tables of float32: of float16, LanceDB searches slower by half, and trains an index many times slower. */
+async function* lanceBatches(dataset: Dataset) {
   // The copy that LanceDB itself loads: of a table of another one it takes no rows.
-  const arrow: typeof import("apache-arrow") = createRequire(import.meta.url)("apache-arrow")
+  const arrow = createRequire(import.meta.url)("apache-arrow")
   const { dim } = dataset
-  const Item = kept === "float16" ? arrow.Float16 : arrow.Float32
-  for (const { first, bits, values } of batchesOf(dataset)) {
-    const count = bits.length / dim
-    const type = new arrow.FixedSizeList(dim, new arrow.Field("item", new Item()))
-    const data = kept === "float16" ? bits : values
-    const child = arrow.makeData({ type: new Item(), length: data.length, nullCount: 0, data })
+  for (const { first, values } of batchesOf(dataset)) {
+    const count = values.length / dim
+    const type = new arrow.FixedSizeList(dim, new arrow.Field("item", new arrow.Float32()))
+    const child = arrow.makeData({ type: new arrow.Float32(), length: values.length, nullCount: 0, data: values })
     const vectors = arrow.makeData({ type, length: count, nullCount: 0, child })
     const ids = arrow.makeData({
       type: new arrow.Int32(),
@@ -147,6 +144,6 @@ export function* batchesOf({ path, rows, dim, offset }: Dataset) {
   for (let first = 0; first < rows; first += batch) {
     const bits = new Uint16Array(Math.min(batch, rows - first) * dim)
     readSync(descriptor, new Uint8Array(bits.buffer), 0, bits.byteLength, offset + first * dim * 2)
-    yield { first, bits, values: float16ToFloat32(bits) }
+    yield { first, values: float16ToFloat32(bits) }
   }
 }
