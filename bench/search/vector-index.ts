@@ -43,7 +43,7 @@ function openOwn(choice: { readonly kind: "addon" | "wasm"; readonly use?: "exac
     const codes = `${path}.bits`
     if (choice.use === "codes") await updateCodes(path, codes, { dim, offset, count: rows })
     const scanner = openScanner(path, { dim, offset, codes, ...choice })
-    const how = choice.use === "codes" ? `${Math.max(1000, Math.ceil(rows / 1000))} candidates scored exactly` : "exact"
+    const how = choice.use === "codes" ? "binary codes, then exact" : "exact"
     return {
       settings: `float16 file, ${how}, ${threads} threads`,
       search: async (query, k) => [...(await scanner.scan({ query, count: rows, k, threads })).positions],

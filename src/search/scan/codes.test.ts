@@ -69,6 +69,25 @@ test("codes find nearly all of the best rows, with exact scores, and say how man
   scanner.close()
 })
 
+test("vectors that bits tell apart less well get more candidates, or are scanned", async () => {
+  const candidates = (path: string) => readFileSync(path).readDoubleLE(64)
+  const easy = fresh(6000)
+  await updateCodes(easy.vectors, easy.codes, { ...layout, count: 6000 })
+  expect(candidates(easy.codes)).toBe(1000)
+  // 8 dimensions have 256 codes for all rows.
+  const narrow = { dim: 8, offset: headerBytes }
+  const values = new Float32Array(20_000 * 8)
+  new Random(2).fillNormal(values, 1)
+  const [vectors, codes] = [join(folder, "narrow.f16"), join(folder, "narrow.bits")]
+  writeVectors(vectors, values)
+  await updateCodes(vectors, codes, { ...narrow, count: 20_000 })
+  expect(candidates(codes)).toBeGreaterThanOrEqual(4000)
+  const scanner = openScanner(vectors, { ...narrow, codes, use: "codes" })
+  const measured = await measureRecall(scanner, { count: 20_000 })
+  expect(measured === null || measured.recall >= 0.99).toBe(true)
+  scanner.close()
+})
+
 test("every kernel gives the same estimates, of whatever dimension", async () => {
   for (const width of [1, 63, 64, 100, 512, 770]) {
     const random = Random.of(4, width)
