@@ -68,6 +68,11 @@ export function parseHeader(bytes: Buffer): CodesHeader | null {
   return { dim, count, meanOf, vectors: bytes.subarray(32, 64), candidates, measuredOf }
 }
 
+/** Bytes of a file whose rows all have their codes. */
+export function codesBytes({ dim, count }: CodesHeader): number {
+  return codesOffset(dim) + Math.ceil(count / codesBlock) * codesBlockBytes(dim)
+}
+
 /** What the header of codes says of the vectors that they are of. */
 export function vectorsDigest(descriptor: number, path: string, { offset }: RowLayout): Buffer {
   const bytes = new Uint8Array(offset)

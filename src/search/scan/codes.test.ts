@@ -1,4 +1,13 @@
-import { appendFileSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  appendFileSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
@@ -206,6 +215,23 @@ test("codes of other vectors, cut ones and what is not codes are not used, and a
   expect(uses()).toBe(false)
   await updateCodes(vectors, codes, { ...layout, count: 6000 })
   expect(uses()).toBe(true)
+})
+
+test("codes that are cut while they are open are done without", async () => {
+  const { vectors, codes } = fresh(6000)
+  await updateCodes(vectors, codes, { ...layout, count: 6000 })
+  const scanner = openScanner(vectors, { ...layout, codes, use: "codes" })
+  const request = { query: all.slice(0, dim), count: 6000, k: 20 }
+  const found = await scanner.scan(request)
+  expect(scanner.usesCodes(6000)).toBe(true)
+  truncateSync(codes, 10_000)
+  expect(await scanner.scan(request)).toEqual(found)
+  expect(scanner.usesCodes(6000)).toBe(false)
+  await updateCodes(vectors, codes, { ...layout, count: 6000 })
+  expect([scanner.usesCodes(6000), await scanner.scan(request)]).toEqual([true, found])
+  truncateSync(vectors, 5000)
+  await expect(scanner.scan(request)).rejects.toThrow(`${vectors} has 5000 bytes`)
+  scanner.close()
 })
 
 test("a signal ends it, and the next call goes on; a short file is a UserError", async () => {

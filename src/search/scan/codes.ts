@@ -1,5 +1,5 @@
 /** Makes the binary codes of a file of vectors, and goes on with those that are there. One process at a time. */
-import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs"
 import { scanAddonOrNull } from "../../../scan/index.ts"
 import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { fileError } from "../../host/files/file-error.ts"
@@ -11,6 +11,7 @@ import {
   type CodesHeader,
   codesBlock,
   codesBlockBytes,
+  codesBytes,
   codesOffset,
   codesPage,
   codeWords,
@@ -80,6 +81,7 @@ function isUsable(header: CodesHeader | null, digest: Buffer, { dim, count }: Co
   )
 }
 
+/** Null where there is none, or the file is shorter than it says. */
 function readHeader(path: string): CodesHeader | null {
   let descriptor: number
   try {
@@ -90,7 +92,8 @@ function readHeader(path: string): CodesHeader | null {
   try {
     const bytes = Buffer.alloc(codesPage)
     readSync(descriptor, bytes, 0, codesPage, 0)
-    return parseHeader(bytes)
+    const header = parseHeader(bytes)
+    return header && fstatSync(descriptor).size >= codesBytes(header) ? header : null
   } finally {
     closeSync(descriptor)
   }

@@ -2,15 +2,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 import type { MappedVectors } from "../../../scan/index.ts"
 import { readWithoutBlocking } from "../../host/files/read-at.ts"
-import {
-  type CodesHeader,
-  codesBlock,
-  codesBlockBytes,
-  codesOffset,
-  codesPage,
-  parseHeader,
-  vectorsDigest,
-} from "./codes-file.ts"
+import { type CodesHeader, codesBytes, codesOffset, codesPage, parseHeader, vectorsDigest } from "./codes-file.ts"
 import type { RowLayout } from "./scan-request.ts"
 
 /** From so many rows on codes are used: below, an exact scan takes some tens of milliseconds. */
@@ -59,6 +51,12 @@ export class OpenCodes {
     return isWorth ? { count: coded, candidates } : null
   }
 
+  /** Those that are open are not used any more. */
+  drop(): void {
+    this.count = 0
+    this.share = 0
+  }
+
   /** Codes are never needed: where they cannot be read, or are of other vectors, there are none. */
   private refresh(path: string): void {
     let descriptor: number
@@ -86,8 +84,7 @@ export class OpenCodes {
       readSync(descriptor, bytes, 0, codesPage, 0)
       const header = parseHeader(bytes)
       if (header?.dim !== dim || !header.vectors.equals(this.digest())) return null
-      const expected = codesOffset(dim) + Math.ceil(header.count / codesBlock) * codesBlockBytes(dim)
-      return fstatSync(descriptor).size >= expected ? header : null
+      return fstatSync(descriptor).size >= codesBytes(header) ? header : null
     } catch {
       return null
     }
