@@ -64,7 +64,7 @@ export async function updateCodes(vectorsPath: string, codesPath: string, option
   }
 }
 
-/** Whether codes are behind the rows. */
+/** Rows that have codes; 0 where there is no whole file of codes. */
 export function codedRows(codesPath: string): number {
   return readHeader(codesPath)?.count ?? 0
 }
