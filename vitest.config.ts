@@ -86,6 +86,10 @@ const slow = [
   "src/reinforce/pool/process-pool",
   "test/simulate-cluster",
   "test/build",
+  "scan/index",
+  "src/search/scan/scanner",
+  "src/search/scan/near-pairs",
+  "src/search/scan/codes",
   // Their mocks of modules of Node's need processes of their own.
   "src/data/sample-index/index-shards",
   "src/native/own-cache",
@@ -125,7 +129,13 @@ export default defineConfig({
           name: "fast",
           // Starting a process for each file would take as long as the tests.
           isolate: false,
-          include: ["src/**/*.test.ts", "torch/**/*.test.ts", "jpeg/**/*.test.ts", "test/**/*.test.ts"],
+          include: [
+            "src/**/*.test.ts",
+            "torch/**/*.test.ts",
+            "jpeg/**/*.test.ts",
+            "scan/**/*.test.ts",
+            "test/**/*.test.ts",
+          ],
           exclude: [...slow, "**/build/**"],
         },
       },

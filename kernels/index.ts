@@ -1,3 +1,4 @@
+export { dotHalf } from "./half"
 export {
   blendGray,
   countValues,

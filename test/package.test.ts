@@ -2,7 +2,7 @@
  * The package as its users have it: packed, installed into an empty folder outside the repository, type-checked, imported,
  * set up, and trained with. The libtorch addon is not compiled a second time: its build is named after the digest of the
  * sources and stamped with them and the libtorch, so the installed package takes the repository's from the user's cache
- * only where it would compile the same files. The JPEG addon is compiled there.
+ * only where it would compile the same files. The addons of JPEG and of search are compiled there.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
@@ -58,7 +58,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }), 60_000)
 test("only what is used is packed", () => {
   const names = readdirSync(installed(), { recursive: true, encoding: "utf8" })
   expect(readdirSync(installed()).sort()).toEqual(
-    ["LICENSE", "NOTICE", "README.md", "bin", "dist", "docs", "jpeg", "package.json", "torch"].sort(),
+    ["LICENSE", "NOTICE", "README.md", "bin", "dist", "docs", "jpeg", "package.json", "scan", "torch"].sort(),
   )
   expect(names.filter((name) => /\.test\.|\/build(\/|$)|\.ts$/.test(name) && !name.endsWith(".d.ts"))).toEqual([])
   const hasSource = (name: string) => existsSync(join(root, name.replace(/^dist\//, "").replace(/js$/, "ts")))
@@ -155,7 +155,7 @@ test("before it is set up, training names the command that does it, and --check 
   expect(JSON.parse(json)).toMatchObject({
     ok: false,
     libtorch: { found: true },
-    addons: { jpeg: { state: "missing" } },
+    addons: { jpeg: { state: "missing" }, scan: { state: "missing" } },
   })
 })
 
@@ -176,10 +176,15 @@ test("setup, killed and started twice at once: each is built once, and two steps
     expect(code, err).toBe(0)
     expect(JSON.parse(out)).toMatchObject({
       ok: true,
-      addons: { libtorch: { state: "ready", file: cached.file }, jpeg: { state: "ready", file: jpegFile } },
+      addons: {
+        libtorch: { state: "ready", file: cached.file },
+        jpeg: { state: "ready", file: jpegFile },
+        scan: { state: "ready" },
+      },
     })
   }
   expect(both.filter(({ err }) => err.includes("JPEG addon: compiled"))).toHaveLength(1)
+  expect(both.filter(({ err }) => err.includes("search addon: compiled"))).toHaveLength(1)
   expect(both.map(({ err }) => err).join("")).not.toContain("libtorch addon: compil")
   // The killed one's compiler may have been writing to its folder when that was removed.
   const left = readdirSync(dirname(jpegFile)).filter((name) => !name.startsWith("cmake-"))

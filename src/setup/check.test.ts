@@ -13,7 +13,7 @@ test("this checkout is set up, and nothing is left to build", async () => {
   expect(report).toMatchObject({
     ok: true,
     libtorch: { found: true, text: expect.stringMatching(/^libtorch \d+\.\d+/) },
-    addons: { libtorch: { state: "ready", buildsIn: null } },
+    addons: { libtorch: { state: "ready", buildsIn: null }, scan: { state: "ready", buildsIn: null } },
   })
   expect(existsSync(report.addons.libtorch.file!)).toBe(true)
 })
@@ -36,6 +36,7 @@ test("the text says what is missing, why, and where it would be built", () => {
     addons: {
       libtorch: { state: "missing", file: null, buildsIn: "/p/torch/build" },
       jpeg: { state: "broken", file: "/p/jpeg.node", reason: "no libjpeg.so.62", buildsIn: "/p/jpeg/build" },
+      scan: { state: "ready", file: "/p/scan.node", buildsIn: null },
     },
   }
   expect(setupText(report).split("\n")).toEqual([
@@ -43,6 +44,7 @@ test("the text says what is missing, why, and where it would be built", () => {
     expect.stringMatching(/^compiling needs cmake, g\+\+: apt-get install cmake g\+\+ /),
     "libtorch addon (training): not built; mobileclip setup compiles it into /p/torch/build",
     "JPEG addon (decodes faster): does not load (no libjpeg.so.62): /p/jpeg.node; mobileclip setup compiles it into /p/jpeg/build",
+    "search addon (searches faster): built: /p/scan.node",
     "",
   ])
 })

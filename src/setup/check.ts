@@ -1,6 +1,8 @@
 /** What is built, what is missing and how `mobileclip setup` would build it. Nothing is changed. */
 import { isJpegAddonBuilt } from "../../jpeg/build.ts"
 import { jpegAddon } from "../../jpeg/paths.ts"
+import { isScanAddonBuilt } from "../../scan/build.ts"
+import { scanAddon } from "../../scan/paths.ts"
 import { isTorchAddonBuilt, libtorchText } from "../../torch/build.ts"
 import { findLibtorch, type Libtorch } from "../../torch/find.ts"
 import { howToInstallLibtorch } from "../../torch/install.ts"
@@ -16,7 +18,7 @@ export interface SetupReport {
   readonly libtorch: LibtorchReport
   /** Programs that compiling needs and that are not there. */
   readonly missingTools: readonly string[]
-  readonly addons: { readonly libtorch: AddonReport; readonly jpeg: AddonReport }
+  readonly addons: { readonly libtorch: AddonReport; readonly jpeg: AddonReport; readonly scan: AddonReport }
 }
 
 interface LibtorchReport {
@@ -40,11 +42,12 @@ export async function checkSetup(): Promise<SetupReport> {
   const { libtorch, text } = findShown()
   const torch = await examine(torchAddon, () => libtorch !== null && isTorchAddonBuilt(libtorch))
   const jpeg = await examine(jpegAddon, isJpegAddonBuilt)
+  const scan = await examine(scanAddon, isScanAddonBuilt)
   return {
     ok: torch.state === "ready" || torch.state === "outdated",
     libtorch: { found: libtorch !== null, text },
     missingTools: missingTools(),
-    addons: { libtorch: torch, jpeg },
+    addons: { libtorch: torch, jpeg, scan },
   }
 }
 
@@ -85,6 +88,7 @@ export function setupText({ libtorch, missingTools, addons }: SetupReport): stri
     ...tools,
     `libtorch addon (training): ${addonText(addons.libtorch)}`,
     `JPEG addon (decodes faster): ${addonText(addons.jpeg)}`,
+    `search addon (searches faster): ${addonText(addons.scan)}`,
   ]
   return `${lines.join("\n")}\n`
 }

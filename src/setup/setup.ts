@@ -1,7 +1,9 @@
-/** What `mobileclip setup` does: builds the addons that training needs and that make pictures decode faster. */
+/** What `mobileclip setup` does: builds the addons that training needs and that make decoding of pictures and search faster. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { buildJpegAddon, isJpegAddonBuilt } from "../../jpeg/build.ts"
 import { jpegAddon } from "../../jpeg/paths.ts"
+import { buildScanAddon, isScanAddonBuilt } from "../../scan/build.ts"
+import { scanAddon } from "../../scan/paths.ts"
 import { blasText } from "../../torch/blas.ts"
 import { buildTorchAddon, isTorchAddonReady } from "../../torch/build.ts"
 import { torchAddon } from "../../torch/paths.ts"
@@ -26,6 +28,8 @@ interface SetupOptions {
 export async function setUp({ force = false, log }: SetupOptions): Promise<void> {
   if (!force && isJpegAddonBuilt()) log("JPEG addon: up to date")
   else await locked(jpegAddon, log, (target) => buildJpegAddon(target, force, log))
+  if (!force && isScanAddonBuilt()) log("search addon: up to date")
+  else await locked(scanAddon, log, (target) => buildScanAddon(target, force, log))
   if (!force && isTorchAddonReady(log)) log("libtorch addon: up to date")
   else await locked(torchAddon, log, (target) => buildTorchAddon(target, force, log))
   const built = builtAddon(torchAddon)

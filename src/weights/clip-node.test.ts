@@ -182,7 +182,7 @@ const wrong: Readonly<Record<string, [call: () => unknown, message: string]>> = 
   ],
   "bytes that are no picture": [
     () => clip.encodeImages([image, Buffer.from("cat")]),
-    "picture 2 is not a picture | JPEG, PNG, WebP, AVIF, TIFF and GIF files are",
+    "picture 2 is not a picture | JPEG, PNG, WebP, AVIF, HEIC, TIFF and GIF files are",
   ],
   "pixels that were cut": [
     () => clip.encodeImage({ ...image, data: new Uint8Array(17) }),

@@ -23,6 +23,7 @@ interface Exports {
   shift(source: number, width: number, height: number, target: number, left: number, up: number): void
   moveFixed(source: number, width: number, height: number, target: number, ...matrix: Matrix): void
   moveFloat(source: number, width: number, height: number, target: number, ...matrix: Matrix): void
+  dotHalf(query: number, rows: number, dim: number, count: number, target: number): void
   packPanels(source: number, rows: number, width: number, tile: number, target: number): void
   multiplyPanels(
     ...args: [rows: number, rowPanels: number, columns: number, columnPanels: number, width: number, target: number]
@@ -125,7 +126,7 @@ export class Kernels {
   }
 
   /** A copy of `data` in memory. */
-  put(data: Uint8Array | Uint8ClampedArray | Int16Array | Int32Array | Float32Array): number {
+  put(data: Uint8Array | Uint8ClampedArray | Int16Array | Uint16Array | Int32Array | Float32Array): number {
     const address = this.reserve(data.byteLength)
     this.uint8(address, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     return address

@@ -33,7 +33,7 @@ export interface EncodedImage {
 
 /** Extensions of pictures, in order of preference where a sample has several. */
 export const pictureExtensions = [
-  ...["jpg", "jpeg", "jfif", "jpe", "png", "webp", "gif", "tif", "tiff", "bmp", "avif", "heic"],
+  ...["jpg", "jpeg", "jfif", "jpe", "png", "webp", "gif", "tif", "tiff", "bmp", "avif", "heic", "heif", "hif"],
 ]
 
 /** `jpg` where the first bytes do not tell the format; decoding the picture will. */

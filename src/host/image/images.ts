@@ -2,7 +2,8 @@
  * Decodes picture files in Node to the RGB bytes that Pillow gives: the profile is not applied, alpha is dropped and not
  * blended, 16 bits lose their lower 8; TIFF is turned by its orientation, others are not; colours of half the size are interpolated
  * (in AVIF: `avif-chroma.ts`). Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
- * through sharp (libvips), which also says what is wrong with a damaged one. sharp only decodes; its resize differs from Pillow's.
+ * through sharp (libvips), which also says what is wrong with a damaged one; HEIC through libheif (`heif/`), turned as the file says,
+ * which is not EXIF. sharp only decodes; its resize differs from Pillow's.
  * Checked against Pillow 9.4: JPEG baseline, progressive, gray and CMYK, PNG RGB, RGBA, gray, palette and 1-bit. libvips
  * opens more than pictures (drawings, documents, tables), so it is given only files that are pictures by their first bytes.
  */
@@ -16,13 +17,19 @@ import { asPlanes, fromPlanes } from "./avif-chroma.ts"
 import { withoutTurns } from "./avif-turns.ts"
 import { completed } from "./cut-off.ts"
 import { firstFrame, onScreen } from "./gif-frame.ts"
+import { decodeHeifHere, type HeifOptions } from "./heif/decode-heif.ts"
+import { decodeHeifBeside } from "./heif/heif-threads.ts"
 import { hasManyScans, mostScans } from "./jpeg-segments.ts"
 import { orientationOf, turned } from "./orientation.ts"
 import { pictureFormat, pictureFormats, type Truncated } from "./picture-format.ts"
+import { requireAllowedSize } from "./pixel-limit.ts"
 import { firstPage, hasPages } from "./tiff-pages.ts"
 
 export interface DecodeOptions {
-  /** Whether the orientation that a camera noted turns the picture; the reference pipelines ignore it, except in TIFF. */
+  /**
+   * Whether the orientation that a camera noted turns the picture. The reference pipelines ignore it, except in TIFF and HEIC: these
+   * are always upright.
+   */
   readonly exif?: "ignore" | "apply"
   /** Larger pictures are refused before their pixels are read; they take 3 bytes per pixel. */
   readonly maxPixels?: number
@@ -66,7 +73,7 @@ function loadSharp(): Promise<typeof import("sharp").default> {
 }
 
 /**
- * A JPEG, PNG, WebP, AVIF, TIFF or GIF picture; of an animation, the first frame. Throws UserError, in one line with the
+ * A JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF picture; of an animation, the first frame. Throws UserError, in one line with the
  * path, if the file cannot be read, is not a picture, is damaged or cut off, or has more than `maxPixels`.
  */
 export async function decodeImage(source: string | Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
@@ -89,6 +96,8 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
       return decodeTiff(bytes, name, options)
     case "avif":
       return decodeAvif(bytes, name, options)
+    case "heic":
+      return decodeHeifBeside(bytes, heifOptions(name, options))
     default:
       return decodeCompleted(bytes, name, options)
   }
@@ -119,7 +128,7 @@ async function decodeGif(bytes: Uint8Array, name: string, options: DecodeOptions
   if (!frame) return decodeWithSharp(bytes, name, options)
   const { width, height, frames } = frame
   if (frames > 1 && options.animated === "refuse") throw animation(name, frames)
-  checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
+  requireAllowedSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
   return onScreen(await decodeWithSharp(frame.file, name, options), frame)
 }
 
@@ -136,7 +145,11 @@ export function requireFormat(bytes: Uint8Array, name: string): void {
   throw new UserError(`${name} is ${found}`, `${pictureFormats} files are`)
 }
 
-const decodedFormats = ["jpg", "png", "webp", "avif", "tif", "gif"]
+const decodedFormats = ["jpg", "png", "webp", "avif", "heic", "tif", "gif"]
+
+function heifOptions(name: string, { maxPixels = defaultMaxPixels, animated = "first" }: DecodeOptions): HeifOptions {
+  return { name, maxPixels, animated }
+}
 
 /** `decodeImage` of bytes, in this thread as far as possible: for threads that have nothing else to do. */
 export async function decodeHere(bytes: Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
@@ -144,6 +157,7 @@ export async function decodeHere(bytes: Uint8Array, options: DecodeOptions = {})
     const decoded = jpegDecoder!.decode(bytes, options.maxPixels ?? defaultMaxPixels)
     if (decoded) return toImage(options.name ?? "picture", bytes, decoded, options)
   }
+  if (pictureFormat(bytes) === "heic") return decodeHeifHere(bytes, heifOptions(options.name ?? "picture", options))
   return decodeImage(bytes, { ...options, decoder: "sharp" })
 }
 
@@ -159,7 +173,7 @@ function toImage(
   { width, height, data }: DecodedJpeg,
   options: DecodeOptions,
 ): Image8 {
-  checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
+  requireAllowedSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
   assert(data !== null, "a picture within the limit has pixels")
   const image = image8(width, height, data)
   return options.exif === "apply" ? turned(image, orientationOf(bytes) ?? 1) : image
@@ -171,21 +185,13 @@ async function decodeWithSharp(bytes: Uint8Array, name: string, options: DecodeO
   const picture = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false })
   const { width, height, space, pages = 1 } = await explained(name, picture.metadata())
   if (pages > 1 && options.animated === "refuse") throw animation(name, pages)
-  checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
+  requireAllowedSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
   if (options.exif === "apply") picture.autoOrient()
   return space === "cmyk" ? decodeCmyk(name, picture) : decodeRgb(name, picture)
 }
 
 function animation(name: string, frames: number): UserError {
   return new UserError(`${name} is an animation of ${frames} frames`)
-}
-
-function checkSize(name: string, width: number, height: number, maxPixels: number): void {
-  if (width * height <= maxPixels) return
-  throw new UserError(
-    `${name} has ${width} x ${height} pixels, more than the limit of ${maxPixels.toLocaleString("en")}`,
-    "make it smaller first, or raise the limit (maxPixels, --max-pixels)",
-  )
 }
 
 async function decodeRgb(name: string, picture: Sharp): Promise<Image8> {

@@ -26,11 +26,24 @@ function write(...paths: string[]): void {
 const link = (target: string, path: string) => symlinkSync(target, join(folder, path))
 
 test("an ordinary folder: by path, captions beside, class folders", async () => {
-  write("b/2.jpg", "b/10.PNG", "a-b/x.webp", "a/x.tiff", "z.jpe", "y.jfif", "a/deep/er.gif", "b/2.txt", "a/n.avif")
+  write(
+    "b/2.jpg",
+    "b/10.PNG",
+    "a-b/x.webp",
+    "a/x.tiff",
+    "z.jpe",
+    "y.jfif",
+    "a/deep/er.gif",
+    "b/2.txt",
+    "a/n.avif",
+    "a/p.HEIC",
+    "a/q.heif",
+    "a/r.hif",
+  )
   const found = await walkPictures(folder)
   const all = readdirSync(folder, { recursive: true, encoding: "utf8" })
   expect(found.pictures).toEqual(all.filter((name) => /\.[^t][^/]*$|\.tiff$/.test(name)).sort())
-  expect(found.pictures).toHaveLength(8)
+  expect(found.pictures).toHaveLength(11)
   expect([...found.others]).toEqual(["b/2.txt"])
   expect(found.folders).toEqual(["a", "a-b", "b"])
   expect(found.notes).toEqual([])
@@ -159,7 +172,7 @@ test("what is not a file is passed over and said, so is what is of another kind"
     expect(pictures).toEqual(["a.jpg"])
     expect(notes).toEqual([
       `${folder}: passed over 4 files of other kinds (2 .bmp, 1 .mp4, 1 without an extension), for JPEG, PNG, WebP, ` +
-        "AVIF, TIFF and GIF are read; 4 pipes, sockets or devices",
+        "AVIF, HEIC, TIFF and GIF are read; 4 pipes, sockets or devices",
     ])
   } finally {
     server.close()
@@ -204,12 +217,12 @@ test("paths of folders give the pictures in them; without any, the error says wh
   expect(notes).toEqual([])
   await expect(imageFiles([join(folder, "b")])).rejects.toMatchObject({
     message: `${join(folder, "b")} holds no pictures`,
-    hint: `${join(folder, "b")}: passed over 1 file of other kinds (1 .bmp), for JPEG, PNG, WebP, AVIF, TIFF and GIF are read`,
+    hint: `${join(folder, "b")}: passed over 1 file of other kinds (1 .bmp), for JPEG, PNG, WebP, AVIF, HEIC, TIFF and GIF are read`,
   })
   mkdirSync(join(folder, "empty"))
   link("nowhere", "empty/a.jpg")
   await expect(imageFiles([join(folder, "empty")])).rejects.toMatchObject({
-    hint: `JPEG, PNG, WebP, AVIF, TIFF and GIF are read; ${join(folder, "empty")}: passed over 1 link to nothing`,
+    hint: `JPEG, PNG, WebP, AVIF, HEIC, TIFF and GIF are read; ${join(folder, "empty")}: passed over 1 link to nothing`,
   })
   await expect(walkPictures(join(folder, "nowhere"))).rejects.toThrow("nowhere does not exist")
 })

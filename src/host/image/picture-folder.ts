@@ -31,7 +31,7 @@ export interface UnreadFolder {
   readonly reason: string
 }
 
-const pictureName = /\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif)$/i
+const pictureName = /\.(jpe?g|jpe|jfif|png|webp|avif|hei[cf]|hif|tiff?|gif)$/i
 
 /** Whether a file is taken for a picture by its name. */
 export function isPictureName(name: string): boolean {

@@ -10,11 +10,11 @@ const signatures: readonly (readonly [extension: string, pattern: RegExp])[] = [
   ["bmp", /^BM/],
   // The brand of the file, or one of those that it is compatible with.
   ["avif", /^\0\0[\s\S]{2}ftyp(?:[\s\S]{4}){0,32}?avi[fs]/],
-  ["heic", /^[\s\S]{4}ftyp(hei|hev|mif1|msf1)/],
+  ["heic", /^[\s\S]{4}ftyp(?:[\s\S]{4}){0,32}?(hei[cxms]|hev[cxms]|mif1|msf1)/],
 ]
 
 /** The formats that are read, for messages. */
-export const pictureFormats = "JPEG, PNG, WebP, AVIF, TIFF and GIF"
+export const pictureFormats = "JPEG, PNG, WebP, AVIF, HEIC, TIFF and GIF"
 
 /** The format as a file's extension; null where it is not a known one. */
 export function pictureFormat(bytes: Uint8Array): string | null {

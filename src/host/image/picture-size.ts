@@ -3,6 +3,7 @@ import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
 import { withoutTurns } from "./avif-turns.ts"
 import { firstFrame } from "./gif-frame.ts"
+import { heifSize } from "./heif/decode-heif.ts"
 import { requireFormat } from "./images.ts"
 import { plainJpegSize } from "./jpeg-size.ts"
 import { pictureFormat } from "./picture-format.ts"
@@ -13,12 +14,13 @@ export interface PictureSize {
   readonly height: number
 }
 
-/** The size that `decodeImage` gives: as stored, whatever orientation a camera noted, except in TIFF. Throws UserError, beginning with `name`, where it is not a picture. */
+/** The size that `decodeImage` gives: as stored, whatever orientation a camera noted, except in TIFF and HEIC. Throws UserError, beginning with `name`, where it is not a picture. */
 export async function pictureSize(bytes: Uint8Array, name: string): Promise<PictureSize> {
   requireFormat(bytes, name)
   const format = pictureFormat(bytes)
   const frame = format === "gif" ? firstFrame(bytes) : null
   if (frame) return { width: frame.width, height: frame.height }
+  if (format === "heic") return heifSize(bytes, name)
   const plain = format === "jpg" ? plainJpegSize(bytes) : null
   if (plain) return plain
   try {

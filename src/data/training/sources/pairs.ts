@@ -135,7 +135,8 @@ class JsonlRows implements RowFormat {
 export function imagePathOf(record: Readonly<Record<string, unknown>>): string | null {
   const value = imageNames.map((name) => record[name]).find((found) => typeof found === "string")
   if (typeof value === "string" && isUrl(value)) return value
-  return typeof value === "string" && /^[^\n]{1,4096}\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif|bmp)$/i.test(value)
+  return typeof value === "string" &&
+    /^[^\n]{1,4096}\.(jpe?g|jpe|jfif|png|webp|avif|hei[cf]|hif|tiff?|gif|bmp)$/i.test(value)
     ? value
     : null
 }

@@ -1,0 +1,161 @@
+/**
+ * How unusual a cosine is. A cosine of CLIP says little by itself: what is a clear match for one query is noise for another.
+ * It is compared with two sides, as the S-norm of speaker verification does: the query's cosines over pictures of the index,
+ * and generic captions' cosines over the picture. The mean of both, in standard deviations, is z. A divider says from which z
+ * on a picture counts as a match: what the best of as many unrelated pictures would reach, learnt from the generic captions.
+ */
+import { cosines } from "../../core/arrays/similarity.ts"
+import { UserError } from "../../core/errors.ts"
+import { type Background, requireBackground } from "./background.ts"
+import {
+  type BestOf,
+  bothZ,
+  leastPictures,
+  limited,
+  product,
+  queryScores,
+  queryZ,
+  type Statistics,
+  statisticsOf,
+} from "./statistics.ts"
+
+/**
+ * `text`: the vector of one text; `picture`: of one picture; `mixed`: of anything else, such as two texts together, a
+ * negated text or a text with a picture.
+ */
+export type QueryKind = "text" | "picture" | "mixed"
+
+export type Verdict = "match" | "weak"
+
+/** What z was compared with; `none`: the index has too few pictures for this kind of query. */
+export type Basis = "captions and pictures" | "captions" | "pictures" | "none"
+
+export interface Calibration {
+  readonly kind: QueryKind
+  readonly basis: Basis
+  /** Pictures that were searched. */
+  readonly searched: number
+  /** The divider, in z; -Infinity where there is no basis. */
+  readonly threshold: number
+  /** z of a picture's cosine with the query; NaN without a basis. `picture` [dim] has unit length. */
+  zOf(cosine: number, picture: Float32Array): number
+  /** Without a basis all are matches: nothing is known against them. NaN is weak elsewhere. */
+  verdict(z: number): Verdict
+}
+
+export interface CalibrationOptions {
+  /**
+   * How far above generic captions' best pictures the divider is: 0 is their median, 1 as far above it as the lowest tenth
+   * lies below.
+   */
+  readonly strictness?: number
+}
+
+/** How it was chosen is in docs/search.md. */
+export const calibrationDefaults = { strictness: 1 } as const satisfies Required<CalibrationOptions>
+
+/**
+ * The calibration of a query [dim] of unit length, searched over `searched` pictures. The background must not be written to:
+ * its statistics are kept as long as the object lives.
+ *
+ * @throws UserError where the query or the background is not of `dim` finite numbers a vector
+ */
+export function calibrationOf(
+  query: Float32Array,
+  kind: QueryKind,
+  background: Background,
+  searched: number,
+  { strictness = calibrationDefaults.strictness }: CalibrationOptions = {},
+): Calibration {
+  requireQuery(query, background.dim)
+  const { scale, basis, best } = scaleOf(query, kind, keptStatistics(background))
+  const threshold =
+    scale === null ? Number.NEGATIVE_INFINITY : Math.max(...best.map((b) => bestOf(b, searched, strictness)))
+  return {
+    ...{ kind, basis, searched, threshold },
+    zOf: scale ?? (() => Number.NaN),
+    verdict: (z) => (scale === null || z > threshold ? "match" : "weak"),
+  }
+}
+
+interface Scale {
+  readonly basis: Basis
+  readonly scale: Calibration["zOf"] | null
+  /** What unrelated queries of each kind reach. */
+  readonly best: readonly (readonly BestOf[])[]
+}
+
+const noScale: Scale = { basis: "none", scale: null, best: [] }
+
+function scaleOf(query: Float32Array, kind: QueryKind, kept: KeptStatistics): Scale {
+  if (kind === "mixed") return mixedScale(query, kept)
+  const statistics = kept.of(kind === "text" ? "prompts" : "pictures")
+  if (statistics === null) return noScale
+  const own = kept.knowsQueries ? limited(kept.scoresOf(query), statistics) : null
+  const scale = (cosine: number, picture: Float32Array) =>
+    bothZ(cosine, product(picture, statistics.meanQuery), own, statistics)
+  const basis = kind === "picture" ? "pictures" : own === null ? "captions" : "captions and pictures"
+  return { basis, scale, best: [statistics.best.both] }
+}
+
+/** By the query's side alone, with the higher one of the dividers of texts and pictures. */
+function mixedScale(query: Float32Array, kept: KeptStatistics): Scale {
+  if (!kept.knowsQueries) return noScale
+  const own = kept.scoresOf(query)
+  const all = [kept.of("prompts"), kept.of("pictures")].filter((statistics) => statistics !== null)
+  return { basis: "pictures", scale: (cosine) => queryZ(cosine, own), best: all.map(({ best }) => best.query) }
+}
+
+/** The divider for `searched` pictures: between the groups that were looked at by a straight line over their logarithm, above them by its last slope. */
+function bestOf(levels: readonly BestOf[], searched: number, strictness: number): number {
+  const heights = levels.map(({ median, low }) => median + strictness * (median - low))
+  // The best of more pictures is not worse: what says otherwise is noise.
+  for (let i = 1; i < heights.length; i++) heights[i] = Math.max(heights[i]!, heights[i - 1]!)
+  const [place, last] = [Math.log2(Math.max(searched, 1)), heights.length - 1]
+  if (place >= last) return heights[last]! + slopeAt(heights) * (place - last)
+  const below = Math.floor(place)
+  return heights[below]! + (heights[below + 1]! - heights[below]!) * (place - below)
+}
+
+/** What a doubling adds, by the last three of them. */
+function slopeAt(heights: readonly number[]): number {
+  const last = heights.length - 1
+  const steps = Math.min(3, last)
+  return steps === 0 ? 0 : (heights[last]! - heights[last - steps]!) / steps
+}
+
+/** A background's statistics, computed when they are first needed. */
+class KeptStatistics {
+  readonly knowsQueries: boolean
+  private readonly kept = new Map<"prompts" | "pictures", Statistics | null>()
+
+  constructor(private readonly background: Background) {
+    requireBackground(background)
+    this.knowsQueries = background.pictures.length / background.dim >= leastPictures
+  }
+
+  of(queries: "prompts" | "pictures"): Statistics | null {
+    if (!this.kept.has(queries)) this.kept.set(queries, statisticsOf(this.background, queries))
+    return this.kept.get(queries)!
+  }
+
+  scoresOf(query: Float32Array) {
+    return queryScores(cosines(query, this.background.pictures, this.background.dim))
+  }
+}
+
+const ofBackgrounds = new WeakMap<Background, KeptStatistics>()
+
+function keptStatistics(background: Background): KeptStatistics {
+  const kept = ofBackgrounds.get(background) ?? new KeptStatistics(background)
+  ofBackgrounds.set(background, kept)
+  return kept
+}
+
+function requireQuery(query: Float32Array, dim: number): void {
+  if (query.length === dim && query.every(Number.isFinite)) return
+  throw new UserError(
+    `a query of ${dim} finite numbers was expected, as the background's vectors have, not ${query.length}`,
+    "encode the query with the model of the index",
+  )
+}

@@ -1,0 +1,153 @@
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "@photostructure/sqlite"
+import { afterEach, expect, test } from "vitest"
+import { float16ToFloat32 } from "../../core/arrays/half.ts"
+import { IndexStore } from "./index-store.ts"
+import { type ContentDetails, IndexWriter, type NewPicture } from "./index-writer.ts"
+import { readVectorHeader, vectorOffset } from "./vector-file.ts"
+
+const made: string[] = []
+const folder = () => {
+  made.push(mkdtempSync(join(tmpdir(), "mobileclip-index-store-")))
+  return join(made.at(-1)!, "index")
+}
+afterEach(() => {
+  for (const path of made.splice(0)) rmSync(path, { recursive: true, force: true })
+})
+
+const model = {
+  ...{ model: "m", source: "/m", identity: "m sha256:1", dim: 4 },
+  settings: { orientation: "apply", decode: "exact", store: "file" },
+} as const
+
+function picture(n: number, path = `a/${n}.jpg`, vector: number[] | null = [0, 0.5, -1, n / 8]): NewPicture {
+  const content: ContentDetails = {
+    ...{
+      hash: Uint8Array.from({ length: 32 }, () => n),
+      bytes: 10,
+      format: "jpg",
+      width: 4,
+      height: 3,
+      orientation: 1,
+    },
+    ...{ taken: null, camera: null, lens: null, latitude: null, longitude: null, sharpness: null },
+    ...{ caption: `a picture of ${n}`, keywords: ["red", "blue"] },
+  }
+  return { content, vector: vector && Float32Array.from(vector), files: [{ root: 1, path, size: 10, mtime: 1.5 }] }
+}
+
+async function withPictures(path: string, ...pictures: NewPicture[]) {
+  const writer = await IndexWriter.open(path, "a test")
+  const generation = writer.active ?? writer.addGeneration(model)
+  writer.store.run("INSERT OR IGNORE INTO roots (id, path) VALUES (1, '/pictures')")
+  writer.addPictures(generation, pictures)
+  return { writer, generation }
+}
+
+function rowsOf(path: string, dim: number): number[][] {
+  const bytes = readFileSync(path).subarray(vectorOffset)
+  const values = [
+    ...float16ToFloat32(new Uint16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))),
+  ]
+  return Array.from({ length: values.length / dim }, (_, i) => values.slice(i * dim, (i + 1) * dim))
+}
+
+test("what was added is read while the writer is open: rows, files, words, vectors", async () => {
+  const path = folder()
+  const { writer, generation } = await withPictures(path, picture(1), picture(2, "b/2.jpg", null))
+  using store = IndexStore.open(path)
+  expect([store.count, store.active().dim]).toEqual([2, 4])
+  expect(readVectorHeader(store.vectorsPath(generation))).toMatchObject({ dim: 4, identity: "m sha256:1" })
+  const rows = rowsOf(store.vectorsPath(generation), 4)
+  expect(rows).toEqual([
+    [0, 0.5, -1, 0.125],
+    [Number.NaN, Number.NaN, Number.NaN, Number.NaN],
+  ])
+  const found = (words: string) => store.rows("SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid", words)
+  expect(found("path: b").map(({ rowid }) => rowid)).toEqual([2])
+  expect(found("blue").length).toBe(2)
+  writer.removeFile(1)
+  expect(found("blue").map(({ rowid }) => rowid)).toEqual([2])
+  expect(store.rows("SELECT id FROM contents WHERE copies = 0")).toEqual([{ id: 1 }])
+  writer.putFile({ root: 1, path: "c/copy.jpg", size: 10, mtime: 2 }, 2)
+  expect(store.row("SELECT copies FROM contents WHERE id = 2")).toEqual({ copies: 2 })
+  writer[Symbol.dispose]()
+})
+
+test("a batch that was not counted is overwritten by the next one", async () => {
+  const path = folder()
+  const first = await withPictures(path, picture(1))
+  const file = first.writer.store.vectorsPath(first.generation)
+  first.writer[Symbol.dispose]()
+  writeFileSync(file, Buffer.from([1, 2, 3]), { flag: "a" })
+  const { writer } = await withPictures(path, picture(2))
+  writer[Symbol.dispose]()
+  expect(rowsOf(file, 4).slice(0, 2)).toEqual([
+    [0, 0.5, -1, 0.125],
+    [0, 0.5, -1, 0.25],
+  ])
+})
+
+test("an error within a batch leaves nothing of it", async () => {
+  const path = folder()
+  const { writer, generation } = await withPictures(path, picture(1))
+  expect(() => writer.addPictures(generation, [picture(2), picture(1, "other.jpg")])).toThrow(/UNIQUE/)
+  expect([writer.store.count, writer.store.rows("SELECT path FROM files")]).toEqual([1, [{ path: "a/1.jpg" }]])
+  writer[Symbol.dispose]()
+})
+
+test("one process writes; a second one is told who does", async () => {
+  const path = folder()
+  const { writer } = await withPictures(path, picture(1))
+  await expect(IndexWriter.open(path, "another")).rejects.toThrow(/a test/)
+  writer[Symbol.dispose]()
+  ;(await IndexWriter.open(path, "another"))[Symbol.dispose]()
+})
+
+test("a new generation answers after it is activated, and the old one's file goes", async () => {
+  const path = folder()
+  const { writer, generation } = await withPictures(path, picture(1))
+  const next = writer.addGeneration({ ...model, dim: 2, identity: "n" })
+  expect([next.id, next.state]).toEqual([2, "building"])
+  writer.setVectors(next, 0, Float32Array.of(1, 0))
+  using store = IndexStore.open(path)
+  expect(store.active().id).toBe(1)
+  await writer.activate(next)
+  expect([store.active().id, store.generations().length]).toEqual([2, 1])
+  expect(() => readVectorHeader(store.vectorsPath(generation))).toThrow(/does not exist|no such/i)
+  writer[Symbol.dispose]()
+})
+
+test("what is not an index, is newer, damaged or cut is told in one line", async () => {
+  const path = folder()
+  expect(() => IndexStore.open(path)).toThrow(/there is no index in .*: it does not exist/)
+  const { writer, generation } = await withPictures(path, picture(1), picture(2))
+  const vectors = writer.store.vectorsPath(generation)
+  writer[Symbol.dispose]()
+  truncateSync(vectors, vectorOffset + 8)
+  await expect(withPictures(path, picture(3))).rejects.toThrow(/was cut: it has 1 of 2 vectors/)
+  const database = join(path, "index.sqlite")
+  copyFileSync(database, `${database}.good`)
+  const db = new DatabaseSync(database)
+  db.exec("PRAGMA user_version = 7")
+  db.close()
+  expect(() => IndexStore.open(path)).toThrow(/version 7, and this program reads version 1/)
+  for (const beside of ["-wal", "-shm"]) rmSync(database + beside, { force: true })
+  writeFileSync(
+    database,
+    "no database, but a text that is longer than the header of one, which has a hundred bytes".repeat(3),
+  )
+  expect(() => IndexStore.open(path)).toThrow(/is damaged/)
+})
+
+test("a read-only folder is read", async () => {
+  const path = folder()
+  const { writer } = await withPictures(path, picture(1))
+  writer[Symbol.dispose]()
+  chmodSync(path, 0o555)
+  using store = IndexStore.open(path)
+  expect(store.count).toBe(1)
+  chmodSync(path, 0o755)
+})

@@ -1,0 +1,227 @@
+/**
+ * An index: a folder with a database of pictures and a file of vectors for each generation (`schema.ts`, `vector-file.ts`).
+ * Any number of processes read it at any time; one writes (`index-writer.ts`). What a reader sees in one transaction is one
+ * state of the index: vectors are on the disk before the transaction that counts them.
+ */
+import { existsSync, statSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
+import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite"
+import { EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
+import { fileError } from "../../host/files/file-error.ts"
+import { applicationId, indexVersion } from "./schema.ts"
+
+export const databaseFile = "index.sqlite"
+
+/** How pictures become vectors: with another setting they would be other vectors. */
+export interface IndexSettings {
+  readonly orientation: "apply" | "ignore"
+  readonly decode: "exact" | "fast"
+  /** Where vectors are searched: the mapped file, or a LanceDB table at this address. */
+  readonly store: "file" | { readonly lancedb: string }
+}
+
+export interface Generation {
+  readonly id: number
+  /** "building" beside an active one: being encoded. */
+  readonly state: "active" | "building"
+  /** In messages. */
+  readonly model: string
+  /** What the user called the model: an absolute path, or a name. */
+  readonly source: string
+  /** Name, hashes of the weights and preprocessing (`core/inference/teacher-identity.ts`). */
+  readonly identity: string
+  readonly dim: number
+  readonly settings: IndexSettings
+  /** ISO 8601. */
+  readonly created: string
+}
+
+export class IndexStore implements Disposable {
+  private readonly prepared = new Map<string, StatementSyncInstance>()
+
+  /** @param db open; tables are those of `schema.ts` */
+  constructor(
+    readonly folder: string,
+    readonly db: DatabaseSyncInstance,
+  ) {}
+
+  /**
+   * For reading, also from a folder that is read-only.
+   *
+   * @throws UserError where there is no index, it is of a newer version, or damaged; EnvironmentError where it cannot be read
+   */
+  static open(folder: string): IndexStore {
+    const path = join(folder, databaseFile)
+    requireIndex(folder)
+    return new IndexStore(
+      resolve(folder),
+      inDatabase(path, () => openChecked(path)),
+    )
+  }
+
+  /** Contents that count: rows of every vector file. Those without a file, or a vector, among them. */
+  get count(): number {
+    return Number(this.meta("count") ?? "0")
+  }
+
+  meta(key: string): string | null {
+    return (this.row("SELECT value FROM meta WHERE key = ?", key)?.value as string | undefined) ?? null
+  }
+
+  /** Throws UserError where nothing was indexed yet. */
+  active(): Generation {
+    const found = this.generations().find(({ state }) => state === "active")
+    if (found) return found
+    throw new UserError(`the index in ${this.folder} has no pictures yet`, "mobileclip index DIR --model MODEL")
+  }
+
+  generations(): Generation[] {
+    return this.rows("SELECT * FROM generations ORDER BY id").map(generationOf)
+  }
+
+  vectorsPath({ id }: Pick<Generation, "id">): string {
+    return join(this.folder, `vectors-${id}.f16`)
+  }
+
+  /** Statements are prepared once. Parameters are those of node:sqlite. */
+  statement(sql: string): StatementSyncInstance {
+    const found = this.prepared.get(sql) ?? this.db.prepare(sql)
+    this.prepared.set(sql, found)
+    return found
+  }
+
+  row(sql: string, ...values: SqlValue[]): Row | undefined {
+    return inDatabase(this.path, () => this.statement(sql).get(...values) as Row | undefined)
+  }
+
+  rows(sql: string, ...values: SqlValue[]): Row[] {
+    return inDatabase(this.path, () => this.statement(sql).all(...values) as Row[])
+  }
+
+  run(sql: string, ...values: SqlValue[]): void {
+    inDatabase(this.path, () => this.statement(sql).run(...values))
+  }
+
+  /** Everything that `work` reads is of one state of the index. It must not wait for anything. */
+  reading<T>(work: () => T): T {
+    return this.transaction("BEGIN", work)
+  }
+
+  /** Everything that `work` writes, or nothing. */
+  writing<T>(work: () => T): T {
+    return this.transaction("BEGIN IMMEDIATE", work)
+  }
+
+  [Symbol.dispose](): void {
+    this.prepared.clear()
+    if (this.db.isOpen) this.db.close()
+  }
+
+  private get path(): string {
+    return join(this.folder, databaseFile)
+  }
+
+  private transaction<T>(begin: string, work: () => T): T {
+    inDatabase(this.path, () => this.db.exec(begin))
+    try {
+      const result = work()
+      inDatabase(this.path, () => this.db.exec("COMMIT"))
+      return result
+    } catch (error) {
+      // SQLite ends a transaction by itself where the disk is full.
+      if (this.db.isTransaction) this.db.exec("ROLLBACK")
+      throw error
+    }
+  }
+}
+
+export type SqlValue = string | number | bigint | null | Uint8Array
+export type Row = Readonly<Record<string, SqlValue>>
+
+function generationOf(row: Row): Generation {
+  return { ...row, settings: JSON.parse(row.settings as string) } as unknown as Generation
+}
+
+/** Throws UserError where the folder has no index. */
+export function requireIndex(folder: string): void {
+  if (existsSync(join(folder, databaseFile))) return
+  const found = statSync(folder, { throwIfNoEntry: false })
+  const what = found === undefined ? "it does not exist" : found.isDirectory() ? `${databaseFile} is missing` : "a file"
+  throw new UserError(
+    `there is no index in ${folder}: ${what}`,
+    "`mobileclip index DIR --model MODEL` makes one; name another with --index",
+  )
+}
+
+function openChecked(path: string): DatabaseSyncInstance {
+  const db = openForReading(path)
+  try {
+    db.exec("PRAGMA busy_timeout = 10000; PRAGMA query_only = 1; PRAGMA mmap_size = 268435456")
+    requireVersion(db, path)
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+/**
+ * A database with a write-ahead log needs files beside it, which a read-only folder does not take; where none are there,
+ * nobody writes to it, and it is read as it is.
+ */
+function openForReading(path: string): DatabaseSyncInstance {
+  try {
+    const db = new DatabaseSync(path, { readOnly: true })
+    try {
+      db.prepare("SELECT count(*) FROM sqlite_schema").get()
+      return db
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  } catch (error) {
+    if (!/unable to open|readonly|read-only/i.test(messageOf(error)) || existsSync(`${path}-wal`)) throw error
+    return new DatabaseSync(`${pathToFileURL(path).href}?immutable=1`, { readOnly: true })
+  }
+}
+
+/** Throws UserError where the database is not an index, or one of a newer program. */
+export function requireVersion(db: DatabaseSyncInstance, path: string): void {
+  const [id, version] = ["application_id", "user_version"].map((name) =>
+    Number(Object.values(db.prepare(`PRAGMA ${name}`).get() as Row)[0]),
+  )
+  if (id !== applicationId) {
+    throw new UserError(`${path} is a database of another program`, "choose another folder with --index")
+  }
+  if (version === indexVersion) return
+  throw new UserError(
+    `${path} is of version ${version}, and this program reads version ${indexVersion}`,
+    version! > indexVersion ? "update mobileclip (`npm install mobileclip@latest`)" : "make the index again",
+  )
+}
+
+/** Errors of SQLite become errors of one line with what to do. */
+export function inDatabase<T>(path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw databaseError(error, path)
+  }
+}
+
+function databaseError(error: unknown, path: string): unknown {
+  if (error instanceof UserError) return error
+  const text = messageOf(error)
+  const is = (pattern: RegExp) => pattern.test(text)
+  if (is(/database or disk is full/i))
+    return fileError(Object.assign(new Error(text), { code: "ENOSPC" }), "writing", path)
+  if (is(/readonly|read-only/i)) return fileError(Object.assign(new Error(text), { code: "EROFS" }), "writing", path)
+  if (is(/unable to open/i)) return new EnvironmentError(`${path} cannot be opened: ${text}`, "look at its permissions")
+  if (is(/locked|busy/i))
+    return new EnvironmentError(`${path} is in use by another program: ${text}`, "close what uses it, and run again")
+  if (is(/disk I\/O/i)) return fileError(Object.assign(new Error(text), { code: "EIO" }), "reading", path)
+  if (is(/malformed|not a database|corrupt/i))
+    return new UserError(`${path} is damaged: ${text}`, "restore it from a copy, or remove the folder and index again")
+  return error
+}

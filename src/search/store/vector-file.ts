@@ -1,0 +1,155 @@
+/**
+ * The file of a generation's vectors: a header of 4096 bytes, then float16 rows of unit length, little endian, one after the
+ * other. It only grows; a row that is to be forgotten is overwritten with NaN, which no search finds. How many rows count is
+ * written in the index, so what a writer that was killed left beyond that is overwritten by the next one.
+ */
+import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs"
+import { z } from "zod"
+import { float32ToFloat16 } from "../../core/arrays/half.ts"
+import { assert, UserError } from "../../core/errors.ts"
+import { jsonOrNull } from "../../core/json.ts"
+import { fileError } from "../../host/files/file-error.ts"
+
+/** Bytes before the first vector: a page, so that rows lie where the system maps them. */
+export const vectorOffset = 4096
+
+const magic = "MCLIPVEC"
+const version = 1
+
+const header = z.object({
+  version: z.int(),
+  dim: z.int().min(1).max(65_536),
+  dtype: z.literal("float16"),
+  /** What the rows were made by, for people and for a check: it is also in the index. */
+  model: z.string(),
+  identity: z.string(),
+  settings: z.record(z.string(), z.unknown()),
+})
+
+export type VectorHeader = Omit<z.output<typeof header>, "version" | "dtype">
+
+/** Throws UserError where the file is not one, is of a newer version, or cannot be read. */
+export function readVectorHeader(path: string): VectorHeader {
+  const bytes = Buffer.alloc(vectorOffset)
+  const length = inFile(path, "reading", () => {
+    const file = openSync(path, "r")
+    try {
+      return readSync(file, bytes, 0, vectorOffset, 0)
+    } finally {
+      closeSync(file)
+    }
+  })
+  return parseHeader(bytes.subarray(0, length), path)
+}
+
+function parseHeader(bytes: Buffer, path: string): VectorHeader {
+  const text = bytes.subarray(magic.length).toString("utf8").replace(/\0*$/, "")
+  const value = bytes.length === vectorOffset && bytes.toString("latin1", 0, 8) === magic ? jsonOrNull(text) : null
+  const found = header.safeParse(value)
+  const newer = z.object({ version: z.int().min(version + 1) }).safeParse(value)
+  if (newer.success) {
+    throw new UserError(
+      `${path} is of version ${newer.data.version}, and this program reads version ${version}`,
+      "update mobileclip (`npm install mobileclip@latest`)",
+    )
+  }
+  if (found.success) return found.data
+  throw new UserError(`${path} is not a file of vectors, or its beginning is damaged`, repairHint)
+}
+
+/** What helps where vectors are damaged or missing. */
+export const repairHint = "`mobileclip index verify --repair` encodes again what is lost"
+
+function headerBytes(values: VectorHeader): Buffer {
+  const text = JSON.stringify({ version, dtype: "float16", ...values })
+  const bytes = Buffer.alloc(vectorOffset)
+  bytes.write(magic, "latin1")
+  assert(Buffer.byteLength(text) <= vectorOffset - magic.length, "the header of a vector file fits")
+  bytes.write(text, magic.length, "utf8")
+  return bytes
+}
+
+/** Rows that the file has room for, complete ones only. */
+export function rowsInFile(path: string, dim: number): number {
+  const size = inFile(path, "reading", () => {
+    const file = openSync(path, "r")
+    try {
+      return fstatSync(file).size
+    } finally {
+      closeSync(file)
+    }
+  })
+  return Math.max(0, Math.floor((size - vectorOffset) / (2 * dim)))
+}
+
+/** Appends and overwrites rows. One at a time per file: its index is locked. */
+export class VectorWriter implements Disposable {
+  private readonly file: number
+
+  /** Makes the file where it is not there. Throws UserError where it is another model's, or cannot be written. */
+  constructor(
+    readonly path: string,
+    private readonly values: VectorHeader,
+  ) {
+    // Neither "a", which writes at the end only, nor "w", which empties the file.
+    this.file = inFile(path, "writing", () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644))
+    try {
+      if (fstatSync(this.file).size < vectorOffset) this.begin()
+      else this.check()
+    } catch (error) {
+      closeSync(this.file)
+      throw error
+    }
+  }
+
+  /** Row `first` and those after it; what has no vector is a row of NaN. Normalised rows [N, dim]. On the disk when it returns. */
+  write(first: number, rows: Float32Array): void {
+    const { dim } = this.values
+    assert(rows.length % dim === 0, `rows are ${dim} wide`)
+    const bits = float32ToFloat16(rows)
+    const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength)
+    this.put(bytes, vectorOffset + first * dim * 2)
+    inFile(this.path, "writing", () => fdatasyncSync(this.file))
+  }
+
+  /** Cuts what is beyond the first `count` rows. */
+  cut(count: number): void {
+    const end = vectorOffset + count * this.values.dim * 2
+    inFile(this.path, "writing", () => {
+      if (fstatSync(this.file).size > end) ftruncateSync(this.file, end)
+    })
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.file)
+  }
+
+  private begin(): void {
+    this.put(headerBytes(this.values), 0)
+    inFile(this.path, "writing", () => fdatasyncSync(this.file))
+  }
+
+  private check(): void {
+    const { dim, identity } = readVectorHeader(this.path)
+    if (dim === this.values.dim && identity === this.values.identity) return
+    throw new UserError(
+      `${this.path} has vectors of ${dim} values by another model than the index says`,
+      "the files are of different indexes: restore the folder from one copy, or make the index again",
+    )
+  }
+
+  private put(bytes: Uint8Array, position: number): void {
+    inFile(this.path, "writing", () => {
+      for (let done = 0; done < bytes.length; )
+        done += writeSync(this.file, bytes, done, bytes.length - done, position + done)
+    })
+  }
+}
+
+function inFile<T>(path: string, action: "reading" | "writing", work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw fileError(error, action, path)
+  }
+}
