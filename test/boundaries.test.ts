@@ -65,6 +65,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // One's own pictures, kept with their vectors and found again.
   search: [
     ...["core", "host", "native/own-cache.ts", "pictures", "run", "weights", "vector-cache", "embed"],
+    // Lines of JSONL, and of dumps of databases.
+    "data/reinforced/jsonl/lines.ts",
     "scan/index.ts",
     // Sheets are pages as reports are.
     "report",
