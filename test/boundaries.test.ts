@@ -83,7 +83,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   doctor: [
     // libtorch may be absent, so that its index.ts cannot be loaded.
-    ...["core", "host", "native", "torch/blas.ts", "torch/find.ts", "torch/paths.ts"],
+    ...["core", "host", "native", "torch/blas.ts", "torch/find.ts", "torch/paths.ts", "scan/index.ts"],
     ...["tensor", "export", "hub", "report", "run", "weights"],
   ],
   cli: [

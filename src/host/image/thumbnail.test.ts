@@ -6,7 +6,7 @@ import { expect, test } from "vitest"
 import { heifFile, tileOf } from "../../../test/heif-file.ts"
 import { UserError } from "../../core/errors.ts"
 import { pictureFormat } from "./picture-format.ts"
-import { type ThumbnailOptions, thumbnail } from "./thumbnail.ts"
+import { type ThumbnailOptions, thumbnail, thumbnailPixels } from "./thumbnail.ts"
 
 /** Red on the left, blue on the right. */
 const [width, height] = [160, 80]
@@ -57,6 +57,13 @@ test("it is turned, or not; a smaller picture is not enlarged", async () => {
   expectColour(turned.pixel(10, 35), blue!)
   expect((await of({ orientation: "ignore" })).size).toEqual([40, 20])
   expect((await of({ side: 1000 })).size).toEqual([80, 160])
+})
+
+test("pixels within a box, without loss", async () => {
+  const png = await picture().png().toBuffer()
+  const pixels = await thumbnailPixels(png, { width: 100, height: 20 })
+  expect([pixels.width, pixels.height, pixels.data.length]).toEqual([40, 20, 40 * 20 * 3])
+  expect([...pixels.data.subarray(0, 3)]).toEqual(red)
 })
 
 test("HEIC, from a path and upright; transparent is white, gray has three channels", async () => {

@@ -5,22 +5,32 @@
  */
 import type { Sharp } from "sharp"
 import { UserError } from "../../core/errors.ts"
+import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { readBytes } from "../files/files.ts"
 import { decodeImage, defaultMaxPixels, explained, loadSharp, requireFewScans, requireFormat } from "./images.ts"
 import { pictureFormat } from "./picture-format.ts"
 import { pictureSize } from "./picture-size.ts"
 import { requireAllowedSize } from "./pixel-limit.ts"
 
-export interface ThumbnailOptions {
-  /** Its longer side, in pixels; a smaller picture stays as large as it is. */
-  readonly side: number
-  readonly format?: "jpeg" | "webp"
+interface ReadOptions {
   /** Whether it is turned as its camera noted. */
   readonly orientation?: "ignore" | "apply"
   /** Larger pictures are refused before their pixels are read. */
   readonly maxPixels?: number
   /** For error messages when bytes are given instead of a path. */
   readonly name?: string
+}
+
+export interface ThumbnailOptions extends ReadOptions {
+  /** Its longer side, in pixels; a smaller picture stays as large as it is. */
+  readonly side: number
+  readonly format?: "jpeg" | "webp"
+}
+
+export interface ThumbnailBox extends ReadOptions {
+  /** Its sides at most, in pixels; a smaller picture stays as large as it is. */
+  readonly width: number
+  readonly height: number
 }
 
 export const thumbnailDefaults = { format: "jpeg", orientation: "apply", maxPixels: defaultMaxPixels } as const
@@ -34,25 +44,36 @@ const quality = 80
  * @param source a path, or the bytes of a picture's file
  */
 export async function thumbnail(source: string | Uint8Array, options: ThumbnailOptions): Promise<Buffer> {
-  const { side, format, orientation, maxPixels, name } = {
+  const { side, format = thumbnailDefaults.format, ...how } = options
+  const { name, picture } = await smaller(source, { ...how, width: side, height: side })
+  return explained(name, picture[format]({ quality }).toBuffer())
+}
+
+/** The same as pixels. */
+export async function thumbnailPixels(source: string | Uint8Array, box: ThumbnailBox): Promise<Image8> {
+  const { name, picture } = await smaller(source, box)
+  const { data, info } = await explained(name, picture.raw().toBuffer({ resolveWithObject: true }))
+  return image8(info.width, info.height, data)
+}
+
+async function smaller(source: string | Uint8Array, box: ThumbnailBox): Promise<{ name: string; picture: Sharp }> {
+  const { width, height, orientation, maxPixels, name } = {
     ...thumbnailDefaults,
     ...{ name: typeof source === "string" ? source : "picture" },
-    ...options,
+    ...box,
   }
-  if (!Number.isInteger(side) || side < 1 || side > largestSide)
-    throw new UserError(`side must be a whole number from 1 to ${largestSide}, not ${side}`, "write { side: 256 }")
+  for (const side of [width, height])
+    if (!Number.isInteger(side) || side < 1 || side > largestSide)
+      throw new UserError(`side must be a whole number from 1 to ${largestSide}, not ${side}`, "write { side: 256 }")
   // libvips reads it while others may change it.
   const bytes = typeof source === "string" ? await readBytes(source) : new Uint8Array(source)
   if (bytes.length === 0) throw new UserError(`${name} is empty`, "a picture file was expected")
   const picture = await open(bytes, { name, orientation, maxPixels })
-  const small = picture
-    .resize(side, side, { fit: "inside", withoutEnlargement: true })
-    .flatten({ background: "white" })
-    .toColourspace("srgb")
-  return explained(name, small[format]({ quality }).toBuffer())
+  const small = picture.resize(width, height, { fit: "inside", withoutEnlargement: true })
+  return { name, picture: small.flatten({ background: "white" }).toColourspace("srgb") }
 }
 
-type OpenOptions = Required<Pick<ThumbnailOptions, "name" | "orientation" | "maxPixels">>
+type OpenOptions = Required<ReadOptions>
 
 async function open(bytes: Uint8Array, { name, orientation, maxPixels }: OpenOptions): Promise<Sharp> {
   requireFormat(bytes, name)
