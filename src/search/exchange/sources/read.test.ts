@@ -268,6 +268,19 @@ test.each([
 
 // ------------------------------------------------------------------------------------------------- damaged files
 
+test("a run of levels that is longer than its page is refused before it is unpacked: it could fill the memory", async () => {
+  const bytes = Buffer.from(Object.values(pyarrow)[1]!, "base64")
+  // Levels of a page of version 2 are not packed: a run of 3 (3 << 1), of level 1; then come indices, one bit each.
+  const levels = bytes.indexOf(Buffer.from([6, 1, 1, 3, 2]))
+  expect(levels).toBeGreaterThan(0)
+  bytes[levels] = 63 << 1
+  writeFileSync(at("run.parquet"), bytes)
+  writeFileSync(at("run.npy"), npyBytes([3, 1], new Float32Array(3)))
+  await expect(read(at("run.npy"))).rejects.toThrow(
+    "run.parquet cannot be read as a parquet file: a run is longer than its page",
+  )
+})
+
 /** Cuts it, sets bytes, or flips bits. */
 function damaged(bytes: Uint8Array, random: Random, kind: number): Uint8Array {
   if (kind % 3 === 0) return bytes.subarray(0, random.int(bytes.length))
