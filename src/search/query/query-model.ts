@@ -40,6 +40,7 @@ export class QueryModel implements AsyncDisposable {
   private readonly towers = new Map<"text" | "image", Promise<Model>>()
   private readonly texts = new Map<string, Float32Array>()
   private readonly cache: VectorCache | null
+  private readonly keeping: Promise<void>[] = []
 
   constructor(
     private readonly index: string,
@@ -87,6 +88,7 @@ export class QueryModel implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled(this.keeping)
     const open = [...this.towers.values()]
     this.towers.clear()
     await Promise.all(open.map(async (model) => (await model.catch(() => null))?.dispose()))
