@@ -1,10 +1,8 @@
 /** `mobileclip/search`: one's own pictures, kept with their vectors in a folder, and found again. */
-<<<<<<< HEAD
 
 export { type ExportOptions, type ExportResult, exportIndex } from "./exchange/export/export-index.ts"
 export { type ImportOptions, type ImportResult, importIndex } from "./exchange/import/import-index.ts"
 export { parsePathPrefix } from "./exchange/import/path-map.ts"
-=======
 export type { IndexDescription } from "./query/describe.ts"
 export {
   type DuplicateGroup,
@@ -26,5 +24,4 @@ export {
   type SimilarRequest,
   searchDefaults,
 } from "./search-index.ts"
->>>>>>> query
 export { type Generation, type IndexSettings, IndexStore } from "./store/index-store.ts"
