@@ -39,7 +39,7 @@ export interface CodesOptions extends RowLayout {
   /** Rows [0, count) are to have codes. */
   readonly count: number
   readonly onProgress?: (done: number, total: number) => void
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /**

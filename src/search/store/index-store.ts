@@ -84,6 +84,11 @@ export class IndexStore implements Disposable {
     return join(this.folder, `vectors-${id}.f16`)
   }
 
+  /** Of binary codes, where the index is large. */
+  codesPath({ id }: Pick<Generation, "id">): string {
+    return join(this.folder, `codes-${id}.bits`)
+  }
+
   /** Statements are prepared once. Parameters are those of node:sqlite. */
   statement(sql: string): StatementSyncInstance {
     const found = this.prepared.get(sql) ?? this.db.prepare(sql)

@@ -129,12 +129,15 @@ export class IndexWriter implements Disposable {
       ...([file.root, file.path, file.size, file.mtime, content] as const),
     )
     store.run("DELETE FROM failures WHERE root = ? AND path = ?", file.root, file.path)
-    store.run(
-      `INSERT INTO words (rowid, path, caption)
-       SELECT files.id, files.path, coalesce(caption, '') || ' ' || coalesce(keywords, '')
-       FROM files JOIN contents ON contents.id = content WHERE root = ? AND files.path = ?`,
-      ...([file.root, file.path] as const),
-    )
+    store.run(`${insertWords} WHERE root = ? AND files.path = ?`, file.root, file.path)
+  }
+
+  /** The words of all files of a root, whose paths changed. */
+  renewWords(root: number): void {
+    const { store } = this
+    for (const { id } of store.rows("SELECT id FROM files WHERE root = ?", root))
+      store.run("DELETE FROM words WHERE rowid = ?", id!)
+    store.run(`${insertWords} WHERE root = ?`, root)
   }
 
   removeFile(id: number): void {
@@ -220,9 +223,13 @@ export class IndexWriter implements Disposable {
     this.vectors.get(id)?.[Symbol.dispose]()
     this.vectors.delete(id)
     await rm(this.store.vectorsPath({ id }), { force: true })
-    await rm(join(this.store.folder, `codes-${id}.bits`), { force: true })
+    await rm(this.store.codesPath({ id }), { force: true })
   }
 }
+
+const insertWords = `INSERT INTO words (rowid, path, caption)
+  SELECT files.id, files.path, coalesce(caption, '') || ' ' || coalesce(keywords, '')
+  FROM files JOIN contents ON contents.id = content`
 
 function openToWrite(folder: string): IndexStore {
   const path = join(folder, databaseFile)

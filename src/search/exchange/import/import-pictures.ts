@@ -33,7 +33,7 @@ export interface PictureImportOptions {
   readonly generation: Generation
   /** The source's vectors are the index's model's. */
   readonly reusesVectors: boolean
-  readonly threads?: number
+  readonly threads?: number | undefined
   readonly signal?: AbortSignal
   readonly onChoice?: ((line: string) => void) | undefined
   readonly onFailure?: (error: Error) => void

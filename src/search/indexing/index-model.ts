@@ -1,19 +1,22 @@
-/** The model of an index that pictures are imported into: opened when something has to be encoded. */
+/** The model of an index: opened when something has to be encoded. */
 import { existsSync } from "node:fs"
-import { join } from "node:path"
-import { UserError } from "../../../core/errors.ts"
-import { type EmbedEncoder, type EncoderOptions, openEncoder } from "../../../embed/open-encoder.ts"
-import { databaseFile, type Generation, type IndexSettings, IndexStore } from "../../store/index-store.ts"
-import type { NewGeneration } from "../../store/index-writer.ts"
+import { join, resolve } from "node:path"
+import { isDeepStrictEqual } from "node:util"
+import { UserError } from "../../core/errors.ts"
+import { type EmbedEncoder, type EncoderOptions, openEncoder } from "../../embed/open-encoder.ts"
+import { databaseFile, type Generation, type IndexSettings, IndexStore } from "../store/index-store.ts"
+import type { NewGeneration } from "../store/index-writer.ts"
 
 export interface IndexModelOptions extends Pick<EncoderOptions, "onStage" | "onChoice"> {
   /** Whatever `loadModel` takes: for a new index; an index that is there knows its own. */
-  readonly model?: string
-  readonly threads?: number
+  readonly model?: string | undefined
+  readonly threads?: number | undefined
+  /** How pictures of a new index are read; an index that is there refuses others. */
+  readonly settings?: Partial<IndexSettings> | undefined
 }
 
 /** How pictures of a new index are read. */
-const newSettings: IndexSettings = { orientation: "apply", decode: "exact", store: "file" }
+export const indexDefaults: IndexSettings = { orientation: "apply", decode: "exact", store: "file" }
 
 export class IndexModel implements AsyncDisposable {
   private opened: Promise<EmbedEncoder> | null = null
@@ -39,9 +42,10 @@ export class IndexModel implements AsyncDisposable {
   }
 
   async description(): Promise<NewGeneration> {
+    const settings = settingsOf(this.active, this.options.settings)
     if (this.active !== null && this.options.model === undefined) return this.active
     const { name, identity, embedDim } = await this.encoder()
-    return { model: name, source: this.source, identity, dim: embedDim, settings: this.active?.settings ?? newSettings }
+    return { model: name, source: absolute(this.source), identity, dim: embedDim, settings }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -63,6 +67,23 @@ export class IndexModel implements AsyncDisposable {
       "leave out --model, or change the index first: mobileclip index migrate --model MODEL",
     )
   }
+}
+
+/** What is written down does not depend on the working folder. */
+function absolute(source: string): string {
+  return existsSync(source) ? resolve(source) : source
+}
+
+/** Throws UserError where the index is of other ones. */
+function settingsOf(active: Generation | null, wished: Partial<IndexSettings> = {}): IndexSettings {
+  const settings = { ...(active?.settings ?? indexDefaults), ...wished }
+  const names = Object.keys(indexDefaults) as (keyof IndexSettings)[]
+  const other = active && names.find((name) => !isDeepStrictEqual(settings[name], active.settings[name]))
+  if (!other) return settings
+  throw new UserError(
+    `pictures of this index are read with ${other} ${JSON.stringify(active.settings[other])}, not ${JSON.stringify(settings[other])}`,
+    "leave the option out, or make another index with --index",
+  )
 }
 
 /** Null where there is no index, or it is empty. */
