@@ -31,7 +31,15 @@ const index: SearchedIndex = {
   },
   async describe() {
     return {
-      ...{ pictures: paths.length, files: paths.length, model: "tiny", dim: 64, roots: [folder], cameras: [] },
+      ...{
+        pictures: paths.length,
+        files: paths.length,
+        model: "tiny",
+        dim: 64,
+        roots: [folder],
+        cameras: [],
+        formats: [],
+      },
       ...{ taken: null, failures: { count: 0, some: [] } },
     }
   },

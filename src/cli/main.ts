@@ -67,6 +67,7 @@ const commands: CommandTable = {
     summary: "find your own pictures by text or picture, in an index",
     load: () => import("./commands/search.ts"),
   },
+  mcp: { summary: "let an assistant search an index of pictures", load: () => import("./commands/mcp.ts") },
   evaluate: {
     summary: "score models on the 38-dataset suite or on your own tasks, and compare them",
     load: () => import("./commands/evaluate.ts"),

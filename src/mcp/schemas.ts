@@ -96,6 +96,8 @@ export const classifyOutput = z.object({
   ),
 })
 
+const facets = z.array(z.object({ name: z.string(), pictures: z.int() })).describe("The most frequent first")
+
 export const describeOutput = z.object({
   pictures: z.int().describe("With different bytes"),
   files: z.int(),
@@ -103,7 +105,8 @@ export const describeOutput = z.object({
   dim: z.int(),
   roots: z.array(z.string()).describe("Folders that were indexed"),
   taken: z.object({ first: z.string(), last: z.string() }).nullable(),
-  cameras: z.array(z.object({ name: z.string(), pictures: z.int() })),
+  cameras: facets,
+  formats: facets,
   failures: z.object({
     count: z.int(),
     some: z.array(z.object({ path: z.string(), reason: z.string() })),

@@ -1,5 +1,6 @@
 /** What the server needs of an index and its model: `open-index.ts` gives it, and tests give small ones. */
 import type { LabelScore } from "../run/labels/rank-labels.ts"
+import type { IndexDescription } from "../search/query/describe.ts"
 import type { Filters } from "../search/query/filters.ts"
 import type { QueryTerm } from "../search/query/parse-query.ts"
 import type { SearchPage } from "../search/query/search-page.ts"
@@ -11,21 +12,6 @@ export interface IndexRequest {
   /** Of the page before. */
   readonly cursor: string | undefined
   readonly signal: AbortSignal
-}
-
-export interface IndexDescription {
-  /** Pictures with different bytes, and their files. */
-  readonly pictures: number
-  readonly files: number
-  readonly model: string
-  readonly dim: number
-  /** Folders that were indexed. */
-  readonly roots: readonly string[]
-  /** Local times of the first and the last picture that has one; null where none has. */
-  readonly taken: { readonly first: string; readonly last: string } | null
-  /** The most frequent first. */
-  readonly cameras: readonly { readonly name: string; readonly pictures: number }[]
-  readonly failures: { readonly count: number; readonly some: readonly { path: string; reason: string }[] }
 }
 
 export interface ClassifiedPicture {

@@ -83,8 +83,8 @@ const mostTries = 5
 
 export class SearchIndex implements AsyncDisposable {
   private readonly masks = new KeptMasks()
-  private opened: { readonly id: string; readonly generation: Promise<OpenGeneration> } | null = null
-  private readonly ending: Promise<void>[] = []
+  private opened: { readonly id: string; readonly generation: OpenGeneration } | null = null
+  private readonly ending = new Set<Promise<void>>()
   private place: string
 
   private constructor(
@@ -103,7 +103,7 @@ export class SearchIndex implements AsyncDisposable {
   static async open(folder: string, options: SearchOptions = {}): Promise<SearchIndex> {
     const index = new SearchIndex(resolve(folder), IndexStore.open(folder), options)
     try {
-      if (options.model !== undefined) await (await index.open(index.store.active())).model.requireChosen()
+      if (options.model !== undefined) await index.open(index.store.active()).model.requireChosen()
       return index
     } catch (error) {
       await index[Symbol.asyncDispose]()
@@ -113,14 +113,16 @@ export class SearchIndex implements AsyncDisposable {
 
   /** Opens the text tower, so that no query waits for it. */
   async warm(): Promise<void> {
-    await (await this.open(this.current().active())).model.warm()
+    await this.open(this.current().active()).model.warm()
   }
 
   /** Throws UserError for a query that cannot be asked, a picture that cannot be read, another model, or a cursor of another query. */
   async search(request: SearchRequest): Promise<SearchPage> {
     requireRequest(request)
     for (let tries = 0; tries < mostTries; tries++) {
-      const page = await this.attempt(request)
+      const store = this.current()
+      const state = this.state(store)
+      const page = await this.whileActive(store, state, () => this.attempt(request, store, state))
       if (page) return page
     }
     throw new UserError(`the index in ${this.folder} is changed all the time`, "search when its migration has ended")
@@ -140,12 +142,14 @@ export class SearchIndex implements AsyncDisposable {
     const { findDuplicates } = await import("./query/duplicates.ts")
     for (let tries = 0; tries < mostTries; tries++) {
       const store = this.current()
-      const { generation, count } = this.state(store)
-      const open = await this.open(generation)
-      const found = await open.using(() => {
+      const state = this.state(store)
+      const { generation, count } = state
+      const open = this.open(generation)
+      const work = () => {
         const mask = this.maskOf(store, options.filters ?? {}, count, [])
         return findDuplicates(store, open, { ...options, count, mask })
-      })
+      }
+      const found = await this.whileActive(store, state, () => open.using(work))
       if (found) return found
     }
     throw new UserError(`the index in ${this.folder} is changed all the time`, "look when its migration has ended")
@@ -161,26 +165,34 @@ export class SearchIndex implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const open = await this.opened?.generation.catch(() => null)
+    const { opened } = this
     this.opened = null
-    await open?.end()
+    await opened?.generation.end()
     await Promise.all(this.ending)
     this.store[Symbol.dispose]()
   }
 
+  /** What fails because its generation went, and its files with it, is asked again: null. */
+  private async whileActive<T>(store: IndexStore, state: State, work: () => Promise<T | null>): Promise<T | null> {
+    try {
+      return await work()
+    } catch (error) {
+      if (this.isStill(store, state)) throw error
+      return null
+    }
+  }
+
   /** Null where another generation answers now. */
-  private async attempt(request: SearchRequest): Promise<SearchPage | null> {
+  private async attempt(request: SearchRequest, store: IndexStore, state: State): Promise<SearchPage | null> {
     const { terms, cursor: given, words: wordWeight = searchDefaults.words, filters = {} } = request
     const clock = new Steps()
     const digest = digestOf(digestible(terms), sorted(filters), wordWeight)
     const cursor = given ? parseCursor(given, digest) : null
-    const store = this.current()
-    const state = this.state(store)
     if (cursor) requireSameRows(cursor, { generation: state.generation.id, count: state.count })
-    const open = await this.open(state.generation)
+    if (state.count === 0) return emptyPage(clock.elapsed)
+    const open = this.open(state.generation)
     clock.step("open")
     return open.using(async () => {
-      if (state.count === 0) return emptyPage(clock.elapsed)
       const query = await this.encode(store, open, terms)
       request.signal?.throwIfAborted()
       clock.step("encode")
@@ -283,24 +295,23 @@ export class SearchIndex implements AsyncDisposable {
   }
 
   private isStill(store: IndexStore, { generation }: State): boolean {
-    return store.active().id === generation.id && store === this.store
+    return store === this.store && store.active().id === generation.id
   }
 
   /** The generation's vectors and model; those of another one end with the queries that use them. */
-  private open(generation: Generation): Promise<OpenGeneration> {
+  private open(generation: Generation): OpenGeneration {
     const id = `${this.place} ${generation.id} ${generation.created}`
     if (this.opened?.id === id) return this.opened.generation
-    const before = this.opened?.generation
-    if (before) {
-      this.masks.clear()
-      this.ending.push(before.then((open) => open.end()).catch(() => {}))
-    }
-    const opening = OpenGeneration.open(this.store, generation, this.options)
-    this.opened = { id, generation: opening }
-    opening.catch(() => {
-      if (this.opened?.generation === opening) this.opened = null
-    })
-    return opening
+    this.masks.clear()
+    if (this.opened) this.endLater(this.opened.generation)
+    this.opened = { id, generation: new OpenGeneration(this.store, generation, this.options) }
+    return this.opened.generation
+  }
+
+  private endLater(generation: OpenGeneration): void {
+    const ending = generation.end().catch(() => {})
+    this.ending.add(ending)
+    ending.then(() => this.ending.delete(ending))
   }
 }
 

@@ -10,27 +10,27 @@ const vectorOffset = 4096
 
 export class OpenGeneration {
   readonly model: QueryModel
+  private opened: Scanner | null = null
   private users = 0
   private isEnding = false
   private kept: { readonly rows: number; readonly background: Background } | null = null
 
-  private constructor(
+  constructor(
+    private readonly store: IndexStore,
     readonly generation: Generation,
-    readonly scanner: Scanner,
-    model: QueryModel,
+    options: QueryModelOptions,
   ) {
-    this.model = model
+    this.model = new QueryModel(store.folder, generation, options)
   }
 
-  /** Throws UserError where the file of vectors cannot be opened. */
-  static async open(store: IndexStore, generation: Generation, options: QueryModelOptions): Promise<OpenGeneration> {
-    const layout = {
-      dim: generation.dim,
-      offset: vectorOffset,
-      codes: join(store.folder, `codes-${generation.id}.bits`),
-    }
-    const scanner = openScanner(store.vectorsPath(generation), layout)
-    return new OpenGeneration(generation, scanner, new QueryModel(store.folder, generation, options))
+  /** Opened when it is first used. Throws UserError where the file of vectors cannot be opened. */
+  get scanner(): Scanner {
+    const { folder } = this.store
+    const { id, dim } = this.generation
+    this.opened ??= openScanner(this.store.vectorsPath(this.generation), {
+      ...{ dim, offset: vectorOffset, codes: join(folder, `codes-${id}.bits`) },
+    })
+    return this.opened
   }
 
   async using<T>(work: () => Promise<T>): Promise<T> {
@@ -72,7 +72,8 @@ export class OpenGeneration {
   }
 
   private async close(): Promise<void> {
-    this.scanner.close()
+    this.opened?.close()
+    this.opened = null
     await this.model[Symbol.asyncDispose]()
   }
 }
