@@ -20,7 +20,8 @@ import { variants } from "../src/core/family/variants.ts"
 import { exportModel } from "../src/export/export.ts"
 import type { Filters } from "../src/search/query/filters.ts"
 import { findIndexModel } from "../src/search/query/query-model.ts"
-import { SearchIndex, type SearchRequest } from "../src/search/search-index.ts"
+import type { SearchRequest } from "../src/search/query/search-request.ts"
+import { SearchIndex } from "../src/search/search-index.ts"
 import { IndexWriter, type NewPicture } from "../src/search/store/index-writer.ts"
 
 const { values: options } = parseArgs({

@@ -17,49 +17,18 @@ import { lookUpRows, rowOfFile, rowOfHash } from "./query/look-up.ts"
 import { isFiltering, type Mask } from "./query/mask.ts"
 import { OpenGeneration } from "./query/open-generation.ts"
 import { type Answer, pageOf } from "./query/page.ts"
-import type { QueryTerm } from "./query/parse-query.ts"
 import type { QueryModelOptions } from "./query/query-model.ts"
 import type { SearchPage } from "./query/search-page.ts"
+import {
+  mostLimit,
+  type SearchRequest,
+  type SearchTerm,
+  type SimilarRequest,
+  Steps,
+  searchDefaults,
+} from "./query/search-request.ts"
 import { findWords, noWords, type WordHits, wordHits, wordsOf } from "./query/words.ts"
 import { databaseFile, type Generation, IndexStore } from "./store/index-store.ts"
-
-export type SearchTerm = QueryTerm | PictureBytes
-
-/** A picture that is in memory. "like": it is left out of the hits itself. */
-export interface PictureBytes {
-  readonly kind: "bytes" | "like-bytes"
-  readonly weight: number
-  readonly bytes: Uint8Array
-}
-
-export interface SearchRequest extends SimilarRequest {
-  readonly terms: readonly SearchTerm[]
-}
-
-export interface SimilarRequest {
-  readonly filters?: Filters | undefined
-  /** Hits of a page. */
-  readonly limit?: number | undefined
-  /** Of the page before, with the same query and filters. */
-  readonly cursor?: string | null | undefined
-  /** What all words of the query in a file's path or caption add to its cosine; 0: they are not looked for. */
-  readonly words?: number | undefined
-  /** Leaves out weaker hits, and says how many. */
-  readonly onlyMatches?: boolean | undefined
-  /** Says of each hit what gave its score. */
-  readonly explain?: boolean | undefined
-  /** How far above chance a match is (`CalibrationOptions`). */
-  readonly strictness?: number | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
-/**
- * The weight of words is about four standard deviations of a text's cosines (0.025): all words lift a picture to where matches
- * begin, half of them do not.
- */
-export const searchDefaults = { limit: 20, words: 0.1 } as const
-
-export const mostLimit = 10_000
 
 export type SearchOptions = QueryModelOptions
 
@@ -393,16 +362,4 @@ function emptyPage(elapsedMs: Readonly<Record<string, number>>): SearchPage {
 function placeOf(folder: string): string {
   const found = statSync(join(folder, databaseFile), { throwIfNoEntry: false })
   return found ? `${found.dev} ${found.ino}` : "gone"
-}
-
-/** Milliseconds by step. */
-export class Steps {
-  readonly elapsed: Record<string, number> = {}
-  private last = performance.now()
-
-  step(name: string): void {
-    const now = performance.now()
-    this.elapsed[name] = Number(((this.elapsed[name] ?? 0) + now - this.last).toFixed(2))
-    this.last = now
-  }
 }
