@@ -29,6 +29,8 @@ const slow = [
   "src/cli/commands/embed",
   "src/cli/bad-input",
   "src/embed/embed",
+  "src/search/exchange/import/import-index",
+  "src/search/lance/lance",
   "test/hostile-chain",
   "src/data/reinforced/hostile",
   "src/cli/reinforce/models",

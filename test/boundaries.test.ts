@@ -65,6 +65,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // One's own pictures, kept with their vectors and found again.
   search: [
     ...["core", "host", "native/own-cache.ts", "pictures", "run", "weights", "vector-cache", "embed"],
+    // Lines of JSONL, and of dumps of databases.
+    "data/reinforced/jsonl/lines.ts",
     "scan/index.ts",
     // Sheets are pages as reports are.
     "report",
@@ -81,7 +83,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   doctor: [
     // libtorch may be absent, so that its index.ts cannot be loaded.
-    ...["core", "host", "native", "torch/blas.ts", "torch/find.ts", "torch/paths.ts"],
+    ...["core", "host", "native", "torch/blas.ts", "torch/find.ts", "torch/paths.ts", "scan/index.ts"],
     ...["tensor", "export", "hub", "report", "run", "weights"],
   ],
   cli: [

@@ -1,5 +1,5 @@
 /** HEIF files made of parts of others, as phones write them: tiles in a grid, properties that turn it, EXIF beside it. ISO/IEC 23008-12. */
-import { boxesBelow } from "../src/host/image/avif-boxes.ts"
+import { boxesBelow } from "../src/host/image/heif/boxes.ts"
 
 /** A picture of one tile, as a file of heif-enc has it. */
 interface Tile {
@@ -12,7 +12,7 @@ export interface HeifParts {
   readonly tiles: readonly Tile[]
   readonly side: number
   readonly columns: number
-  /** Of the whole picture, which the tiles may exceed. */
+  /** The whole picture's, which the tiles may exceed. */
   readonly width: number
   readonly height: number
   /** A quarter turn, against the clock, so many times. */

@@ -23,8 +23,9 @@ Found findKernels() {
   Found found;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const bool hasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                       __builtin_cpu_supports("f16c") && __builtin_cpu_supports("popcnt");
+  // No processor has AVX2 without F16C, for which some compilers cannot ask.
+  const bool hasAvx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt");
   const bool hasAvx512 = hasAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   if (hasAvx512) found.add(kAvx512);

@@ -21,7 +21,7 @@ class TopHits {
  public:
   explicit TopHits(size_t most) : most_(most) {}
 
-  // No score below this one is kept. A comparison with NaN is false: such a row is no hit.
+  // No score below this one is kept. A comparison with NaN is false: such a row is not a hit.
   float least() const { return hits_.size() < most_ ? -std::numeric_limits<float>::infinity() : hits_.front().score; }
 
   void offer(const Hit& hit) {

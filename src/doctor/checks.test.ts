@@ -3,12 +3,14 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { type AddonRequest, scanAddonOrNull } from "../../scan/index.ts"
 import { UserError } from "../core/errors.ts"
 import { checksOf } from "./check.ts"
 import { hubChecks } from "./hub.ts"
 import { addonChecks, libtorchCheck } from "./libtorch.ts"
 import { preprocessingCheck } from "./model.ts"
 import { providerCheck } from "./onnxruntime.ts"
+import { searchChecks } from "./search.ts"
 import { resultChecks } from "./self-test.ts"
 import { instructionsCheck, parseCpuMax } from "./system.ts"
 
@@ -37,6 +39,25 @@ test("a processor's instructions, and those for bfloat16 among them", () => {
   })
   expect(instructionsCheck(["avx2"]).text).toBe("avx2; no instructions for bfloat16")
   expect(instructionsCheck([]).text).toBe("not listed by this system; no instructions for bfloat16")
+})
+
+test("the search addon finds what is there; one that does not, or is not built, is told", async () => {
+  const { kernels, VectorFile } = scanAddonOrNull!
+  const [kernel] = kernels()
+  expect(await searchChecks()).toMatchObject([{ state: "ok", text: `finds vectors with ${kernel}`, facts: { kernel } }])
+  expect(await searchChecks(null)).toMatchObject([{ state: "absent", fix: expect.stringContaining("setup") }])
+  // Rows from another place: what is nearest is another one.
+  class Shifted extends VectorFile {
+    constructor(descriptor: number, dim: number) {
+      super(descriptor, dim, 6, "")
+    }
+    override scan(query: Float32Array, request: AddonRequest) {
+      return super.scan(query, { ...request, count: 2 })
+    }
+  }
+  expect(await searchChecks({ kernels, VectorFile: Shifted })).toMatchObject([
+    { state: "problem", text: expect.stringMatching(/^finds vector 0 where 1 is the nearest/) },
+  ])
 })
 
 describe("execution providers", () => {

@@ -5,6 +5,7 @@ import { hubChecks } from "./hub.ts"
 import { libtorchChecks } from "./libtorch.ts"
 import { modelChecks } from "./model.ts"
 import { onnxRuntimeChecks, reinstall } from "./onnxruntime.ts"
+import { searchChecks } from "./search.ts"
 import { systemChecks } from "./system.ts"
 
 const { ok, problem } = checksOf("Pictures")
@@ -15,6 +16,7 @@ export async function* examine(model?: string): AsyncGenerator<Check> {
   yield* onnxRuntimeChecks()
   yield* await libtorchChecks()
   yield* await pictureChecks()
+  yield* await searchChecks()
   yield* await hubChecks()
   if (model !== undefined) yield* await modelChecks(model)
 }

@@ -14,7 +14,7 @@ import type { EmbedEncoder } from "./open-encoder.ts"
 
 export const settingsFile = "embed.json"
 
-const embedFormat = "mobileclip-embed-1"
+export const embedFormat = "mobileclip-embed-1"
 
 /** "clip-retrieval": `.npy` and parquet; "jsonl": a line for each vector. */
 export const embedOutputs = ["clip-retrieval", "jsonl"] as const

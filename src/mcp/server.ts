@@ -8,11 +8,11 @@ import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
 import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js"
 import type { z } from "zod"
 import { quoted, UserError } from "../core/errors.ts"
+import { thumbnail } from "../host/image/thumbnail.ts"
 import { version } from "../host/version.ts"
 import { parseFilters } from "../search/query/parse-filters.ts"
 import { parseQuery, type QueryTerm, queryText } from "../search/query/parse-query.ts"
 import type { SearchHit, SearchPage } from "../search/query/search-page.ts"
-import { thumbnailFile } from "../search/show/thumbnail.ts"
 import { classifyInput, classifyOutput, describeOutput, pageOutput, searchInput, similarInput } from "./schemas.ts"
 import type { SearchedIndex } from "./searched-index.ts"
 
@@ -130,14 +130,15 @@ function requireAllowed(path: string, index: SearchedIndex, allowFiles: boolean)
   )
 }
 
-const thumbnailSize = { width: 256, height: 256 }
+/** Of thumbnails, in pixels. */
+const side = 256
 
 /** A picture for each hit, after a line that names it. */
 async function pictures(hits: readonly SearchHit[]): Promise<CallToolResult["content"]> {
   const blocks: CallToolResult["content"] = []
   for (const { rank, paths } of hits) {
     try {
-      const data = Buffer.from(await thumbnailFile(paths[0]!, thumbnailSize, "jpeg")).toString("base64")
+      const data = Buffer.from(await thumbnail(paths[0]!, { side })).toString("base64")
       blocks.push({ type: "text", text: `${rank}: ${paths[0]}` }, { type: "image", data, mimeType: "image/jpeg" })
     } catch (error) {
       if (!(error instanceof UserError)) throw error

@@ -63,7 +63,15 @@ test("a healthy machine and a healthy model: no problem, exit code 0", async () 
   const { ok, checks }: { ok: boolean; checks: Check[] } = JSON.parse(out)
   expect(ok).toBe(true)
   const sections = [...new Set(checks.map(({ section }) => section))]
-  expect(sections).toEqual(["System", "ONNX Runtime", "libtorch (training)", "Pictures", "Model hub", "Model"])
+  expect(sections).toEqual([
+    "System",
+    "ONNX Runtime",
+    "libtorch (training)",
+    "Pictures",
+    "Search",
+    "Model hub",
+    "Model",
+  ])
   const named = (name: string) => checks.find((check) => check.name === name)
   expect(named("Node")).toMatchObject({ state: "ok", facts: { version: process.versions.node } })
   expect(named("cpu")).toMatchObject({ state: "ok", text: "computes", facts: { works: true } })

@@ -1,6 +1,6 @@
 /** The value below which a share (0..1) of the values lies, between two of them by a straight line, as NumPy's. There is one value at least. */
 export function quantile(values: ArrayLike<number>, share: number): number {
-  const sorted = Float64Array.from(values).sort()
+  const sorted = new Float64Array(values).sort()
   const place = share * (sorted.length - 1)
   const below = Math.floor(place)
   const [low, high] = [sorted[below]!, sorted[Math.min(below + 1, sorted.length - 1)]!]

@@ -1,7 +1,7 @@
 /**
  * Decodes picture files in Node to the RGB bytes that Pillow gives: the profile is not applied, alpha is dropped and not
  * blended, 16 bits lose their lower 8; TIFF is turned by its orientation, others are not; colours of half the size are interpolated
- * (in AVIF: `avif-chroma.ts`). Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
+ * (in AVIF: `avif/chroma.ts`). Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
  * through sharp (libvips), which also says what is wrong with a damaged one; HEIC through libheif (`heif/`), turned as the file says,
  * which is not EXIF. sharp only decodes; its resize differs from Pillow's.
  * Checked against Pillow 9.4: JPEG baseline, progressive, gray and CMYK, PNG RGB, RGBA, gray, palette and 1-bit. libvips
@@ -13,8 +13,8 @@ import { kindOf } from "../../core/arguments.ts"
 import { assert, messageOf, UserError } from "../../core/errors.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { readBytes } from "../files/files.ts"
-import { asPlanes, fromPlanes } from "./avif-chroma.ts"
-import { withoutTurns } from "./avif-turns.ts"
+import { asPlanes, fromPlanes } from "./avif/chroma.ts"
+import { withoutTurns } from "./avif/turns.ts"
 import { completed } from "./cut-off.ts"
 import { firstFrame, onScreen } from "./gif-frame.ts"
 import { decodeHeifHere, type HeifOptions } from "./heif/decode-heif.ts"
@@ -56,14 +56,14 @@ export const defaultMaxPixels = 100_000_000
 /** Which decoders there are here, for people. */
 export function decodersHere(): string {
   return jpegDecoder
-    ? "JPEG files are decoded by libjpeg-turbo, other pictures by libvips"
-    : "all pictures are decoded by libvips: the addon for JPEG files is not built (`mobileclip setup` builds it)"
+    ? "JPEG files are decoded by libjpeg-turbo, HEIC by libheif, other pictures by libvips"
+    : "all pictures but HEIC are decoded by libvips: the addon for JPEG files is not built (`mobileclip setup` builds it)"
 }
 
 let loading: Promise<typeof import("sharp").default> | null = null
 
 /** When the first file comes that needs it: libvips takes a tenth of a second and 20 MB, and undamaged JPEG files do without. */
-function loadSharp(): Promise<typeof import("sharp").default> {
+export function loadSharp(): Promise<typeof import("sharp").default> {
   loading ??= import("sharp").then(({ default: sharp }) => {
     // Every picture is read once, so a cache of the last ones would only take memory.
     sharp.cache(false)
@@ -104,15 +104,16 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
 }
 
 async function decodeCompleted(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<DecodedImage> {
-  if (isJpeg(bytes) && hasManyScans(bytes)) {
-    throw new UserError(
-      `${name} has more than ${mostScans} scans, which take too long`,
-      "save it again, or leave it out",
-    )
-  }
+  requireFewScans(bytes, name)
   const whole = options.truncated === "accept" ? completed(bytes, options.maxPixels ?? defaultMaxPixels) : null
   const image = await decodeWithSharp(whole ?? bytes, name, options)
   return whole ? { ...image, isCutOff: true } : image
+}
+
+/** Throws UserError for a JPEG with more passes over its pixels than any picture needs. */
+export function requireFewScans(bytes: Uint8Array, name: string): void {
+  if (!isJpeg(bytes) || !hasManyScans(bytes)) return
+  throw new UserError(`${name} has more than ${mostScans} scans, which take too long`, "save it again, or leave it out")
 }
 
 async function decodeAvif(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
@@ -222,7 +223,7 @@ function scaleByte(a: number, b: number): number {
  * Runs `work` and explains its errors. libvips' own words are the cause alone: with several pictures at once they may be another
  * one's, and what is written down of a picture must not depend on that.
  */
-async function explained<T>(name: string, work: Promise<T>): Promise<T> {
+export async function explained<T>(name: string, work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {

@@ -67,7 +67,7 @@ export async function readPictureMetadata(bytes: Uint8Array, format: string | nu
     taken: takenOf(ifd0, exif, xmp),
     camera: cameraName(textOf(ifd0.Make), textOf(ifd0.Model)),
     lens: textOf(exif.LensModel),
-    ...placeOf(blocks.gps?.latitude, blocks.gps?.longitude),
+    ...placeOf(blocks.gps?.latitude ?? xmp.latitude, blocks.gps?.longitude ?? xmp.longitude),
     caption: captionFrom([xmp.description, iptc.Caption, ifd0.ImageDescription]),
     keywords: keywordsFrom([xmp.subjects, iptc.Keywords, windowsWords(ifd0.XPKeywords)]),
     ...(rating === null ? {} : { rating }),

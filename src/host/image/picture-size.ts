@@ -1,7 +1,7 @@
 /** The size of a picture by its header: its pixels are not decoded. */
 import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
-import { withoutTurns } from "./avif-turns.ts"
+import { withoutTurns } from "./avif/turns.ts"
 import { firstFrame } from "./gif-frame.ts"
 import { heifSize } from "./heif/decode-heif.ts"
 import { requireFormat } from "./images.ts"

@@ -5,6 +5,8 @@ import type { Calibration } from "./calibration.ts"
 export function explainThreshold({ basis, threshold, searched }: Calibration): string {
   if (basis === "none")
     return "The index has too few pictures to say how unusual a score is, so all results count as matches."
+  if (threshold === Number.NEGATIVE_INFINITY)
+    return "Results of a picture have no divider: z says how much more alike they are than pictures of the index are as a rule."
   const whose = basis === "pictures" ? "an unrelated query" : "a generic caption"
   return `A picture counts as a match from z ${threshold.toFixed(1)} on: above what ${whose} reaches with the best of ${counted(searched)}.`
 }
@@ -19,8 +21,8 @@ export function explainScore({ basis, threshold }: Calibration, cosine: number, 
     pictures: "what this query scores on pictures of the index",
     "captions and pictures": "what this query scores on other pictures, and other captions on this picture",
   }[basis]
-  const verdict = z > threshold ? "a match" : "a weaker match"
-  return `${start} is ${Math.abs(z).toFixed(1)} standard deviations ${side} ${against}: ${verdict}.`
+  const verdict = threshold === Number.NEGATIVE_INFINITY ? "" : z > threshold ? ": a match" : ": a weaker match"
+  return `${start} is ${Math.abs(z).toFixed(1)} standard deviations ${side} ${against}${verdict}.`
 }
 
 /** What is said in place of results, or above the weaker ones. */

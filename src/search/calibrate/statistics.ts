@@ -107,57 +107,49 @@ export function product(a: Float32Array, b: Float32Array): number {
 }
 
 function fromScores(scores: Float32Array, meanQuery: Float32Array, pictures: Float32Array, m: number): Statistics {
-  const q = scores.length / m
-  const each = Array.from({ length: q }, (_, row) => queryScores(scores.subarray(row * m, (row + 1) * m)))
+  const each = Array.from({ length: scores.length / m }, (_, row) => queryScores(rowOf(scores, m, row)))
   const centers = each.map(({ center }) => center)
   const center = median(centers)
-  const columns = Array.from({ length: m }, (_, column) => deviation(columnOf(scores, m, column)))
   const partial = {
     meanQuery,
-    pictureSpread: atLeastTiny(median(columns)),
+    pictureSpread: atLeastTiny(median(columnDeviations(scores, m))),
     location: { center, spread: madToDeviation * median(centers.map((value) => Math.abs(value - center))) },
     querySpread: atLeastTiny(median(each.map(({ spread }) => spread))),
     best: { both: [], query: [] },
   }
   const dim = meanQuery.length
-  const meanCosines = Float64Array.from({ length: m }, (_, i) =>
-    product(pictures.subarray(i * dim, (i + 1) * dim), meanQuery),
-  )
+  const means = Array.from({ length: m }, (_, column) => product(rowOf(pictures, dim, column), meanQuery))
   const knowsQueries = m >= leastPictures
-  const ofBoth = scores.map((cosine, i) => {
-    const own = each[Math.floor(i / m)]!
-    return bothZ(cosine, meanCosines[i % m]!, knowsQueries ? limited(own, partial) : null, partial)
-  })
-  const ofQuery = scores.map((cosine, i) => queryZ(cosine, each[Math.floor(i / m)]!))
-  return { ...partial, best: { both: bestOfGroups(ofBoth, m), query: knowsQueries ? bestOfGroups(ofQuery, m) : [] } }
+  const owns = each.map((own) => (knowsQueries ? limited(own, partial) : null))
+  const both = mapRows(scores, m, (cosine, row, column) => bothZ(cosine, means[column]!, owns[row]!, partial))
+  const query = mapRows(scores, m, (cosine, row) => queryZ(cosine, each[row]!))
+  return { ...partial, best: { both: bestOfGroups(both, m), query: bestOfGroups(query, m) } }
 }
 
-/** For groups of 1, 2, 4, ... pictures; each step takes the better one of two neighbours. */
+/** For groups of 1, 2, 4, ... pictures; each step takes the better one of two neighbours. Writes to `z`. */
 function bestOfGroups(z: Float32Array, m: number): BestOf[] {
   const levels: BestOf[] = []
-  let [values, width] = [z, m]
-  for (;;) {
-    const some = firstColumns(values, width, mostGroups).filter((value) => !Number.isNaN(value))
+  for (let groups = m; groups >= 1; groups = halveGroups(z, m, groups)) {
+    const some = firstColumns(z, m, Math.min(groups, mostGroups))
     levels.push({ median: median(some), low: quantile(some, 0.1) })
-    if (width < 2) return levels
-    values = pairwiseBest(values, width)
-    width = Math.floor(width / 2)
   }
+  return levels
 }
 
-function firstColumns(values: Float32Array, width: number, most: number): Float32Array {
-  const kept = Math.min(width, most)
-  const rows = values.length / width
-  return Float32Array.from({ length: rows * kept }, (_, i) => values[Math.floor(i / kept) * width + (i % kept)]!)
+/** Two neighbours each become one, at the row's beginning; returns how many there are then. */
+function halveGroups(z: Float32Array, m: number, groups: number): number {
+  const half = Math.floor(groups / 2)
+  for (let start = 0; start < z.length; start += m)
+    for (let i = 0; i < half; i++) z[start + i] = better(z[start + 2 * i]!, z[start + 2 * i + 1]!)
+  return half
 }
 
-function pairwiseBest(values: Float32Array, width: number): Float32Array {
-  const half = Math.floor(width / 2)
-  const rows = values.length / width
-  return Float32Array.from({ length: rows * half }, (_, i) => {
-    const first = Math.floor(i / half) * width + 2 * (i % half)
-    return better(values[first]!, values[first + 1]!)
-  })
+/** Without those that are NaN. */
+function firstColumns(z: Float32Array, m: number, count: number): number[] {
+  const kept: number[] = []
+  for (let start = 0; start < z.length; start += m)
+    for (let i = start; i < start + count; i++) if (!Number.isNaN(z[i]!)) kept.push(z[i]!)
+  return kept
 }
 
 /** The larger one; NaN counts as absent. */
@@ -165,9 +157,33 @@ function better(a: number, b: number): number {
   return b > a || Number.isNaN(a) ? b : a
 }
 
-function columnOf(scores: Float32Array, m: number, column: number): Float32Array {
-  const values = Float32Array.from({ length: scores.length / m }, (_, row) => scores[row * m + column]!)
-  return values.filter((cosine) => !Number.isNaN(cosine))
+function mapRows(
+  values: Float32Array,
+  width: number,
+  change: (value: number, row: number, column: number) => number,
+): Float32Array {
+  const result = new Float32Array(values.length)
+  for (let i = 0, row = 0; i < values.length; row++)
+    for (let column = 0; column < width; column++, i++) result[i] = change(values[i]!, row, column)
+  return result
+}
+
+/** Standard deviation of each column; NaN counts as absent. */
+function columnDeviations(scores: Float32Array, m: number): Float64Array {
+  const [counts, sums, squares] = [new Float64Array(m), new Float64Array(m), new Float64Array(m)]
+  for (let i = 0; i < scores.length; i++) {
+    const [column, value] = [i % m, scores[i]!]
+    if (Number.isNaN(value)) continue
+    counts[column]!++
+    sums[column]! += value
+    squares[column]! += value * value
+  }
+  // Cosines are at most 1 and their deviations far above the rounding of doubles, so the short formula is exact enough.
+  return sums.map((sum, i) => Math.sqrt(Math.max(squares[i]! / counts[i]! - (sum / counts[i]!) ** 2, 0)))
+}
+
+function rowOf(values: Float32Array, width: number, row: number): Float32Array {
+  return values.subarray(row * width, (row + 1) * width)
 }
 
 function meanRow(rows: Float32Array, dim: number): Float32Array {
@@ -177,8 +193,10 @@ function meanRow(rows: Float32Array, dim: number): Float32Array {
 }
 
 function deviation(values: Float32Array): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0)
+  let [sum, squares] = [0, 0]
+  for (const value of values) sum += value
+  const mean = sum / values.length
+  for (const value of values) squares += (value - mean) ** 2
   return Math.sqrt(squares / values.length)
 }
 

@@ -64,9 +64,10 @@ export class AddonScanner implements Scanner {
     // Places in the order are exact: a row that estimates have passed over must still be found on a later page.
     const codes = exact || after ? null : this.codes.choose(request.count, request.k)
     const asked = this.asked(request)
-    if (codes) return this.answered(this.vectors.scanCodes(query, asked, codes), request.count)
-    const [hits] = await this.answered(this.vectors.scan(query, after ? { ...asked, after } : asked), request.count)
-    return hits!
+    const hits = codes && (await this.vectors.scanCodes(query, asked, codes).catch((error) => this.withoutCodes(error)))
+    if (hits) return hits
+    const [all] = await this.answered(this.vectors.scan(query, after ? { ...asked, after } : asked), request.count)
+    return all!
   }
 
   async scanMany(queries: readonly Float32Array[], request: Omit<ScanRequest, "query" | "after">): Promise<Hits[]> {
@@ -124,6 +125,14 @@ export class AddonScanner implements Scanner {
 
   close(): void {
     this.vectors.close()
+  }
+
+  /** Whichever of the two files cannot be read: the exact scan says it of the vectors, and needs no codes. */
+  private withoutCodes(error: unknown): null {
+    const { code } = error as { code?: ScanFailure }
+    if (code !== "shortFile" && code !== "readFault") throw this.inWords(error, 0, 0)
+    this.codes.drop()
+    return null
   }
 
   private asked({ count, k, threads = this.processors, mask }: Omit<ScanRequest, "query">) {

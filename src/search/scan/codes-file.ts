@@ -6,7 +6,8 @@
  * signs, q.mean + factor (q.s) estimates q.v and is exact for q = d (the estimator of RaBitQ, Gao and Long,
  * https://arxiv.org/abs/2405.12497, without its rotation). A row without a vector has the factor NaN.
  *
- * Header: magic [8], version u32, dim u32, rows f64, rows of which the mean was made f64, SHA-256 [32] of the vectors' header.
+ * Header: magic [8], version u32, dim u32, rows f64, rows of which the mean was made f64, SHA-256 [32] of the vectors' header,
+ * candidates f64 and the rows among which they were enough f64.
  */
 import { createHash } from "node:crypto"
 import { readAt } from "../../host/files/read-at.ts"
@@ -25,6 +26,9 @@ export interface CodesHeader {
   readonly meanOf: number
   /** Of the bytes before the vectors' first row: another file's codes are not taken. */
   readonly vectors: Buffer
+  /** Rows that are to be scored exactly, of `measuredOf`, for nearly all of the best 20; 0: not measured. */
+  readonly candidates: number
+  readonly measuredOf: number
 }
 
 export function codeWords(dim: number): number {
@@ -40,7 +44,7 @@ export function codesBlockBytes(dim: number): number {
   return codesBlock * (4 + codeWords(dim) * 8)
 }
 
-export function headerBytes({ dim, count, meanOf, vectors }: CodesHeader): Buffer {
+export function headerBytes({ dim, count, meanOf, vectors, candidates, measuredOf }: CodesHeader): Buffer {
   const bytes = Buffer.alloc(codesPage)
   bytes.write(magic, "latin1")
   bytes.writeUInt32LE(version, 8)
@@ -48,15 +52,25 @@ export function headerBytes({ dim, count, meanOf, vectors }: CodesHeader): Buffe
   bytes.writeDoubleLE(count, 16)
   bytes.writeDoubleLE(meanOf, 24)
   vectors.copy(bytes, 32)
+  bytes.writeDoubleLE(candidates, 64)
+  bytes.writeDoubleLE(measuredOf, 72)
   return bytes
 }
 
 /** Null where it is not a header of this version. */
 export function parseHeader(bytes: Buffer): CodesHeader | null {
-  if (bytes.length < 64 || bytes.toString("latin1", 0, 8) !== magic || bytes.readUInt32LE(8) !== version) return null
+  if (bytes.length < codesPage || bytes.toString("latin1", 0, 8) !== magic || bytes.readUInt32LE(8) !== version)
+    return null
   const [dim, count, meanOf] = [bytes.readUInt32LE(12), bytes.readDoubleLE(16), bytes.readDoubleLE(24)]
   const isWhole = (value: number) => Number.isInteger(value) && value >= 0 && value < 2 ** 32
-  return isWhole(count) && isWhole(meanOf) ? { dim, count, meanOf, vectors: bytes.subarray(32, 64) } : null
+  const [candidates, measuredOf] = [bytes.readDoubleLE(64), bytes.readDoubleLE(72)]
+  if (![count, meanOf, candidates, measuredOf].every(isWhole)) return null
+  return { dim, count, meanOf, vectors: bytes.subarray(32, 64), candidates, measuredOf }
+}
+
+/** Bytes of a file whose rows all have their codes. */
+export function codesBytes({ dim, count }: CodesHeader): number {
+  return codesOffset(dim) + Math.ceil(count / codesBlock) * codesBlockBytes(dim)
 }
 
 /** What the header of codes says of the vectors that they are of. */

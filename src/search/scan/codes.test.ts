@@ -1,4 +1,13 @@
-import { appendFileSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  appendFileSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
@@ -66,6 +75,25 @@ test("codes find nearly all of the best rows, with exact scores, and say how man
   expect(found).toEqual(await scanner.scan({ ...request, exact: true }))
   expect(found.positions.every((position) => position % 2 === 1)).toBe(true)
   for (const threads of [1, 2, 3]) expect(await scanner.scan({ ...request, threads })).toEqual(found)
+  scanner.close()
+})
+
+test("vectors that bits tell apart less well get more candidates, or are scanned", async () => {
+  const candidates = (path: string) => readFileSync(path).readDoubleLE(64)
+  const easy = fresh(6000)
+  await updateCodes(easy.vectors, easy.codes, { ...layout, count: 6000 })
+  expect(candidates(easy.codes)).toBe(1000)
+  // 8 dimensions have 256 codes for all rows.
+  const narrow = { dim: 8, offset: headerBytes }
+  const values = new Float32Array(20_000 * 8)
+  new Random(2).fillNormal(values, 1)
+  const [vectors, codes] = [join(folder, "narrow.f16"), join(folder, "narrow.bits")]
+  writeVectors(vectors, values)
+  await updateCodes(vectors, codes, { ...narrow, count: 20_000 })
+  expect(candidates(codes)).toBeGreaterThanOrEqual(4000)
+  const scanner = openScanner(vectors, { ...narrow, codes, use: "codes" })
+  const measured = await measureRecall(scanner, { count: 20_000 })
+  expect(measured === null || measured.recall >= 0.99).toBe(true)
   scanner.close()
 })
 
@@ -187,6 +215,23 @@ test("codes of other vectors, cut ones and what is not codes are not used, and a
   expect(uses()).toBe(false)
   await updateCodes(vectors, codes, { ...layout, count: 6000 })
   expect(uses()).toBe(true)
+})
+
+test("codes that are cut while they are open are done without", async () => {
+  const { vectors, codes } = fresh(6000)
+  await updateCodes(vectors, codes, { ...layout, count: 6000 })
+  const scanner = openScanner(vectors, { ...layout, codes, use: "codes" })
+  const request = { query: all.slice(0, dim), count: 6000, k: 20 }
+  const found = await scanner.scan(request)
+  expect(scanner.usesCodes(6000)).toBe(true)
+  truncateSync(codes, 10_000)
+  expect(await scanner.scan(request)).toEqual(found)
+  expect(scanner.usesCodes(6000)).toBe(false)
+  await updateCodes(vectors, codes, { ...layout, count: 6000 })
+  expect([scanner.usesCodes(6000), await scanner.scan(request)]).toEqual([true, found])
+  truncateSync(vectors, 5000)
+  await expect(scanner.scan(request)).rejects.toThrow(`${vectors} has 5000 bytes`)
+  scanner.close()
 })
 
 test("a signal ends it, and the next call goes on; a short file is a UserError", async () => {

@@ -1,14 +1,17 @@
 /** Makes the binary codes of a file of vectors, and goes on with those that are there. One process at a time. */
-import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs"
+import { scanAddonOrNull } from "../../../scan/index.ts"
 import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { readAt, readWithoutBlocking } from "../../host/files/read-at.ts"
 import { stagingPath } from "../../host/files/staging.ts"
 import { inTurns, TurnClock } from "../../host/turns.ts"
+import { AddonScanner } from "./addon-scanner.ts"
 import {
   type CodesHeader,
   codesBlock,
   codesBlockBytes,
+  codesBytes,
   codesOffset,
   codesPage,
   codeWords,
@@ -16,6 +19,8 @@ import {
   parseHeader,
   vectorsDigest,
 } from "./codes-file.ts"
+import { measuredHits } from "./open-codes.ts"
+import { measureRecall } from "./recall.ts"
 import { type RowLayout, requireLayout, requireRows } from "./scan-request.ts"
 
 /** Rows that the mean is of, spread over all. */
@@ -23,6 +28,12 @@ const meanRows = 65_536
 
 /** Rows grow by this factor before the mean, and with it all codes, are made again. */
 const meanGrowth = 4
+
+/** Rows grow by this factor before it is measured again how many candidates are needed. */
+const measureGrowth = 2
+/** Candidates are doubled until so much of the best 20 is found of rows that are drawn, and doubled once more for other queries. */
+const enoughRecall = 0.99
+const leastCandidates = 500
 
 export interface CodesOptions extends RowLayout {
   /** Rows [0, count) are to have codes. */
@@ -32,7 +43,7 @@ export interface CodesOptions extends RowLayout {
 }
 
 /**
- * Codes of the rows that have none, and of those that had no vector and have one now. What is there already is kept while the
+ * Makes codes of the rows that have none, and of those that had no vector and have one now. What is there already is kept while the
  * vectors are the same and their mean is not of a quarter of the rows. Readers may use the file meanwhile; a reader of a
  * shorter one goes on.
  *
@@ -44,21 +55,16 @@ export async function updateCodes(vectorsPath: string, codesPath: string, option
   const vectors = opened(vectorsPath, readWithoutBlocking, "reading")
   try {
     const digest = vectorsDigest(vectors, vectorsPath, options)
-    if (isUsable(readHeader(codesPath), digest, options))
-      return await extend({ vectors, vectorsPath, codesPath }, options)
-    const staging = stagingPath(codesPath)
-    try {
-      await create({ vectors, vectorsPath, codesPath: staging }, digest, options)
-      renameSync(staging, codesPath)
-    } finally {
-      rmSync(staging, { force: true })
-    }
+    const files = { vectors, vectorsPath, codesPath }
+    if (isUsable(readHeader(codesPath), digest, options)) await extend(files, options)
+    else await replace(files, digest, options)
+    await measure(files, options)
   } finally {
     closeSync(vectors)
   }
 }
 
-/** Whether codes are behind the rows. */
+/** Rows that have codes; 0 where there is no whole file of codes. */
 export function codedRows(codesPath: string): number {
   return readHeader(codesPath)?.count ?? 0
 }
@@ -75,6 +81,7 @@ function isUsable(header: CodesHeader | null, digest: Buffer, { dim, count }: Co
   )
 }
 
+/** Null where there is none, or the file is shorter than it says. */
 function readHeader(path: string): CodesHeader | null {
   let descriptor: number
   try {
@@ -85,7 +92,39 @@ function readHeader(path: string): CodesHeader | null {
   try {
     const bytes = Buffer.alloc(codesPage)
     readSync(descriptor, bytes, 0, codesPage, 0)
-    return parseHeader(bytes)
+    const header = parseHeader(bytes)
+    return header && fstatSync(descriptor).size >= codesBytes(header) ? header : null
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+async function replace(files: Files, digest: Buffer, options: CodesOptions): Promise<void> {
+  const staging = stagingPath(files.codesPath)
+  try {
+    await create({ ...files, codesPath: staging }, digest, options)
+    renameSync(staging, files.codesPath)
+  } finally {
+    rmSync(staging, { force: true })
+  }
+}
+
+/** Notes how many candidates these vectors need: where they lie close together, bits tell them apart less well. */
+async function measure({ vectorsPath, codesPath }: Files, { dim, offset, count, signal }: CodesOptions): Promise<void> {
+  const header = readHeader(codesPath)!
+  const isKnown = header.candidates > 0 && header.measuredOf * measureGrowth > count
+  if (!scanAddonOrNull || isKnown || count === 0) return
+  let candidates = leastCandidates
+  for (; candidates < count / 4; candidates *= 2) {
+    signal?.throwIfAborted()
+    const choice = { path: codesPath, use: "codes", candidates } as const
+    const scanner = new AddonScanner(scanAddonOrNull, vectorsPath, { dim, offset }, choice)
+    const measured = await measureRecall(scanner, { count, k: measuredHits }).finally(() => scanner.close())
+    if (measured === null || measured.recall >= enoughRecall) break
+  }
+  const descriptor = opened(codesPath, "r+", "writing")
+  try {
+    write(descriptor, codesPath, headerBytes({ ...header, candidates: 2 * candidates, measuredOf: count }), 0)
   } finally {
     closeSync(descriptor)
   }
@@ -99,7 +138,12 @@ async function create(files: Files, vectors: Buffer, options: CodesOptions): Pro
     const page = Buffer.alloc(codesOffset(dim) - codesPage)
     Buffer.from(mean.buffer).copy(page)
     write(descriptor, files.codesPath, page, codesPage)
-    write(descriptor, files.codesPath, headerBytes({ dim, count: 0, meanOf: count, vectors }), 0)
+    write(
+      descriptor,
+      files.codesPath,
+      headerBytes({ dim, count: 0, meanOf: count, vectors, candidates: 0, measuredOf: 0 }),
+      0,
+    )
   } finally {
     closeSync(descriptor)
   }

@@ -2,16 +2,17 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 import type { MappedVectors } from "../../../scan/index.ts"
 import { readWithoutBlocking } from "../../host/files/read-at.ts"
-import { codesBlock, codesBlockBytes, codesOffset, codesPage, parseHeader, vectorsDigest } from "./codes-file.ts"
+import { type CodesHeader, codesBytes, codesOffset, codesPage, parseHeader, vectorsDigest } from "./codes-file.ts"
 import type { RowLayout } from "./scan-request.ts"
 
 /** From so many rows on codes are used: below, an exact scan takes some tens of milliseconds. */
 export const codesFromRows = 2 ** 20
 
-/** Rows that are scored exactly: for each hit, at least, and of all rows (bench/search-scan.ts measures what they find). */
-const candidatesPerHit = 10
-const leastCandidates = 1000
-const rowsPerCandidate = 1000
+/** For so many hits the candidates in a header were measured; more hits need more of them. */
+export const measuredHits = 20
+
+/** Candidates beyond this share of the rows cost as much as a scan of all. */
+const mostCandidates = { auto: 0.1, codes: 0.5 }
 
 /** Rows of which codes are asked for and rows without codes: more than this share of them, and they are not used. */
 const mostWithoutCodes = 0.5
@@ -20,11 +21,15 @@ export interface CodesChoice {
   readonly path?: string | undefined
   /** "auto": from `codesFromRows` rows on. */
   readonly use?: "auto" | "codes"
+  /** In place of what the file of codes says. */
+  readonly candidates?: number
 }
 
 export class OpenCodes {
   /** Rows with codes in the open file; 0: none is open. */
   private count = 0
+  /** Candidates that are needed, as a share of the rows; 0: not measured yet. */
+  private share = 0
 
   constructor(
     private readonly choice: CodesChoice,
@@ -37,12 +42,19 @@ export class OpenCodes {
   choose(count: number, k: number): { readonly count: number; readonly candidates: number } | null {
     const { path, use = "auto" } = this.choice
     if (path === undefined || (use === "auto" && count < codesFromRows)) return null
-    if (this.count < count) this.refresh(path)
-    const candidates = Math.max(leastCandidates, k * candidatesPerHit, Math.ceil(count / rowsPerCandidate))
+    if (this.count < count || this.share === 0) this.refresh(path)
+    const needed = this.choice.candidates ?? Math.ceil(this.share * count)
+    const candidates = Math.ceil(needed * Math.max(1, k / measuredHits))
     const coded = Math.min(this.count, count)
     // Where every other row is scored anyway, a scan in order is faster.
-    const isWorth = coded > count * (1 - mostWithoutCodes) && candidates < coded / 2
+    const isWorth = needed > 0 && coded > count * (1 - mostWithoutCodes) && candidates < coded * mostCandidates[use]
     return isWorth ? { count: coded, candidates } : null
+  }
+
+  /** Those that are open are not used any more. */
+  drop(): void {
+    this.count = 0
+    this.share = 0
   }
 
   /** Codes are never needed: where they cannot be read, or are of other vectors, there are none. */
@@ -54,26 +66,27 @@ export class OpenCodes {
       return
     }
     try {
-      const count = this.rowsIn(descriptor)
-      if (count <= this.count) return
+      const header = this.headerOf(descriptor)
+      if (!header || header.count < this.count) return
       this.vectors.openCodes(descriptor, codesOffset(this.layout.dim))
-      this.count = count
+      this.count = header.count
+      this.share = header.measuredOf === 0 ? 0 : header.candidates / header.measuredOf
     } finally {
       closeSync(descriptor)
     }
   }
 
-  private rowsIn(descriptor: number): number {
+  /** Null where the codes are not of these vectors, or not whole. */
+  private headerOf(descriptor: number): CodesHeader | null {
     const bytes = Buffer.alloc(codesPage)
     const { dim } = this.layout
     try {
       readSync(descriptor, bytes, 0, codesPage, 0)
       const header = parseHeader(bytes)
-      if (header?.dim !== dim || !header.vectors.equals(this.digest())) return 0
-      const expected = codesOffset(dim) + Math.ceil(header.count / codesBlock) * codesBlockBytes(dim)
-      return fstatSync(descriptor).size >= expected ? header.count : 0
+      if (header?.dim !== dim || !header.vectors.equals(this.digest())) return null
+      return fstatSync(descriptor).size >= codesBytes(header) ? header : null
     } catch {
-      return 0
+      return null
     }
   }
 

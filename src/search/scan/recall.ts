@@ -22,7 +22,7 @@ export interface Recall {
   readonly k: number
 }
 
-/** Null where the scanner uses no codes for so many rows, or there is no row with a vector. */
+/** Null where the scanner uses no codes for so many rows, or no row has a vector. */
 export async function measureRecall(scanner: Scanner, options: RecallOptions): Promise<Recall | null> {
   const { count, k = 20 } = options
   if (!scanner.usesCodes(count)) return null

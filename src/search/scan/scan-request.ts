@@ -51,7 +51,7 @@ export interface Pairs {
  */
 export interface Scanner {
   readonly dim: number
-  readonly kind: "addon" | "wasm"
+  readonly kind: "addon" | "wasm" | "lancedb"
   scan(request: ScanRequest): Promise<Hits>
   /** The same for several queries in one pass, which takes less than one after the other; exact. */
   scanMany(queries: readonly Float32Array[], request: Omit<ScanRequest, "query" | "after">): Promise<Hits[]>

@@ -20,7 +20,7 @@ export class TopHits {
     private readonly after?: Place,
   ) {}
 
-  /** A row without a vector, whose score is NaN, is no hit. */
+  /** A row without a vector, whose score is NaN, is not a hit. */
   offer(score: number, position: number): void {
     const { heap, most, after } = this
     if (Number.isNaN(score) || (after && (isBetter(score, position, after) || isSame(score, position, after)))) return

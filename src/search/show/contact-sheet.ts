@@ -8,10 +8,10 @@ import { messageOf, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import { mapOrdered } from "../../core/parallel.ts"
 import { printable } from "../../core/printable.ts"
+import { thumbnailPixels } from "../../host/image/thumbnail.ts"
 import { Html, html } from "../../report/html.ts"
 import type { SearchHit, SearchPage } from "../query/search-page.ts"
 import { captionHeight, dividerHeight, gap, layOut, type SheetLayout, type SheetRow } from "./sheet-layout.ts"
-import { thumbnail } from "./thumbnail.ts"
 
 export interface DrawnSheet {
   readonly file: Uint8Array
@@ -116,7 +116,7 @@ async function readThumbnail({ paths }: SearchHit, size: SheetLayout["cell"]) {
   let reason = ""
   for (const path of paths) {
     try {
-      return { image: await thumbnail(path, size) }
+      return { image: await thumbnailPixels(path, size) }
     } catch (error) {
       if (!(error instanceof UserError)) throw error
       reason ||= reasonOf(error, path)

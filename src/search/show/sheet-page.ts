@@ -3,14 +3,15 @@ import { basename } from "node:path"
 import { pathToFileURL } from "node:url"
 import { UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../../core/parallel.ts"
+import { thumbnail } from "../../host/image/thumbnail.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { Html, html } from "../../report/html.ts"
 import { jpegUri } from "../../report/picture-card.ts"
 import type { SearchHit, SearchPage } from "../query/search-page.ts"
 import { reasonOf } from "./contact-sheet.ts"
-import { thumbnailFile } from "./thumbnail.ts"
 
-const size = { width: 320, height: 240 }
+/** Of thumbnails, in pixels. */
+const side = 320
 const atOnce = 4
 const cut = "<!-- figures -->"
 
@@ -61,7 +62,7 @@ async function pictureOf({ paths, caption }: SearchHit, onUnread: () => void): P
   let reason = ""
   for (const path of paths) {
     try {
-      const jpeg = await thumbnailFile(path, size, "jpeg")
+      const jpeg = await thumbnail(path, { side })
       return html`<img loading="lazy" src="${jpegUri(jpeg)}" alt="${caption ?? basename(path)}">`
     } catch (error) {
       if (!(error instanceof UserError)) throw error

@@ -1,12 +1,13 @@
 /** Pictures in a terminal: a file's thumbnail in the terminal's own protocol. */
 
 import { UserError } from "../../core/errors.ts"
+import type { Image8 } from "../../core/image/pixels.ts"
+import { thumbnailPixels } from "../../host/image/thumbnail.ts"
 import type { TableLine } from "./result-lines.ts"
 import { blockLines } from "./terminal/blocks.ts"
 import type { PictureProtocol } from "./terminal/choose-protocol.ts"
 import { type CellSize, itermSequence, kittySequences, throughTmux } from "./terminal/inline-files.ts"
 import { sixelSequence } from "./terminal/sixel.ts"
-import { thumbnail, thumbnailFile } from "./thumbnail.ts"
 
 /** What a cell is taken for where the terminal does not say: most fonts are twice as high as wide. */
 const cell = { width: 10, height: 20 }
@@ -25,27 +26,31 @@ export async function terminalPicture(
   protocol: PictureProtocol,
   { columns, rows }: CellSize = mostCells,
 ): Promise<string> {
-  switch (protocol.kind) {
-    case "blocks": {
-      const image = await thumbnail(path, { width: columns, height: rows * 2 })
-      return blockLines(image, protocol.colours)
-        .map((line) => `${line}\n`)
-        .join("")
-    }
-    case "sixel": {
-      const image = await thumbnail(path, { width: columns * cell.width, height: rows * cell.height })
-      return `${sixelSequence(image)}\n`
-    }
-    case "kitty":
-    case "iterm": {
-      const size = { width: columns * cell.width, height: rows * cell.height }
-      const png = await thumbnailFile(path, size, "png")
-      const cells = cellsOf(png)
-      const sequences = protocol.kind === "kitty" ? kittySequences(png, cells) : [itermSequence(png, cells)]
-      return `${(protocol.isWrapped ? sequences.map(throughTmux) : sequences).join("")}\n`
-    }
-    default:
-      return protocol satisfies never
+  if (protocol.kind === "blocks") {
+    const image = await thumbnailPixels(path, { width: columns, height: rows * 2 })
+    return linesOf(blockLines(image, protocol.colours))
+  }
+  const image = await thumbnailPixels(path, { width: columns * cell.width, height: rows * cell.height })
+  if (protocol.kind === "sixel") return linesOf([sixelSequence(image)])
+  const png = await pngOf(image)
+  const sequences =
+    protocol.kind === "kitty" ? kittySequences(png, cellsOf(image)) : [itermSequence(png, cellsOf(image))]
+  return linesOf([(protocol.isWrapped ? sequences.map(throughTmux) : sequences).join("")])
+}
+
+function linesOf(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join("")
+}
+
+async function pngOf({ width, height, channels, data }: Image8): Promise<Uint8Array> {
+  const { default: sharp } = await import("sharp")
+  return sharp(data, { raw: { width, height, channels } }).png().toBuffer()
+}
+
+function cellsOf({ width, height }: Image8): CellSize {
+  return {
+    columns: Math.max(1, Math.round(width / cell.width)),
+    rows: Math.max(1, Math.round(height / cell.height)),
   }
 }
 
@@ -78,13 +83,4 @@ async function firstPicture(paths: readonly string[], protocol: PictureProtocol)
     }
   }
   return null
-}
-
-/** The cells of a PNG file, whose size stands at a fixed place. */
-function cellsOf(png: Uint8Array): CellSize {
-  const view = new DataView(png.buffer, png.byteOffset)
-  return {
-    columns: Math.max(1, Math.round(view.getUint32(16) / cell.width)),
-    rows: Math.max(1, Math.round(view.getUint32(20) / cell.height)),
-  }
 }

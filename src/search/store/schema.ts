@@ -73,6 +73,9 @@ export const schema = `
     PRIMARY KEY (root, path)
   ) WITHOUT ROWID;
 
+  -- Absolute paths of files and folders that a person had forgotten: they are not indexed again.
+  CREATE TABLE excluded (path TEXT PRIMARY KEY) WITHOUT ROWID;
+
   -- Vectors by a model: "source" is what a user called it, "settings" JSON of how pictures are read.
   CREATE TABLE generations (
     id INTEGER PRIMARY KEY,

@@ -98,6 +98,11 @@ test("the limit of pixels is that of the turned picture, before it is decoded", 
   }
 })
 
+test("a tile that has more pixels than it says is refused before they are decoded", async () => {
+  const lie = { ...twoTiles, side: 16, width: 32, height: 16 }
+  await expect(decodeHere(heifFile(lie), { name: "x" })).rejects.toThrow("x is damaged or cut off")
+})
+
 test("a file that is cut off anywhere is refused in one line", async () => {
   for (const name of ["plain", "grid", "alpha"]) {
     const whole = read(`${name}.heic`)

@@ -1,6 +1,6 @@
-/** Where the metadata of a picture's file are. */
+/** Where the metadata of a picture's file are: EXIF and IPTC data, XMP, and the turns that HEIF's properties say. */
 import { inflateSync } from "node:zlib"
-import { boxesBelow } from "../avif-boxes.ts"
+import { boxesBelow } from "../heif/boxes.ts"
 import { segmentsOf, startOfScan } from "../jpeg-segments.ts"
 
 /** Cameras write some 10 to 60 kB, a preview among them. */

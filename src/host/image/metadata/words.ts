@@ -16,7 +16,7 @@ export function captionFrom(candidates: readonly unknown[]): string | null {
   return null
 }
 
-/** Of several lists or single words, each once. */
+/** Those of several lists or single words, each once. */
 export function keywordsFrom(lists: readonly unknown[]): readonly string[] {
   const words = new Set<string>()
   for (const word of lists.flat()) {

@@ -10,9 +10,15 @@ export interface Xmp {
   readonly rating: string | null
   /** As ISO 8601 writes it. */
   readonly date: string | null
+  /** Degrees, north and east. */
+  readonly latitude: number | null
+  readonly longitude: number | null
 }
 
-export const noXmp: Xmp = { description: null, subjects: [], rating: null, date: null }
+export const noXmp: Xmp = {
+  ...{ description: null, subjects: [], rating: null, date: null },
+  ...{ latitude: null, longitude: null },
+}
 
 const mostBytes = 2 ** 20
 const mostSubjects = 1000
@@ -38,7 +44,18 @@ export function parseXmp(text: string): Xmp {
       (found, name) => found ?? fieldOf(text, name),
       null,
     ),
+    latitude: degreesOf(fieldOf(text, "exif:GPSLatitude")),
+    longitude: degreesOf(fieldOf(text, "exif:GPSLongitude")),
   }
+}
+
+/** "48,8.2057N" and "11,34,0W": degrees, minutes, and perhaps seconds. */
+function degreesOf(text: string | null): number | null {
+  const match = /^\s*(\d{1,3}),(\d{1,2}(?:\.\d{1,12})?)(?:,(\d{1,2}(?:\.\d{1,12})?))?([NSEW])\s*$/.exec(text ?? "")
+  if (!match) return null
+  const [degrees, minutes, seconds] = match.slice(1, 4).map((part) => Number(part ?? 0)) as [number, number, number]
+  const value = degrees + minutes / 60 + seconds / 3600
+  return match[4] === "S" || match[4] === "W" ? -value : value
 }
 
 function described(text: string): string | null {
@@ -56,7 +73,7 @@ function elementOf(text: string, name: string): string | null {
   return end < 0 ? null : text.slice(start, end)
 }
 
-/** Of an element or an attribute. */
+/** The text of an element or an attribute. */
 function fieldOf(text: string, name: string): string | null {
   const element = elementOf(text, name)
   if (element !== null) return plain(element)

@@ -2,7 +2,7 @@
  * An AVIF file whose picture is not turned: libvips follows the properties that turn (`irot`) and mirror (`imir`) it, and
  * Pillow gives the pixels as they are stored, as for a JPEG.
  */
-import { type Box, boxesBelow } from "./avif-boxes.ts"
+import { type Box, boxesBelow } from "../heif/boxes.ts"
 
 /** The same file without turns; unchanged where it has none, or is damaged. */
 export function withoutTurns(bytes: Uint8Array): Uint8Array {

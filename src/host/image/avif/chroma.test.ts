@@ -2,11 +2,11 @@
 import { readFileSync } from "node:fs"
 import sharp from "sharp"
 import { expect, test } from "vitest"
-import { image8 } from "../../core/image/pixels.ts"
-import { asPlanes, fromPlanes } from "./avif-chroma.ts"
-import { decodeImage } from "./images.ts"
+import { image8 } from "../../../core/image/pixels.ts"
+import { decodeImage } from "../images.ts"
+import { asPlanes, fromPlanes } from "./chroma.ts"
 
-const folder = new URL("../../../test/fixtures/avif/", import.meta.url)
+const folder = new URL("../../../../test/fixtures/avif/", import.meta.url)
 const read = (name: string) => readFileSync(new URL(name, folder))
 const largestDifference = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Array.from(a).reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0)

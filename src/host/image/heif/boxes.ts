@@ -1,4 +1,4 @@
-/** The boxes that an AVIF file is made of, one in the other: ISO/IEC 14496-12 and 23008-12. */
+/** The boxes that an AVIF or HEIF file is made of, one in the other: ISO/IEC 14496-12 and 23008-12. */
 
 interface Content {
   /** After the size and the type. */

@@ -3,8 +3,8 @@
  * bilinear filter), and libheif repeats each for its pixels, which at hard edges makes differences of up to 100. So libheif is told
  * that the three planes are green, blue and red, and hands them over as they are; they become colours here, within 1 of Pillow.
  */
-import { type Image8, image8 } from "../../core/image/pixels.ts"
-import { type Box, boxesBelow } from "./avif-boxes.ts"
+import { type Image8, image8 } from "../../../core/image/pixels.ts"
+import { type Box, boxesBelow } from "../heif/boxes.ts"
 
 interface PlanesFile {
   /** The file that gives red-difference, luma and blue-difference where it had red, green and blue. */

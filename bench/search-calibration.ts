@@ -1,0 +1,416 @@
+/**
+ * Whether calibrated scores know when nothing matches. A class of pictures is left out of an index, and asked for: each picture
+ * above the divider is a false accept. The same queries with one picture, 1 %, 10 % or half of the index of that class: no
+ * picture of it above the divider is a miss. Queries about nothing in the pictures must find nothing in either.
+ *
+ *     npm run build && node dist/bench/search-calibration.js MODEL DIR [--draws 3] [--json]
+ *
+ * DIR has a folder for each class (CIFAR-10's test pictures, with other names of its classes as further queries), or is
+ * `scenes`: pictures of one object, rendered, whose classes are its colours. Thresholds of all methods are tuned on every
+ * second class and query, and counted on the others; the calibrated one is also shown with the strictness that is the default for texts.
+ */
+import { createHash } from "node:crypto"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { spacedPercent, textTable } from "../src/cli/table.ts"
+import { Random } from "../src/core/arrays/random.ts"
+import { cosines } from "../src/core/arrays/similarity.ts"
+import { COLOURS, namesOf } from "../src/data/scenes/attributes.ts"
+import { renderScene } from "../src/data/scenes/render.ts"
+import { sampleScene } from "../src/data/scenes/scene.ts"
+import { otherNames } from "../src/experiments/cifar10/classes.ts"
+import { MobileCLIP } from "../src/index.ts"
+import { chooseBackgroundPictures } from "../src/search/calibrate/background.ts"
+import { calibrationOf, defaultStrictness } from "../src/search/calibrate/calibration.ts"
+import { backgroundPrompts } from "../src/search/calibrate/prompts.ts"
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { draws: { type: "string", default: "3" }, json: { type: "boolean", default: false } },
+})
+const [modelFolder, folder] = positionals
+if (modelFolder === undefined || folder === undefined) throw new Error("MODEL and DIR, or scenes, were expected")
+const draws = Number(options.draws)
+
+const sizes = [10, 100, 1000, 9000] as const
+const shares = { "1 picture": 0, "1 %": 0.01, "10 %": 0.1, "50 %": 0.5 } as const
+const methods = ["cosine", "logit against a photo", "z over the index", "calibrated"] as const
+type Method = (typeof methods)[number]
+
+/** The calibrated strength from which a picture is above the divider, for all kinds here. */
+const divider = defaultStrictness.text
+
+const nonsense = [
+  ...["blorp quantel vix", "xqzt", "invoice from March", "a violin on a chair", "spreadsheet of expenses", "asdf jkl"],
+  ...["the quarterly report", "a wedding cake", "screenshot of an error", "lorem ipsum dolor", "mathematics", "seven"],
+  ...["a man playing tennis", "pizza", "happy birthday", "banana bread recipe", "quantum field", "passport"],
+  ...["table lamp", "zzz zzz zzz", "my grandmother's kitchen", "a page of handwriting", "stock prices", "dentist"],
+]
+
+// ------------------------------------------------------------------------------------------------------------ data
+
+interface Query {
+  readonly text: string
+  /** -1: of no class. */
+  readonly label: number
+  readonly vector: Float32Array
+  readonly kind: "text" | "picture"
+}
+
+interface Data {
+  readonly dim: number
+  readonly classNames: readonly string[]
+  readonly vectors: Float32Array
+  readonly labels: readonly number[]
+  readonly hashes: readonly string[]
+  readonly queries: readonly Query[]
+  readonly prompts: Float32Array
+  readonly aPhoto: Float32Array
+  readonly logitScale: number
+}
+
+interface Pictures {
+  readonly classNames: readonly string[]
+  readonly phrasings: (name: string) => readonly string[]
+  readonly files: AsyncIterable<{ readonly bytes: Buffer; readonly label: number }>
+}
+
+/** Pictures of each class that are queries and in no index. */
+const pictureQueries = 6
+
+async function load(): Promise<Data> {
+  await using clip = await MobileCLIP.load(modelFolder!)
+  const { classNames, phrasings, files } = folder === "scenes" ? scenes() : classFolders(folder!)
+  const [labels, hashes, parts, queries]: [number[], string[], Float32Array[], Query[]] = [[], [], [], []]
+  const taken = new Map<number, number>()
+  for await (const { bytes, label } of files) {
+    const vector = await clip.encodeImage(bytes)
+    const before = taken.get(label) ?? 0
+    taken.set(label, before + 1)
+    if (before < pictureQueries) {
+      queries.push({ text: `picture ${before} of ${classNames[label]}`, label, vector, kind: "picture" })
+      continue
+    }
+    labels.push(label)
+    hashes.push(createHash("sha256").update(bytes).digest("hex"))
+    parts.push(vector)
+  }
+  const texts = [
+    ...classNames.flatMap((name, label) => phrasings(name).map((text) => ({ text, label }))),
+    ...nonsense.map((text) => ({ text, label: -1 })),
+  ]
+  for (const { text, label } of texts) queries.push({ text, label, vector: await clip.encodeText(text), kind: "text" })
+  const vectors = new Float32Array(parts.length * clip.embedDim)
+  parts.forEach((part, i) => {
+    vectors.set(part, i * clip.embedDim)
+  })
+  return {
+    ...{ dim: clip.embedDim, classNames, vectors, labels, hashes, queries },
+    prompts: await clip.encodeTexts(backgroundPrompts),
+    aPhoto: await clip.encodeText("a photo"),
+    logitScale: clip.logitScale ?? 100,
+  }
+}
+
+function classFolders(root: string): Pictures {
+  const top = readdirSync(root).includes("test") ? join(root, "test") : root
+  const classNames = readdirSync(top).sort()
+  const others = otherNames as Readonly<Record<string, readonly string[]>>
+  const templates = ["{}", "a photo of a {}.", "a picture of a {}", "the {}", "a small {}"]
+  async function* files() {
+    for (const [label, name] of classNames.entries())
+      for (const file of readdirSync(join(top, name)).sort())
+        yield { bytes: readFileSync(join(top, name, file)), label }
+  }
+  return {
+    classNames,
+    files: files(),
+    phrasings: (name) => [
+      ...templates.map((text) => text.replace("{}", name)),
+      ...(others[name] ?? []).flatMap((other) => [other, `a photo of a ${other}`]),
+    ],
+  }
+}
+
+/** Pictures of one object from a seed that no model is trained on; the class is the object's colour. */
+function scenes(): Pictures {
+  const classNames = namesOf(COLOURS)
+  const templates = ["{}", "one {} object", "a {} shape", "a picture of a {} object", "something {}"]
+  async function* files() {
+    for (let index = 0; index < 5000; index++) {
+      const scene = sampleScene(424_242, "train", index)
+      if (scene.layout !== "single") continue
+      const label = classNames.indexOf(scene.objects[0]!.colour)
+      yield { bytes: Buffer.from(await renderScene(scene)), label }
+    }
+  }
+  return { classNames, files: files(), phrasings: (name) => templates.map((text) => text.replace("{}", name)) }
+}
+
+// -------------------------------------------------------------------------------------------------------- searches
+
+interface Index {
+  readonly rows: readonly number[]
+  readonly pictures: Float32Array
+  readonly background: { readonly dim: number; readonly prompts: Float32Array; readonly pictures: Float32Array }
+  /** Cosines with "a photo". */
+  readonly aPhoto: Float32Array
+}
+
+interface Search {
+  readonly size: number
+  readonly share: string
+  readonly query: Query
+  readonly tune: boolean
+  /** Strength of every picture by each method, and which pictures are matches. */
+  readonly strengths: Readonly<Record<Method, Float64Array>>
+  readonly relevant: readonly boolean[]
+}
+
+function* searches(data: Data): Generator<Search> {
+  for (const [label] of data.classNames.entries())
+    for (const [place, wanted] of sizes.entries())
+      for (let draw = 0; draw < (wanted > 1000 ? 1 : draws); draw++) {
+        const random = Random.of(1, "calibration", label, place, draw)
+        const [own, others] = [true, false].map((is) =>
+          shuffled(
+            [...data.labels.keys()].filter((row) => (data.labels[row] === label) === is),
+            random,
+          ),
+        ) as [number[], number[]]
+        const most = Math.min(wanted, others.length)
+        // Classes differ a little in size, and should share a line of the table.
+        const size = most < wanted ? Math.floor(most / 100) * 100 : most
+        if (size < wanted && size <= (sizes[place - 1] ?? 0)) continue
+        yield* searchesOf(data, indexOf(data, others.slice(0, size)), label, size, "none")
+        const seen = new Set<number>()
+        for (const [share, part] of Object.entries(shares)) {
+          const count = Math.max(1, Math.round(part * size))
+          if (seen.has(count) || count > own.length) continue
+          seen.add(count)
+          const rows = [...others.slice(0, size - count), ...own.slice(0, count)]
+          yield* searchesOf(data, indexOf(data, rows), label, size, share)
+        }
+      }
+}
+
+function indexOf({ dim, vectors, hashes, prompts, aPhoto }: Data, rows: readonly number[]): Index {
+  const take = (some: readonly number[]) => {
+    const taken = new Float32Array(some.length * dim)
+    some.forEach((row, i) => {
+      taken.set(vectors.subarray(row * dim, (row + 1) * dim), i * dim)
+    })
+    return taken
+  }
+  const chosen = chooseBackgroundPictures(rows.map((row) => ({ row, hash: hashes[row]! })))
+  const pictures = take(rows)
+  const background = { dim, prompts, pictures: take(chosen.map(({ row }) => row)) }
+  return { rows, pictures, background, aPhoto: cosines(aPhoto, pictures, dim) }
+}
+
+function* searchesOf(data: Data, index: Index, label: number, size: number, share: string): Generator<Search> {
+  const relevant = index.rows.map((row) => data.labels[row] === label)
+  for (const [number, query] of data.queries.entries()) {
+    if (query.label !== label && query.label !== -1) continue
+    // Nonsense is looked for by halves, and only in indexes of its own half of the classes.
+    if (query.label === -1 && number % 2 !== label % 2) continue
+    yield { size, share, query, tune: label % 2 === 0, relevant, strengths: strengthsOf(data, index, query) }
+  }
+}
+
+function strengthsOf({ dim, logitScale }: Data, index: Index, query: Query): Search["strengths"] {
+  const scores = cosines(query.vector, index.pictures, dim)
+  const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length
+  const deviation = Math.sqrt(scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / scores.length) || 1
+  const [at0, at1] = [0, 1].map((strictness) =>
+    calibrationOf(query.vector, query.kind, index.background, scores.length, { strictness }),
+  ) as [ReturnType<typeof calibrationOf>, ReturnType<typeof calibrationOf>]
+  const unit = at1.threshold - at0.threshold
+  const of = (strength: (score: number, i: number) => number) => Float64Array.from(scores, strength)
+  return {
+    cosine: of((score) => score),
+    "logit against a photo": of((score, i) => logitScale * (score - index.aPhoto[i]!)),
+    "z over the index": of((score) => (score - mean) / deviation),
+    // The strictness at which a picture would be at the divider.
+    calibrated: of(
+      (score, i) => (at0.zOf(score, index.pictures.subarray(i * dim, (i + 1) * dim)) - at0.threshold) / unit,
+    ),
+  }
+}
+
+function shuffled<T>(items: T[], random: Random): T[] {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = random.int(i + 1)
+    ;[items[i], items[j]] = [items[j]!, items[i]!]
+  }
+  return items
+}
+
+// -------------------------------------------------------------------------------------------------------- counting
+
+type Sort = "match" | "absent" | "nonsense"
+
+/** Of one search by one method: the best match and the best of all, and after tuning the pictures above the divider. */
+interface Outcome {
+  readonly size: number
+  readonly share: string
+  readonly kind: Query["kind"]
+  readonly sort: Sort
+  readonly tune: boolean
+  readonly best: Readonly<Record<Method, number>>
+  /** At the calibrated default: pictures above the divider that match, that do not, and matches in all. */
+  readonly above: { readonly right: number; readonly wrong: number; readonly matches: number }
+}
+
+function outcomeOf({ size, share, query, tune, strengths, relevant }: Search): Outcome {
+  const sort = query.label === -1 ? "nonsense" : share === "none" ? "absent" : "match"
+  const counts = (i: number) => sort !== "match" || relevant[i]!
+  const best = Object.fromEntries(
+    methods.map((method) => [
+      method,
+      strengths[method].reduce((top, value, i) => (counts(i) && value > top ? value : top), Number.NEGATIVE_INFINITY),
+    ]),
+  ) as Record<Method, number>
+  const above = { right: 0, wrong: 0, matches: 0 }
+  strengths.calibrated.forEach((value, i) => {
+    const isRight = sort !== "nonsense" && relevant[i]!
+    if (isRight) above.matches++
+    if (value > divider) above[isRight ? "right" : "wrong"]++
+  })
+  return { size, share, kind: query.kind, sort, tune, best, above }
+}
+
+interface Count {
+  readonly of: number
+  readonly errors: number
+}
+
+/** Misses among matches, or false accepts among the others, at a threshold. */
+function errorsAt(outcomes: readonly Outcome[], sort: Sort, method: Method, threshold: number): Count {
+  const some = outcomes.filter((outcome) => outcome.sort === sort)
+  const errors = some.filter(({ best }) => best[method] > threshold === (sort !== "match"))
+  return { of: some.length, errors: errors.length }
+}
+
+const rate = ({ of, errors }: Count) => (of === 0 ? 0 : errors / of)
+
+/** The mean of the misses' rate and the false accepts' rate, where absent classes and nonsense count alike. */
+function balancedError(outcomes: readonly Outcome[], method: Method, threshold: number): number {
+  const falseAccepts = (["absent", "nonsense"] as const)
+    .filter((sort) => outcomes.some((outcome) => outcome.sort === sort))
+    .map((sort) => rate(errorsAt(outcomes, sort, method, threshold)))
+  const mean = falseAccepts.reduce((sum, value) => sum + value, 0) / falseAccepts.length
+  return (rate(errorsAt(outcomes, "match", method, threshold)) + mean) / 2
+}
+
+/** The threshold with the least balanced error, of 200 between the lowest and the highest strength. */
+function tuned(outcomes: readonly Outcome[], method: Method): number {
+  const values = outcomes.map(({ best }) => best[method]).sort((a, b) => a - b)
+  const candidates = Array.from({ length: 200 }, (_, i) => values[Math.floor((i * (values.length - 1)) / 199)]!)
+  const errors = candidates.map((threshold) => balancedError(outcomes, method, threshold))
+  return candidates[errors.indexOf(Math.min(...errors))]!
+}
+
+/** How often a search with a match has a stronger best match than one without has a best picture; 0.5 is chance. */
+function areaUnderCurve(outcomes: readonly Outcome[], method: Method, sort: Sort): number {
+  const values = (wanted: Sort) => outcomes.filter((outcome) => outcome.sort === wanted).map(({ best }) => best[method])
+  const [good, bad] = [values("match"), values(sort).sort((a, b) => a - b)]
+  const lower = good.map((value) => bad.filter((other) => other < value).length)
+  return lower.reduce((sum, value) => sum + value, 0) / (good.length * bad.length)
+}
+
+// --------------------------------------------------------------------------------------------------------- report
+
+const shown = (count: Count) =>
+  count.of === 0 ? "-" : `${count.errors}/${count.of} (${spacedPercent(rate(count), 0)})`
+
+function bySetting(outcomes: readonly Outcome[]): Record<string, string>[] {
+  const settings = [...new Set(outcomes.map(({ size, share }) => `${size}|${share}`))]
+  return settings.map((setting) => {
+    const some = outcomes.filter(({ size, share }) => `${size}|${share}` === setting)
+    const [size, share] = setting.split("|") as [string, string]
+    const pictures = { right: 0, wrong: 0, matches: 0 }
+    for (const { sort, above } of some) {
+      if (sort !== "match") continue
+      for (const name of ["right", "wrong", "matches"] as const) pictures[name] += above[name]
+    }
+    const at = (sort: Sort) => shown(errorsAt(some, sort, "calibrated", divider))
+    const { right, wrong, matches } = pictures
+    return {
+      pictures: Number(size).toLocaleString("en"),
+      matches: share,
+      misses: at("match"),
+      "false accepts, absent": at("absent"),
+      "false accepts, nonsense": at("nonsense"),
+      precision: right + wrong === 0 ? "-" : `${right}/${right + wrong} (${spacedPercent(right / (right + wrong), 0)})`,
+      recall: matches === 0 ? "-" : `${right}/${matches} (${spacedPercent(right / matches, 0)})`,
+    }
+  })
+}
+
+function byMethod(all: readonly Outcome[]): Record<string, string>[] {
+  const [tuning, held] = [true, false].map((tune) => all.filter((outcome) => outcome.tune === tune)) as [
+    Outcome[],
+    Outcome[],
+  ]
+  const row = (name: string, method: Method, threshold: number) => ({
+    method: name,
+    threshold: threshold.toFixed(3),
+    misses: shown(errorsAt(held, "match", method, threshold)),
+    "false accepts, absent": shown(errorsAt(held, "absent", method, threshold)),
+    "false accepts, nonsense": shown(errorsAt(held, "nonsense", method, threshold)),
+    "balanced error": spacedPercent(balancedError(held, method, threshold)),
+    "area, absent": areaUnderCurve(held, method, "absent").toFixed(3),
+    "area, nonsense": held.some(({ sort }) => sort === "nonsense")
+      ? areaUnderCurve(held, method, "nonsense").toFixed(3)
+      : "-",
+  })
+  return [
+    ...methods.map((method) => row(`${method}, tuned`, method, tuned(tuning, method))),
+    row(`calibrated, strictness ${divider}`, "calibrated", divider),
+  ]
+}
+
+function tradeOff(held: readonly Outcome[]): Record<string, string>[] {
+  return [-1, -0.5, 0, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4].map((strictness) => ({
+    strictness: String(strictness),
+    misses: shown(errorsAt(held, "match", "calibrated", strictness)),
+    "false accepts, absent": shown(errorsAt(held, "absent", "calibrated", strictness)),
+    "false accepts, nonsense": shown(errorsAt(held, "nonsense", "calibrated", strictness)),
+  }))
+}
+
+function print(title: string, rows: readonly Record<string, string>[]): void {
+  const names = Object.keys(rows[0] ?? {})
+  const columns = names.map((name, i) => ({ title: name, align: i === 0 ? ("left" as const) : ("right" as const) }))
+  console.log(
+    `\n${title}\n${textTable(
+      columns,
+      rows.map((row) => names.map((name) => row[name]!)),
+    )}`,
+  )
+}
+
+const data = await load()
+const outcomes: Outcome[] = []
+for (const search of searches(data)) outcomes.push(outcomeOf(search))
+const report = Object.fromEntries(
+  (["text", "picture"] as const).map((kind) => {
+    const all = outcomes.filter((outcome) => outcome.kind === kind)
+    const held = all.filter(({ tune }) => !tune)
+    return [kind, { bySetting: bySetting(held), byMethod: byMethod(all), tradeOff: tradeOff(held) }]
+  }),
+)
+if (options.json) {
+  console.log(JSON.stringify({ pictures: data.labels.length, classes: data.classNames, draws, report }, null, 2))
+} else {
+  console.log(
+    `${data.labels.length.toLocaleString("en")} pictures of ${data.classNames.length} classes; half of them tuned, counts of the other half`,
+  )
+  for (const [kind, { bySetting, byMethod, tradeOff }] of Object.entries(report)) {
+    print(`${kind} queries, calibrated with strictness ${divider}, by index`, bySetting)
+    print(`${kind} queries, all indexes together, thresholds tuned on the other half`, byMethod)
+    print(`${kind} queries, misses and false accepts by strictness`, tradeOff)
+  }
+}

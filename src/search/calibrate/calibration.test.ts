@@ -1,0 +1,178 @@
+import { expect, test } from "vitest"
+import { Random } from "../../core/arrays/random.ts"
+import { l2Normalize } from "../../core/arrays/similarity.ts"
+import { type Background, chooseBackgroundPictures } from "./background.ts"
+import { calibrationOf, type QueryKind } from "./calibration.ts"
+import { explainScore, explainThreshold, noMatchText } from "./explain.ts"
+import { backgroundPrompts } from "./prompts.ts"
+
+const dim = 32
+
+/** [count, dim] unit vectors around `center`, `nearness` of 0 (random) to above. */
+function around(random: Random, count: number, center: Float32Array, nearness: number): Float32Array {
+  const rows = Float32Array.from({ length: count * dim }, (_, i) => random.normal() + nearness * center[i % dim]!)
+  return l2Normalize(rows, dim)
+}
+
+function axis(place: number): Float32Array {
+  return Float32Array.from({ length: dim }, (_, i) => (i === place ? 1 : 0))
+}
+
+/** Captions and pictures that have nothing to do with each other, in cones of their own as CLIP's are. */
+function background(pictures = 200, seed = 1): Background {
+  const random = new Random(seed)
+  return { dim, prompts: around(random, 60, axis(0), 6), pictures: around(random, pictures, axis(1), 4) }
+}
+
+const query = around(new Random(9), 1, axis(0), 6)
+const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i]!, 0)
+const row = (rows: Float32Array, i: number) => rows.subarray(i * dim, (i + 1) * dim)
+const rowsOf = (rows: Float32Array) => Array.from({ length: rows.length / dim }, (_, i) => row(rows, i))
+const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
+const deviation = (values: number[]) => Math.sqrt(mean(values.map((value) => (value - mean(values)) ** 2)))
+const middle = (values: number[]) => {
+  const sorted = values.toSorted((a, b) => a - b)
+  return (sorted[Math.floor((sorted.length - 1) / 2)]! + sorted[Math.ceil((sorted.length - 1) / 2)]!) / 2
+}
+const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high)
+
+test("z equals a plain computation in double precision", () => {
+  const given = background()
+  const [prompts, pictures] = [rowsOf(given.prompts), rowsOf(given.pictures)]
+  const ofPrompts = prompts.map((prompt) => pictures.map((picture) => dot(prompt, picture)))
+  const centers = ofPrompts.map(middle)
+  const spread = middle(ofPrompts.map(deviation))
+  const pictureSpread = middle(pictures.map((picture) => deviation(prompts.map((prompt) => dot(prompt, picture)))))
+  const location = middle(centers) + 1.5 * 1.4826 * middle(centers.map((c) => Math.abs(c - middle(centers))))
+  const own = pictures.map((picture) => dot(query, picture))
+  const calibration = calibrationOf(query, "text", given, 200)
+  for (const [i, picture] of [...pictures.entries()].slice(0, 10)) {
+    const side = (own[i]! - Math.min(middle(own), location)) / clamp(deviation(own), 0.75 * spread, 1.25 * spread)
+    const other = (own[i]! - mean(prompts.map((prompt) => dot(prompt, picture)))) / pictureSpread
+    // Cosines of the background are float32: about 1e-7, divided by a spread of 0.1.
+    expect(calibration.zOf(own[i]!, picture)).toBeCloseTo((side + other) / 2, 4)
+  }
+})
+
+test("a picture that the query describes is a match, and unrelated ones are not", () => {
+  const calibration = calibrationOf(query, "text", background(), 200)
+  const match = around(new Random(3), 1, query, 40)
+  expect(calibration.verdict(calibration.zOf(dot(match, query), match))).toBe("match")
+  const others = rowsOf(background(200, 5).pictures)
+  const accepted = others.filter(
+    (picture) => calibration.verdict(calibration.zOf(dot(picture, query), picture)) === "match",
+  )
+  // The divider leaves out about 10 % of the best ones of 200, so nearly all of the single ones.
+  expect(accepted.length).toBeLessThanOrEqual(3)
+})
+
+test("a background of which half matches the query still calls them matches", () => {
+  const clean = background(200)
+  const matching = around(new Random(4), 200, query, 40)
+  const half = { ...clean, pictures: clean.pictures.slice() }
+  for (let i = 0; i < 200; i += 2) half.pictures.set(row(matching, i), i * dim)
+  const calibration = calibrationOf(query, "text", half, 200)
+  const found = rowsOf(matching).filter((m) => calibration.verdict(calibration.zOf(dot(m, query), m)) === "match")
+  expect(found).toHaveLength(200)
+})
+
+test.each(["text", "mixed"] as const)("%s: the divider rises with the pictures that are searched", (kind) => {
+  const dividers = [1, 2, 3, 10, 100, 200, 1000, 1e6].map((n) => calibrationOf(query, kind, background(), n).threshold)
+  expect(dividers).toEqual(dividers.toSorted((a, b) => a - b))
+  expect(dividers.at(-1)! - dividers[0]!).toBeGreaterThan(1)
+})
+
+test("one more strict has a higher divider", () => {
+  const at = (strictness: number) => calibrationOf(query, "text", background(), 100, { strictness }).threshold
+  expect(at(0)).toBeLessThan(at(1))
+  expect(at(1)).toBeLessThan(at(2))
+})
+
+test("the order of captions changes nothing, and a repeated call gives the same numbers", () => {
+  const given = background()
+  const reversed = {
+    ...given,
+    prompts: Float32Array.from(
+      rowsOf(given.prompts)
+        .reverse()
+        .flatMap((r) => [...r]),
+    ),
+  }
+  const numbers = (b: Background) => {
+    const calibration = calibrationOf(query, "text", b, 500)
+    return [calibration.threshold, calibration.zOf(0.2, row(given.pictures, 3))]
+  }
+  expect(numbers(given)).toEqual(numbers(background()))
+  // Sums in another order.
+  numbers(reversed).forEach((value, i) => {
+    expect(value).toBeCloseTo(numbers(given)[i]!, 5)
+  })
+})
+
+test("small indexes: captions alone judge a text, and nothing judges a picture", () => {
+  for (const pictures of [1, 5]) {
+    const text = calibrationOf(query, "text", background(pictures), pictures)
+    expect(text.basis).toBe("captions")
+    const match = around(new Random(3), 1, query, 40)
+    expect(text.verdict(text.zOf(dot(match, query), match))).toBe("match")
+    for (const kind of ["picture", "mixed"] as const) {
+      const none = calibrationOf(query, kind, background(pictures), pictures)
+      expect([none.basis, none.zOf(0.5, query), none.verdict(Number.NaN)]).toEqual(["none", Number.NaN, "match"])
+    }
+  }
+  const twenty = calibrationOf(query, "text", background(20), 20)
+  expect(twenty.basis).toBe("captions and pictures")
+  expect(Number.isFinite(twenty.threshold)).toBe(true)
+})
+
+test("an empty background has no basis; a picture has z without a divider unless one is asked for", () => {
+  const empty = { dim, prompts: new Float32Array(0), pictures: new Float32Array(0) }
+  for (const kind of ["text", "picture", "mixed"] satisfies QueryKind[])
+    expect(calibrationOf(query, kind, empty, 10)).toMatchObject({ basis: "none", threshold: Number.NEGATIVE_INFINITY })
+  const given = background()
+  const picture = row(given.pictures, 0)
+  const calibration = calibrationOf(picture, "picture", given, 200)
+  expect(calibration.threshold).toBe(Number.NEGATIVE_INFINITY)
+  expect(calibration.zOf(1, picture)).toBeGreaterThan(2)
+  expect(Number.isFinite(calibrationOf(picture, "picture", given, 200, { strictness: 1 }).threshold)).toBe(true)
+})
+
+test("pictures and captions that are all alike divide by nothing", () => {
+  const alike = { dim, prompts: around(new Random(1), 1, query, 5), pictures: new Float32Array(10 * dim) }
+  for (let i = 0; i < 10; i++) alike.pictures.set(query, i * dim)
+  const calibration = calibrationOf(query, "text", alike, 10)
+  expect(Number.isFinite(calibration.zOf(0.3, query))).toBe(true)
+  expect(Number.isFinite(calibration.threshold)).toBe(true)
+})
+
+test("vectors that are not finite, or of another width, are refused by name", () => {
+  const given = background()
+  given.pictures[3 * dim + 1] = Number.NaN
+  expect(() => calibrationOf(query, "text", given, 10)).toThrow("background pictures: vector 4")
+  expect(() => calibrationOf(query.subarray(1), "text", background(), 10)).toThrow("32 finite numbers")
+  expect(calibrationOf(query, "text", background(), 10).verdict(Number.NaN)).toBe("weak")
+})
+
+test("the sample is the contents with the lowest hashes, in whatever order they come", () => {
+  const random = new Random(2)
+  const all = Array.from({ length: 5000 }, (_, id) => ({ id, hash: random.uint32().toString(16).padStart(8, "0") }))
+  const expected = all.toSorted((a, b) => (a.hash < b.hash ? -1 : 1)).slice(0, 100)
+  expect(chooseBackgroundPictures(all, 100)).toEqual(expected)
+  expect(chooseBackgroundPictures(all.toReversed(), 100)).toEqual(expected)
+  expect(chooseBackgroundPictures(all.slice(0, 3))).toHaveLength(3)
+})
+
+test("there are a few hundred captions, no two alike", () => {
+  expect(backgroundPrompts.length).toBeGreaterThan(300)
+  expect(new Set(backgroundPrompts.map((text) => text.toLowerCase())).size).toBe(backgroundPrompts.length)
+})
+
+test("explanations name the number, what it is compared with, and the verdict", () => {
+  const calibration = calibrationOf(query, "text", background(), 1500)
+  expect(explainScore(calibration, 0.31, calibration.threshold + 1)).toMatch(
+    /^Cosine 0\.310 is .* above .*: a match\.$/,
+  )
+  expect(explainScore(calibration, 0.1, -1)).toMatch(/1\.0 standard deviations below .*: a weaker match\.$/)
+  expect(explainThreshold(calibration)).toContain("the best of 1,500 pictures")
+  expect(noMatchText(calibration)).toContain("1,500 pictures")
+})

@@ -1,0 +1,69 @@
+/**
+ * A first pass over a source, before anything is written: a source that is damaged is refused whole, and what is decided for all
+ * of it is known (which folder its pictures are below, whether its vectors are the model's own).
+ */
+import { existsSync } from "node:fs"
+import { dirname } from "node:path"
+import type { Progress } from "../../../core/progress.ts"
+import type { ImportedPicture, ImportSource } from "../sources/source.ts"
+import { commonFolder } from "./path-map.ts"
+
+export interface Survey {
+  readonly pictures: number
+  /** The deepest folder that all are below; null: there are none. */
+  readonly folder: string | null
+  /** Pictures that exist here and have a vector, from all parts of the source. */
+  readonly sample: readonly SampledPicture[]
+}
+
+export interface SampledPicture {
+  /** As it is here. */
+  readonly path: string
+  readonly vector: Float32Array
+}
+
+/** @param placeOf the path as it is here */
+export async function survey(
+  source: ImportSource,
+  placeOf: (picture: ImportedPicture) => string,
+  sampleSize: number,
+  { progress, signal }: { readonly progress?: Progress; readonly signal?: AbortSignal | undefined } = {},
+): Promise<Survey> {
+  let pictures = 0
+  let folder: string | null = null
+  const sample = new SpreadSample(sampleSize)
+  for await (const picture of source.pictures()) {
+    const path = placeOf(picture)
+    const parent = dirname(path)
+    folder = folder === null ? parent : commonFolder(folder, parent)
+    if (hasDirection(picture.vector)) sample.offer({ path, vector: picture.vector })
+    if (++pictures % 1000 === 0) {
+      signal?.throwIfAborted()
+      progress?.update(pictures)
+    }
+  }
+  return { pictures, folder, sample: sample.kept }
+}
+
+/** Whether it is a vector that can be made one of unit length. */
+export function hasDirection(vector: Float32Array | null): vector is Float32Array {
+  if (vector === null) return false
+  return vector.every(Number.isFinite) && vector.some((value) => value !== 0)
+}
+
+/** Keeps every n-th that exists, with n doubled whenever there are twice as many as wanted: always the same ones. */
+class SpreadSample {
+  kept: SampledPicture[] = []
+  private offered = 0
+  private step = 1
+
+  constructor(private readonly size: number) {}
+
+  offer(picture: SampledPicture): void {
+    if (this.offered++ % this.step !== 0 || !existsSync(picture.path)) return
+    this.kept.push(picture)
+    if (this.kept.length < 2 * this.size) return
+    this.kept = this.kept.filter((_, i) => i % 2 === 0)
+    this.step *= 2
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * A LanceDB table of a generation's vectors: `position` and `vector`, of unit length. What has no vector is not in it. Values are
+ * those of the index, as float32: LanceDB computes with float16 ten times slower on processors without instructions for it.
+ */
+import type { Connection, Table } from "@lancedb/lancedb"
+import type { Field } from "apache-arrow"
+import { messageOf, UserError } from "../../core/errors.ts"
+import type { Generation } from "../store/index-store.ts"
+import { type Arrow, connect, inTable, type Lance, loadLance } from "./lancedb.ts"
+
+export type TableGeneration = Pick<Generation, "id" | "model" | "identity" | "dim">
+
+export interface FoundRows {
+  readonly positions: Uint32Array
+  /** [positions, dim] */
+  readonly vectors: Float32Array
+}
+
+/** What a search by the table is limited to. */
+export interface TableSearch {
+  /** [dim] */
+  readonly query: Float32Array
+  readonly limit: number
+  /** Cosines of at most this, by the table's own arithmetic. */
+  readonly most?: number
+  readonly positions?: readonly number[]
+  /** Without an index over vectors. */
+  readonly exact: boolean
+}
+
+/** Positions in one condition: a longer text takes LanceDB long to read. */
+const positionsAtOnce = 5000
+
+/** Dot products of unit vectors that are summed in another order differ by less. */
+const roughness = 1e-5
+
+/** Parts of an index over vectors that a search looks into. */
+const probes = 32
+
+export class VectorTable implements Disposable {
+  private constructor(
+    readonly uri: string,
+    readonly dim: number,
+    readonly lance: Lance,
+    private readonly arrow: Arrow,
+    private readonly connection: Connection,
+    readonly table: Table,
+  ) {}
+
+  /**
+   * @param uri a folder, or an address that LanceDB knows
+   * @param generation whose table is made where it is not there, unless `mustExist`
+   * @throws UserError where LanceDB is not installed, or the table is another index's; EnvironmentError where it cannot be reached
+   */
+  static async open(uri: string, generation: TableGeneration, mustExist = false): Promise<VectorTable> {
+    const { lance, arrow } = await loadLance()
+    const connection = await connect(lance, uri)
+    const name = `vectors_${generation.id}`
+    // Not every store with the protocol of S3 lists what is in it as LanceDB expects.
+    const found = await inTable(uri, () => connection.openTable(name).catch(nullIfMissing))
+    if (found === null && mustExist) throw missing(uri, name)
+    const table = found ?? (await inTable(uri, () => connection.createEmptyTable(name, schemaOf(arrow, generation))))
+    await requireSame(uri, table, generation)
+    return new VectorTable(uri, generation.dim, lance, arrow, connection, table)
+  }
+
+  /** One transaction of the table. */
+  async add({ positions, vectors }: FoundRows): Promise<void> {
+    const { arrow, dim } = this
+    const count = positions.length
+    if (count === 0) return
+    const schema = schemaOf(arrow, { dim })
+    const values = arrow.makeData({ type: new arrow.Float32(), length: count * dim, nullCount: 0, data: vectors })
+    const children = [
+      arrow.makeData({ type: new arrow.Uint32(), length: count, nullCount: 0, data: positions }),
+      arrow.makeData({ type: schema.fields[1]!.type, length: count, nullCount: 0, child: values } as never),
+    ]
+    const rows = arrow.makeData({ type: new arrow.Struct(schema.fields), length: count, nullCount: 0, children })
+    const data = new arrow.Table(schema, [new arrow.RecordBatch(schema, rows)])
+    await inTable(this.uri, () => this.table.add(data as never))
+  }
+
+  async remove(positions: readonly number[]): Promise<void> {
+    for (const part of partsOf(positions)) await inTable(this.uri, () => this.table.delete(isOneOf(part)))
+  }
+
+  /** All positions, in no order. */
+  async positions(): Promise<Uint32Array> {
+    const found = await inTable(this.uri, () => this.table.query().select(["position"]).toArrow())
+    return (found.getChild("position")?.toArray() as Uint32Array | undefined) ?? new Uint32Array(0)
+  }
+
+  /** Those of the positions that are in the table, in no order. */
+  async read(positions: readonly number[]): Promise<FoundRows> {
+    const parts: FoundRows[] = []
+    for (const part of partsOf(positions)) {
+      const query = () =>
+        this.table.query().where(isOneOf(part)).limit(part.length).select(["position", "vector"]).toArrow()
+      parts.push(this.rowsOf(await inTable(this.uri, query)))
+    }
+    return joined(parts, this.dim)
+  }
+
+  /** The nearest first, but for rounding, and for what an index over vectors does not find. */
+  async search({ query, limit, most, positions, exact }: TableSearch): Promise<FoundRows> {
+    const search = this.table
+      .vectorSearch(query)
+      .distanceType("dot")
+      .select(["position", "vector", "_distance"])
+      .limit(limit)
+    search.nprobes(probes)
+    if (exact) search.bypassVectorIndex()
+    // The distance is 1 - dot product.
+    if (most !== undefined) search.distanceRange(1 - most - roughness)
+    if (positions !== undefined) search.where(isOneOf(positions))
+    return this.rowsOf(await inTable(this.uri, () => search.toArrow()))
+  }
+
+  [Symbol.dispose](): void {
+    this.table.close()
+    this.connection.close()
+  }
+
+  private rowsOf(found: Awaited<ReturnType<ReturnType<Table["query"]>["toArrow"]>>): FoundRows {
+    const parts = found.batches.map((batch) => {
+      const positions = Uint32Array.from(batch.getChild("position")!.toArray() as Uint32Array)
+      const list = batch.getChild("vector")!.data[0]!
+      const values = list.children[0]!.values as Float32Array
+      const first = list.offset * this.dim
+      return { positions, vectors: values.slice(first, first + positions.length * this.dim) }
+    })
+    return joined(parts, this.dim)
+  }
+}
+
+function schemaOf(arrow: Arrow, { dim, identity, model }: Pick<TableGeneration, "dim"> & Partial<TableGeneration>) {
+  const vector = new arrow.FixedSizeList(dim, new arrow.Field("item", new arrow.Float32(), true))
+  const fields: Field[] = [
+    new arrow.Field("position", new arrow.Uint32(), false),
+    new arrow.Field("vector", vector, true),
+  ]
+  return new arrow.Schema(fields, new Map(identity ? [["mobileclip", JSON.stringify({ identity, model })]] : []))
+}
+
+async function requireSame(uri: string, table: Table, { identity, model }: TableGeneration): Promise<void> {
+  const { metadata } = await inTable(uri, () => table.schema())
+  if (metadata.get("mobileclip") === JSON.stringify({ identity, model })) return
+  throw new UserError(
+    `the table ${table.name} at ${uri} belongs to another index, or to one of another model`,
+    "give each index an address of its own: --store lancedb:URI",
+  )
+}
+
+function nullIfMissing(error: unknown): null {
+  if (/not found|does not exist/i.test(messageOf(error))) return null
+  throw error
+}
+
+function missing(uri: string, name: string): UserError {
+  return new UserError(`there is no table ${name} at ${uri}`, "mobileclip index, which fills it again")
+}
+
+function isOneOf(positions: readonly number[]): string {
+  return `position IN (${positions.join(",")})`
+}
+
+function* partsOf(positions: readonly number[]): Generator<readonly number[]> {
+  for (let from = 0; from < positions.length; from += positionsAtOnce)
+    yield positions.slice(from, from + positionsAtOnce)
+}
+
+function joined(parts: readonly FoundRows[], dim: number): FoundRows {
+  if (parts.length === 1) return parts[0]!
+  const count = parts.reduce((sum, { positions }) => sum + positions.length, 0)
+  const all = { positions: new Uint32Array(count), vectors: new Float32Array(count * dim) }
+  let at = 0
+  for (const { positions, vectors } of parts) {
+    all.positions.set(positions, at)
+    all.vectors.set(vectors, at * dim)
+    at += positions.length
+  }
+  return all
+}
