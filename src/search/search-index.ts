@@ -27,7 +27,7 @@ import {
   Steps,
   searchDefaults,
 } from "./query/search-request.ts"
-import { findWords, noWords, type WordHits, wordHits, wordsOf } from "./query/words.ts"
+import { findWords, KeptWords, noWords, type WordHits, wordHits, wordsOf } from "./query/words.ts"
 import { databaseFile, type Generation, IndexStore } from "./store/index-store.ts"
 
 export type SearchOptions = QueryModelOptions
@@ -52,6 +52,7 @@ const mostTries = 5
 
 export class SearchIndex implements AsyncDisposable {
   private readonly masks = new KeptMasks()
+  private readonly words = new KeptWords()
   private opened: { readonly id: string; readonly generation: OpenGeneration } | null = null
   private readonly ending = new Set<Promise<void>>()
   private place: string
@@ -174,7 +175,8 @@ export class SearchIndex implements AsyncDisposable {
       if (!found) return null
       clock.step("filter")
       const { limit = searchDefaults.limit } = request
-      const ranked = await rankRows(open.scanner, {
+      const scanner = await open.scanner()
+      const ranked = await rankRows(scanner, {
         ...{ query: query.vector, count: found.count, k: limit + 1, mask: found.mask, words: found.words, wordWeight },
         ...{ after: cursor ?? undefined, threads: this.options.threads },
       })
@@ -201,7 +203,7 @@ export class SearchIndex implements AsyncDisposable {
         }
       const answer: Answer = {
         ...{ rows, contents, query, count, wordWeight, mask: found.mask, words: found.words, clock, request },
-        ...{ background: found.background, scanner: open.scanner, isFiltered: isFiltering(filters) },
+        ...{ background: found.background, scanner, isFiltered: isFiltering(filters) },
         ...{ firstRank: (cursor?.rank ?? 0) + 1, cursor: next ? cursorText(next) : null },
       }
       return pageOf(answer)
@@ -213,12 +215,19 @@ export class SearchIndex implements AsyncDisposable {
     const { filters = {}, words: weight = searchDefaults.words, terms } = request
     const { count, lastFile } = cursor ?? now
     const mask = this.maskOf(store, filters, count, query.without)
-    return { count, lastFile, mask, words: weight > 0 ? wordsFor(store, terms, lastFile, cursor) : noWords }
+    return { count, lastFile, mask, words: weight > 0 ? this.wordsFor(store, terms, lastFile, cursor) : noWords }
   }
 
   private maskOf(store: IndexStore, filters: Filters, count: number, without: readonly number[]): Mask | null {
-    const version = Number(Object.values(store.row("PRAGMA data_version")!)[0])
-    return this.masks.mask(store, filters, count, version, without)
+    return this.masks.mask(store, filters, count, versionOf(store), without)
+  }
+
+  private wordsFor(store: IndexStore, terms: readonly SearchTerm[], lastFile: number, cursor: Cursor | null): WordHits {
+    const state = { store, lastFile, version: versionOf(store), kept: this.words }
+    if (cursor) return cursor.words.length === 0 ? noWords : wordHits(state, cursor.words)
+    const words = wordsOf(terms)
+    // Nearly: files that went leave gaps. Only logarithms of their number are used.
+    return words.length === 0 ? noWords : findWords(state, words, lastFile)
   }
 
   private async encode(store: IndexStore, open: OpenGeneration, terms: readonly SearchTerm[]): Promise<Query> {
@@ -254,8 +263,13 @@ export class SearchIndex implements AsyncDisposable {
     this.store[Symbol.dispose]()
     this.store = store
     this.place = place
-    this.masks.clear()
+    this.forget()
     return store
+  }
+
+  private forget(): void {
+    this.masks.clear()
+    this.words.clear()
   }
 
   private state(store: IndexStore): State {
@@ -271,7 +285,7 @@ export class SearchIndex implements AsyncDisposable {
   private open(generation: Generation): OpenGeneration {
     const id = `${this.place} ${generation.id} ${generation.created}`
     if (this.opened?.id === id) return this.opened.generation
-    this.masks.clear()
+    this.forget()
     if (this.opened) this.endLater(this.opened.generation)
     this.opened = { id, generation: new OpenGeneration(this.store, generation, this.options) }
     return this.opened.generation
@@ -284,12 +298,9 @@ export class SearchIndex implements AsyncDisposable {
   }
 }
 
-function wordsFor(store: IndexStore, terms: readonly SearchTerm[], lastFile: number, cursor: Cursor | null): WordHits {
-  if (cursor) return cursor.words.length === 0 ? noWords : wordHits(store, cursor.words, lastFile)
-  const words = wordsOf(terms)
-  if (words.length === 0) return noWords
-  // Nearly: files that went leave gaps. Only logarithms of it are used.
-  return findWords(store, words, lastFile, lastFile)
+/** What changes with every commit of another connection. */
+function versionOf(store: IndexStore): number {
+  return Number(Object.values(store.row("PRAGMA data_version")!)[0])
 }
 
 async function pictureVector(store: IndexStore, open: OpenGeneration, term: Exclude<SearchTerm, { kind: "text" }>) {
@@ -321,7 +332,7 @@ async function pictureBytes(path: string, kind: string): Promise<Uint8Array> {
 
 /** Of unit length, which rounding to float16 changed a little; null where the row has none. */
 async function storedVector(open: OpenGeneration, row: number): Promise<Float32Array | null> {
-  const vector = await open.scanner.read(Uint32Array.of(row))
+  const vector = await (await open.scanner()).read(Uint32Array.of(row))
   if (Number.isNaN(vector[0])) return null
   const length = Math.hypot(...vector)
   return vector.map((value) => value / length)

@@ -1,32 +1,13 @@
 /** mobileclip search */
 import { type Command, Option } from "commander"
-import { type FilterWords, parseFilters } from "../../search/query/parse-filters.ts"
+import { parseFilters } from "../../search/query/parse-filters.ts"
 import { type ParsedQuery, parseQuery, queryText } from "../../search/query/parse-query.ts"
 import { mostLimit, type SearchRequest, searchDefaults } from "../../search/query/search-request.ts"
 import { signedWords } from "../../search/query/signed-words.ts"
 import { SearchIndex } from "../../search/search-index.ts"
 import type { CommandContext } from "../context.ts"
 import { number, progressOption, repeated, threadsOption, wholeNumber } from "../options.ts"
-import type { ProgressMode } from "../progress.ts"
-import { type OutputOptions, pictureModeNames, writePage } from "../search/results.ts"
-
-export interface SearchCommand extends FilterWords, OutputOptions {
-  readonly index: string
-  readonly model?: string
-  readonly plus?: readonly string[]
-  readonly minus?: readonly string[]
-  readonly like?: readonly string[]
-  readonly limit: number
-  readonly cursor?: string
-  readonly pageAll?: true
-  readonly words: number
-  readonly onlyMatches?: true
-  readonly strictness?: number
-  readonly duplicates?: true
-  readonly threshold?: number
-  readonly threads?: number
-  readonly progress: ProgressMode
-}
+import { pictureModeNames, type SearchCommand, writePage } from "../search/results.ts"
 
 const more = `
 Examples:
