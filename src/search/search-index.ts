@@ -16,7 +16,7 @@ import { KeptMasks } from "./query/kept-masks.ts"
 import { lookUpRows, rowOfFile, rowOfHash } from "./query/look-up.ts"
 import { isFiltering, type Mask } from "./query/mask.ts"
 import { OpenGeneration } from "./query/open-generation.ts"
-import { type Answer, pageOf } from "./query/page.ts"
+import { type Answer, joinPages, pageOf } from "./query/page.ts"
 import type { QueryModelOptions } from "./query/query-model.ts"
 import type { SearchPage } from "./query/search-page.ts"
 import {
@@ -96,6 +96,14 @@ export class SearchIndex implements AsyncDisposable {
       if (page) return page
     }
     throw new UserError(`the index in ${this.folder} is changed all the time`, "search when its migration has ended")
+  }
+
+  /** All pages from the request's on, as one: all matches come before all weaker hits. `limit` is how many are asked for at a time. */
+  async searchAll(request: SearchRequest): Promise<SearchPage> {
+    const pages = [await this.search(request)]
+    for (let { cursor } = pages[0]!; cursor !== null; cursor = pages.at(-1)!.cursor)
+      pages.push(await this.search({ ...request, cursor }))
+    return joinPages(pages)
   }
 
   /** What is like a picture, which is left out itself: an absolute path of the index, another file, or a file's bytes. */

@@ -72,6 +72,27 @@ export async function pageOf(answer: Answer): Promise<SearchPage> {
   }
 }
 
+/** Pages that follow each other as one. */
+export function joinPages(pages: readonly SearchPage[]): SearchPage {
+  const [first, last] = [pages[0]!, pages.at(-1)!]
+  const strong = pages.flatMap(({ hits, matches }) => hits.slice(0, matches))
+  const weak = pages.flatMap(({ hits, matches }) => hits.slice(matches))
+  const firstRank = first.hits[0]?.rank ?? 1
+  const newRanks = new Map([...strong, ...weak].map(({ position }, i) => [position, firstRank + i]))
+  const positions = new Map(pages.flatMap(({ hits }) => hits.map(({ rank, position }) => [rank, position])))
+  const explained = pages.flatMap(({ explanation }) => explanation?.hits ?? [])
+  const rankOf = (rank: number) => newRanks.get(positions.get(rank)!)!
+  const reranked = explained.map((hit) => ({ ...hit, rank: rankOf(hit.rank) })).sort((a, b) => a.rank - b.rank)
+  return {
+    ...first,
+    hits: [...strong, ...weak].map((hit) => ({ ...hit, rank: newRanks.get(hit.position)! })),
+    matches: strong.length,
+    cursor: last.cursor,
+    notes: [...new Set(pages.flatMap(({ notes }) => notes))],
+    ...(first.explanation && { explanation: { ...first.explanation, hits: reranked } }),
+  }
+}
+
 function strictnessOf({ strictness }: SearchRequest) {
   if (strictness === undefined) return {}
   if (Number.isFinite(strictness)) return { strictness }
