@@ -8,7 +8,7 @@
  * `--folder` keeps what was generated. Medians and, of queries, the 95th percentile; memory is what the process has beside the
  * pages of the file of vectors (PSS, Linux).
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -20,7 +20,8 @@ import { variants } from "../src/core/family/variants.ts"
 import { exportModel } from "../src/export/export.ts"
 import type { Filters } from "../src/search/query/filters.ts"
 import { findIndexModel } from "../src/search/query/query-model.ts"
-import { SearchIndex, type SearchRequest } from "../src/search/search-index.ts"
+import type { SearchRequest } from "../src/search/query/search-request.ts"
+import { SearchIndex } from "../src/search/search-index.ts"
 import { IndexWriter, type NewPicture } from "../src/search/store/index-writer.ts"
 
 const { values: options } = parseArgs({
@@ -58,7 +59,7 @@ async function measure(): Promise<void> {
 async function measureRows(index: string, model: string, rows: number): Promise<void> {
   if (!existsSync(index)) await generate(index, model, rows)
   console.log(`${rows.toLocaleString("en")} pictures`)
-  measureStarts(index)
+  await measureStarts(index)
   await using open = await SearchIndex.open(index)
   await open.warm()
   for (const [name, request] of Object.entries(requests)) await measureQueries(open, name, request)
@@ -82,21 +83,33 @@ const requests: Record<string, Partial<SearchRequest>> = {
 }
 
 /** With a text that was never looked for, and one that was. */
-function measureStarts(index: string): void {
-  const time = (text: string) => {
-    const before = performance.now()
-    const { status, stderr } = spawnSync(process.execPath, [command, "search", text, "--index", index], {
-      encoding: "utf8",
-    })
-    if (status !== 0) throw new Error(stderr)
-    return performance.now() - before
-  }
-  time("first of all")
+async function measureStarts(index: string): Promise<void> {
   const rounds = Array.from({ length: Number(options.rounds) }, (_, i) => i)
-  const fresh = rounds.map((i) => time(`a red car number ${i} ${Date.now()}`))
-  const again = rounds.map(() => time("first of all"))
-  for (const [what, times] of Object.entries({ "a new text": fresh, "a text of before": again }))
-    console.log(`  process, ${what}: median ${median(times).toFixed(0)} ms, least ${Math.min(...times).toFixed(0)} ms`)
+  await startOf("first of all", index)
+  for (const [what, text] of Object.entries({ "a new text": null, "a text of before": "first of all" })) {
+    const starts = []
+    for (const i of rounds) starts.push(await startOf(text ?? `a red car number ${i} ${Date.now()}`, index))
+    const [shown, ended] = [starts.map(({ shown }) => shown), starts.map(({ ended }) => ended)]
+    console.log(
+      `  process, ${what}: first results ${median(shown).toFixed(0)} ms (least ${Math.min(...shown).toFixed(0)}), end ${median(ended).toFixed(0)} ms`,
+    )
+  }
+}
+
+/** Milliseconds until a process printed its first results, and until it ended. */
+async function startOf(text: string, index: string): Promise<{ shown: number; ended: number }> {
+  const before = performance.now()
+  const child = spawn(process.execPath, [command, "search", text, "--index", index], {
+    stdio: ["ignore", "pipe", "ignore"],
+  })
+  const exit = ended(child)
+  let shown = Number.NaN
+  child.stdout.once("data", () => {
+    shown = performance.now() - before
+  })
+  await exit
+  if (child.exitCode !== 0) throw new Error(`search ended with ${child.exitCode}`)
+  return { shown, ended: performance.now() - before }
 }
 
 let asked = 0

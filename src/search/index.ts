@@ -16,12 +16,6 @@ export type { Filters, Near, Shape, SizeBound, TimeRange } from "./query/filters
 export { type FilterWords, parseFilters } from "./query/parse-filters.ts"
 export { type ParsedQuery, parseQuery, type QueryTerm, queryText } from "./query/parse-query.ts"
 export type { Explanation, SearchHit, SearchPage, Verdict, WordScore } from "./query/search-page.ts"
-export {
-  SearchIndex,
-  type SearchOptions,
-  type SearchRequest,
-  type SearchTerm,
-  type SimilarRequest,
-  searchDefaults,
-} from "./search-index.ts"
+export { type SearchRequest, type SearchTerm, type SimilarRequest, searchDefaults } from "./query/search-request.ts"
+export { SearchIndex, type SearchOptions } from "./search-index.ts"
 export { type Generation, type IndexSettings, IndexStore } from "./store/index-store.ts"

@@ -371,6 +371,11 @@ test("the command: a table, JSON, paths, all pages, wrong usage", async () => {
   expect([page.query, page.hits.length, page.explanation.hits.length]).toEqual(['"dog"', 7, 7])
   const pages = await run("dog", "-0", "--page-all", "--limit", "90", ...index)
   expect(new Set(pages.out.split("\0").slice(0, -1)).size).toBe(count)
+  const whole = JSON.parse((await run("dog", "--json", "--explain", "--page-all", ...index)).out)
+  expect(whole.hits.map(({ rank }: { rank: number }) => rank)).toEqual(Array.from({ length: count }, (_, i) => i + 1))
+  expect(whole.explanation.hits.map(({ cosine }: { cosine: number }) => Number(cosine.toPrecision(7)))).toEqual(
+    whole.hits.map(({ cosine }: { cosine: number }) => cosine),
+  )
   expect((await run("--duplicates", "--threshold", "0.7", "--json", "--progress", "none", ...index)).code).toBe(0)
   expect(await run("--duplicates", "dog", ...index)).toMatchObject({ code: 2 })
   expect(await run("dog", "--words", "2", ...index)).toMatchObject({ code: 2 })

@@ -16,50 +16,19 @@ import { KeptMasks } from "./query/kept-masks.ts"
 import { lookUpRows, rowOfFile, rowOfHash } from "./query/look-up.ts"
 import { isFiltering, type Mask } from "./query/mask.ts"
 import { OpenGeneration } from "./query/open-generation.ts"
-import { type Answer, pageOf } from "./query/page.ts"
-import type { QueryTerm } from "./query/parse-query.ts"
+import { type Answer, joinPages, pageOf } from "./query/page.ts"
 import type { QueryModelOptions } from "./query/query-model.ts"
 import type { SearchPage } from "./query/search-page.ts"
-import { findWords, noWords, type WordHits, wordHits, wordsOf } from "./query/words.ts"
+import {
+  mostLimit,
+  type SearchRequest,
+  type SearchTerm,
+  type SimilarRequest,
+  Steps,
+  searchDefaults,
+} from "./query/search-request.ts"
+import { findWords, KeptWords, noWords, type WordHits, wordHits, wordsOf } from "./query/words.ts"
 import { databaseFile, type Generation, IndexStore } from "./store/index-store.ts"
-
-export type SearchTerm = QueryTerm | PictureBytes
-
-/** A picture that is in memory. "like": it is left out of the hits itself. */
-export interface PictureBytes {
-  readonly kind: "bytes" | "like-bytes"
-  readonly weight: number
-  readonly bytes: Uint8Array
-}
-
-export interface SearchRequest extends SimilarRequest {
-  readonly terms: readonly SearchTerm[]
-}
-
-export interface SimilarRequest {
-  readonly filters?: Filters | undefined
-  /** Hits of a page. */
-  readonly limit?: number | undefined
-  /** Of the page before, with the same query and filters. */
-  readonly cursor?: string | null | undefined
-  /** What all words of the query in a file's path or caption add to its cosine; 0: they are not looked for. */
-  readonly words?: number | undefined
-  /** Leaves out weaker hits, and says how many. */
-  readonly onlyMatches?: boolean | undefined
-  /** Says of each hit what gave its score. */
-  readonly explain?: boolean | undefined
-  /** How far above chance a match is (`CalibrationOptions`). */
-  readonly strictness?: number | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
-/**
- * The weight of words is about four standard deviations of a text's cosines (0.025): all words lift a picture to where matches
- * begin, half of them do not.
- */
-export const searchDefaults = { limit: 20, words: 0.1 } as const
-
-export const mostLimit = 10_000
 
 export type SearchOptions = QueryModelOptions
 
@@ -83,6 +52,7 @@ const mostTries = 5
 
 export class SearchIndex implements AsyncDisposable {
   private readonly masks = new KeptMasks()
+  private readonly words = new KeptWords()
   private opened: { readonly id: string; readonly generation: OpenGeneration } | null = null
   private readonly ending = new Set<Promise<void>>()
   private place: string
@@ -126,6 +96,14 @@ export class SearchIndex implements AsyncDisposable {
       if (page) return page
     }
     throw new UserError(`the index in ${this.folder} is changed all the time`, "search when its migration has ended")
+  }
+
+  /** All pages from the request's on, as one: all matches come before all weaker hits. `limit` is how many are asked for at a time. */
+  async searchAll(request: SearchRequest): Promise<SearchPage> {
+    const pages = [await this.search(request)]
+    for (let { cursor } = pages[0]!; cursor !== null; cursor = pages.at(-1)!.cursor)
+      pages.push(await this.search({ ...request, cursor }))
+    return joinPages(pages)
   }
 
   /** What is like a picture, which is left out itself: an absolute path of the index, another file, or a file's bytes. */
@@ -205,7 +183,8 @@ export class SearchIndex implements AsyncDisposable {
       if (!found) return null
       clock.step("filter")
       const { limit = searchDefaults.limit } = request
-      const ranked = await rankRows(open.scanner, {
+      const scanner = await open.scanner()
+      const ranked = await rankRows(scanner, {
         ...{ query: query.vector, count: found.count, k: limit + 1, mask: found.mask, words: found.words, wordWeight },
         ...{ after: cursor ?? undefined, threads: this.options.threads },
       })
@@ -232,7 +211,7 @@ export class SearchIndex implements AsyncDisposable {
         }
       const answer: Answer = {
         ...{ rows, contents, query, count, wordWeight, mask: found.mask, words: found.words, clock, request },
-        ...{ background: found.background, scanner: open.scanner, isFiltered: isFiltering(filters) },
+        ...{ background: found.background, scanner, isFiltered: isFiltering(filters) },
         ...{ firstRank: (cursor?.rank ?? 0) + 1, cursor: next ? cursorText(next) : null },
       }
       return pageOf(answer)
@@ -244,12 +223,19 @@ export class SearchIndex implements AsyncDisposable {
     const { filters = {}, words: weight = searchDefaults.words, terms } = request
     const { count, lastFile } = cursor ?? now
     const mask = this.maskOf(store, filters, count, query.without)
-    return { count, lastFile, mask, words: weight > 0 ? wordsFor(store, terms, lastFile, cursor) : noWords }
+    return { count, lastFile, mask, words: weight > 0 ? this.wordsFor(store, terms, lastFile, cursor) : noWords }
   }
 
   private maskOf(store: IndexStore, filters: Filters, count: number, without: readonly number[]): Mask | null {
-    const version = Number(Object.values(store.row("PRAGMA data_version")!)[0])
-    return this.masks.mask(store, filters, count, version, without)
+    return this.masks.mask(store, filters, count, versionOf(store), without)
+  }
+
+  private wordsFor(store: IndexStore, terms: readonly SearchTerm[], lastFile: number, cursor: Cursor | null): WordHits {
+    const state = { store, lastFile, version: versionOf(store), kept: this.words }
+    if (cursor) return cursor.words.length === 0 ? noWords : wordHits(state, cursor.words)
+    const words = wordsOf(terms)
+    // Nearly: files that went leave gaps. Only logarithms of their number are used.
+    return words.length === 0 ? noWords : findWords(state, words, lastFile)
   }
 
   private async encode(store: IndexStore, open: OpenGeneration, terms: readonly SearchTerm[]): Promise<Query> {
@@ -285,8 +271,13 @@ export class SearchIndex implements AsyncDisposable {
     this.store[Symbol.dispose]()
     this.store = store
     this.place = place
-    this.masks.clear()
+    this.forget()
     return store
+  }
+
+  private forget(): void {
+    this.masks.clear()
+    this.words.clear()
   }
 
   private state(store: IndexStore): State {
@@ -302,7 +293,7 @@ export class SearchIndex implements AsyncDisposable {
   private open(generation: Generation): OpenGeneration {
     const id = `${this.place} ${generation.id} ${generation.created}`
     if (this.opened?.id === id) return this.opened.generation
-    this.masks.clear()
+    this.forget()
     if (this.opened) this.endLater(this.opened.generation)
     this.opened = { id, generation: new OpenGeneration(this.store, generation, this.options) }
     return this.opened.generation
@@ -315,12 +306,9 @@ export class SearchIndex implements AsyncDisposable {
   }
 }
 
-function wordsFor(store: IndexStore, terms: readonly SearchTerm[], lastFile: number, cursor: Cursor | null): WordHits {
-  if (cursor) return cursor.words.length === 0 ? noWords : wordHits(store, cursor.words, lastFile)
-  const words = wordsOf(terms)
-  if (words.length === 0) return noWords
-  // Nearly: files that went leave gaps. Only logarithms of it are used.
-  return findWords(store, words, lastFile, lastFile)
+/** What changes with every commit of another connection. */
+function versionOf(store: IndexStore): number {
+  return Number(Object.values(store.row("PRAGMA data_version")!)[0])
 }
 
 async function pictureVector(store: IndexStore, open: OpenGeneration, term: Exclude<SearchTerm, { kind: "text" }>) {
@@ -352,7 +340,7 @@ async function pictureBytes(path: string, kind: string): Promise<Uint8Array> {
 
 /** Of unit length, which rounding to float16 changed a little; null where the row has none. */
 async function storedVector(open: OpenGeneration, row: number): Promise<Float32Array | null> {
-  const vector = await open.scanner.read(Uint32Array.of(row))
+  const vector = await (await open.scanner()).read(Uint32Array.of(row))
   if (Number.isNaN(vector[0])) return null
   const length = Math.hypot(...vector)
   return vector.map((value) => value / length)
@@ -393,16 +381,4 @@ function emptyPage(elapsedMs: Readonly<Record<string, number>>): SearchPage {
 function placeOf(folder: string): string {
   const found = statSync(join(folder, databaseFile), { throwIfNoEntry: false })
   return found ? `${found.dev} ${found.ino}` : "gone"
-}
-
-/** Milliseconds by step. */
-export class Steps {
-  readonly elapsed: Record<string, number> = {}
-  private last = performance.now()
-
-  step(name: string): void {
-    const now = performance.now()
-    this.elapsed[name] = Number(((this.elapsed[name] ?? 0) + now - this.last).toFixed(2))
-    this.last = now
-  }
 }

@@ -1,31 +1,13 @@
 /** mobileclip search */
 import { type Command, Option } from "commander"
-import { type FilterWords, parseFilters } from "../../search/query/parse-filters.ts"
+import { parseFilters } from "../../search/query/parse-filters.ts"
 import { type ParsedQuery, parseQuery, queryText } from "../../search/query/parse-query.ts"
+import { mostLimit, type SearchRequest, searchDefaults } from "../../search/query/search-request.ts"
 import { signedWords } from "../../search/query/signed-words.ts"
-import { mostLimit, SearchIndex, type SearchRequest, searchDefaults } from "../../search/search-index.ts"
+import { SearchIndex } from "../../search/search-index.ts"
 import type { CommandContext } from "../context.ts"
 import { number, progressOption, repeated, threadsOption, wholeNumber } from "../options.ts"
-import type { ProgressMode } from "../progress.ts"
-import { type OutputOptions, pictureModeNames, writePage } from "../search/results.ts"
-
-export interface SearchCommand extends FilterWords, OutputOptions {
-  readonly index: string
-  readonly model?: string
-  readonly plus?: readonly string[]
-  readonly minus?: readonly string[]
-  readonly like?: readonly string[]
-  readonly limit: number
-  readonly cursor?: string
-  readonly pageAll?: true
-  readonly words: number
-  readonly onlyMatches?: true
-  readonly strictness?: number
-  readonly duplicates?: true
-  readonly threshold?: number
-  readonly threads?: number
-  readonly progress: ProgressMode
-}
+import { pictureModeNames, type SearchCommand, writePage } from "../search/results.ts"
 
 const more = `
 Examples:
@@ -74,7 +56,7 @@ export function register(program: Command, context: CommandContext): void {
     )
     .option("--limit <n>", "hits of a page", wholeNumber(1, mostLimit), searchDefaults.limit)
     .option("--cursor <text>", "the page after the one that ended with it")
-    .option("--page-all", "all pages, one after the other")
+    .option("--page-all", "all pages as one")
     .option("--only-matches", "without weaker hits")
     .option("--weak <n>", "weaker hits that a table shows (default: 5)", wholeNumber(0))
     .option("--strictness <x>", "how far above chance matches begin: 0 lower, 1 as a rule", number(-10, 10))
@@ -117,12 +99,10 @@ async function writePages(
   to: Parameters<typeof writePage>[3],
   say: (line: string) => void,
 ): Promise<void> {
-  const { limit, words, onlyMatches, explain, strictness, pageAll } = given
-  const request: SearchRequest = { terms, filters: parseFilters(given), limit, words, onlyMatches, explain, strictness }
-  let cursor = given.cursor ?? null
-  do {
-    const page = await index.search({ ...request, cursor })
-    await writePage(page, queryText(terms), given, to, say)
-    cursor = pageAll ? page.cursor : null
-  } while (cursor !== null)
+  const { limit, words, onlyMatches, explain, strictness, pageAll, cursor = null, sheet } = given
+  if (sheet !== undefined) await (await import("../../search/show/write-sheet.ts")).prepareSheet(sheet)
+  const filters = parseFilters(given)
+  const request: SearchRequest = { terms, filters, limit, words, onlyMatches, explain, strictness, cursor }
+  const page = pageAll ? await index.searchAll(request) : await index.search(request)
+  await writePage(page, queryText(terms), given, to, say)
 }

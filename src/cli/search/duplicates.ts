@@ -4,10 +4,9 @@ import { UserError } from "../../core/errors.ts"
 import { type DuplicatePicture, type Duplicates, worseFiles } from "../../search/query/duplicates.ts"
 import { parseFilters } from "../../search/query/parse-filters.ts"
 import { SearchIndex } from "../../search/search-index.ts"
-import type { SearchCommand } from "../commands/search.ts"
 import type { CommandContext } from "../context.ts"
 import { progressReporter } from "../progress.ts"
-import type { Writing } from "./results.ts"
+import type { SearchCommand, Writing } from "./results.ts"
 
 export async function writeDuplicates(
   given: SearchCommand,

@@ -1,8 +1,10 @@
 /** A page of results in the form that was asked for. */
 import { existsSync } from "node:fs"
+import type { FilterWords } from "../../search/query/parse-filters.ts"
 import type { SearchHit, SearchPage } from "../../search/query/search-page.ts"
 import { resultJson, resultPaths, tableLines } from "../../search/show/result-lines.ts"
 import type { CommandContext } from "../context.ts"
+import type { ProgressMode } from "../progress.ts"
 
 export const pictureModeNames = ["auto", "kitty", "iterm", "sixel", "blocks", "none"] as const
 
@@ -13,6 +15,25 @@ export interface OutputOptions {
   readonly weak?: number
   readonly sheet?: string
   readonly pictures?: (typeof pictureModeNames)[number]
+}
+
+/** The options of `search`. */
+export interface SearchCommand extends FilterWords, OutputOptions {
+  readonly index: string
+  readonly model?: string
+  readonly plus?: readonly string[]
+  readonly minus?: readonly string[]
+  readonly like?: readonly string[]
+  readonly limit: number
+  readonly cursor?: string
+  readonly pageAll?: true
+  readonly words: number
+  readonly onlyMatches?: true
+  readonly strictness?: number
+  readonly duplicates?: true
+  readonly threshold?: number
+  readonly threads?: number
+  readonly progress: ProgressMode
 }
 
 export interface Writing extends Pick<CommandContext, "writeUnchanged"> {

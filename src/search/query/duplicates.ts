@@ -59,7 +59,7 @@ interface Request extends DuplicateOptions {
 /** Null where another generation answers when it ends. */
 export async function findDuplicates(
   store: IndexStore,
-  { scanner, generation }: OpenGeneration,
+  open: OpenGeneration,
   { threshold = duplicateDefaults.threshold, filters = {}, count, mask, ...options }: Request,
 ): Promise<Duplicates | null> {
   if (!(threshold > 0 && threshold <= 1))
@@ -68,7 +68,7 @@ export async function findDuplicates(
   const near: Pairs =
     threshold === 1 || count === 0
       ? noPairs
-      : await scanner.nearPairs({
+      : await (await open.scanner()).nearPairs({
           ...{ count, threshold },
           ...(mask && { mask: mask.bits }),
           ...(threads !== undefined && { threads }),
@@ -76,7 +76,7 @@ export async function findDuplicates(
           ...(onProgress && { onProgress }),
         })
   return store.reading(() => {
-    if (store.active().id !== generation.id) return null
+    if (store.active().id !== open.generation.id) return null
     const isIn = (row: number) => row < count && (!mask || (mask.bits[row >> 3]! & (1 << (row & 7))) !== 0)
     const copied = store.rows("SELECT id FROM contents WHERE copies > 1").map(({ id }) => Number(id) - 1)
     const rows = new Set([...near.a, ...near.b, ...copied.filter(isIn)])

@@ -22,13 +22,15 @@ export interface RankRequest {
 }
 
 /**
- * Rows without a word of the query come from a scan; those with one, some thousands at most, are scored one by one. The scan
- * looks at all rows, and what is in both is taken once, with its words.
+ * Rows with a word of the query, some thousands, are scored one by one; the others come from a scan. On a first page it looks at
+ * all rows, which is faster than leaving some out: a word never lowers a score, so that the best k by cosine hold all rows
+ * without a word among the best k of both.
  */
 export async function rankRows(scanner: Scanner, request: RankRequest): Promise<RankedRow[]> {
   const { query, count, k, mask, words, wordWeight, after, threads } = request
   const worded = wordWeight > 0 ? wordedRows(words, count, mask) : new Uint32Array(0)
-  const bits = worded.length === 0 ? mask?.bits : without(mask?.bits ?? ones(count), worded)
+  const isMasked = worded.length > 0 && after !== undefined
+  const bits = isMasked ? without(mask?.bits ?? ones(count), worded) : mask?.bits
   const scan = scanner.scan({
     ...{ query, count, k },
     ...(bits && { mask: bits }),
@@ -42,7 +44,8 @@ export async function rankRows(scanner: Scanner, request: RankRequest): Promise<
     const score = Math.fround(cosine + wordWeight * words.rows.get(position)!.score)
     return Number.isNaN(cosine) || !comesAfter({ score, position }, after) ? [] : [{ position, cosine, score }]
   })
-  return [...rowsOf(plain), ...fused].sort(byRank).slice(0, k)
+  const others = rowsOf(plain).filter(({ position }) => !words.rows.has(position))
+  return [...others, ...fused].sort(byRank).slice(0, k)
 }
 
 function wordedRows({ rows }: WordHits, count: number, mask: Mask | null): Uint32Array {

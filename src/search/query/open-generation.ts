@@ -10,7 +10,7 @@ const vectorOffset = 4096
 
 export class OpenGeneration {
   readonly model: QueryModel
-  private opened: Scanner | null = null
+  private opened: Promise<Scanner> | null = null
   private users = 0
   private isEnding = false
   private kept: { readonly rows: number; readonly background: Background } | null = null
@@ -23,14 +23,14 @@ export class OpenGeneration {
     this.model = new QueryModel(store.folder, generation, options)
   }
 
-  /** Opened when it is first used. Throws UserError where the file of vectors cannot be opened. */
-  get scanner(): Scanner {
-    const { folder } = this.store
-    const { id, dim } = this.generation
-    this.opened ??= openScanner(this.store.vectorsPath(this.generation), {
-      ...{ dim, offset: vectorOffset, codes: join(folder, `codes-${id}.bits`) },
+  /** Opened when it is first used. Throws UserError where the vectors cannot be opened. */
+  scanner(): Promise<Scanner> {
+    const opened = this.opened ?? this.openScanner()
+    this.opened = opened
+    opened.catch(() => {
+      this.opened = null
     })
-    return this.opened
+    return opened
   }
 
   async using<T>(work: () => Promise<T>): Promise<T> {
@@ -71,8 +71,20 @@ export class OpenGeneration {
     return this.kept.background
   }
 
+  private async openScanner(): Promise<Scanner> {
+    const { folder } = this.store
+    const { id, dim, settings } = this.generation
+    if (settings.store !== "file") {
+      const { openTableScanner } = await import("../lance/index-table.ts")
+      return openTableScanner(settings.store.lancedb, folder, this.generation)
+    }
+    const codes = join(folder, `codes-${id}.bits`)
+    return openScanner(this.store.vectorsPath(this.generation), { dim, offset: vectorOffset, codes })
+  }
+
   private async close(): Promise<void> {
-    this.opened?.close()
+    const scanner = await this.opened?.catch(() => null)
+    scanner?.close()
     this.opened = null
     await this.model[Symbol.asyncDispose]()
   }

@@ -5,13 +5,13 @@ import type { Background } from "../calibrate/background.ts"
 import { type Calibration, calibrationOf } from "../calibrate/calibration.ts"
 import { explainScore, explainThreshold } from "../calibrate/explain.ts"
 import type { Scanner } from "../scan/scanner.ts"
-import type { SearchRequest, SearchTerm, Steps } from "../search-index.ts"
 import type { QueryKind } from "./combine.ts"
 import type { RankedRow } from "./find-hits.ts"
 import type { FoundContent } from "./look-up.ts"
 import type { Mask } from "./mask.ts"
 import { queryText } from "./parse-query.ts"
 import type { Explanation, SearchHit, SearchPage } from "./search-page.ts"
+import type { SearchRequest, SearchTerm, Steps } from "./search-request.ts"
 import type { WordHits } from "./words.ts"
 
 export interface Answer {
@@ -69,6 +69,27 @@ export async function pageOf(answer: Answer): Promise<SearchPage> {
     elapsedMs: answer.clock.elapsed,
     notes: [...words.notes, ...(request.onlyMatches && weak.length > 0 ? [`${weak.length} weaker left out`] : [])],
     ...(explanation && { explanation }),
+  }
+}
+
+/** Pages that follow each other as one. */
+export function joinPages(pages: readonly SearchPage[]): SearchPage {
+  const [first, last] = [pages[0]!, pages.at(-1)!]
+  const strong = pages.flatMap(({ hits, matches }) => hits.slice(0, matches))
+  const weak = pages.flatMap(({ hits, matches }) => hits.slice(matches))
+  const firstRank = first.hits[0]?.rank ?? 1
+  const newRanks = new Map([...strong, ...weak].map(({ position }, i) => [position, firstRank + i]))
+  const positions = new Map(pages.flatMap(({ hits }) => hits.map(({ rank, position }) => [rank, position])))
+  const explained = pages.flatMap(({ explanation }) => explanation?.hits ?? [])
+  const rankOf = (rank: number) => newRanks.get(positions.get(rank)!)!
+  const reranked = explained.map((hit) => ({ ...hit, rank: rankOf(hit.rank) })).sort((a, b) => a.rank - b.rank)
+  return {
+    ...first,
+    hits: [...strong, ...weak].map((hit) => ({ ...hit, rank: newRanks.get(hit.position)! })),
+    matches: strong.length,
+    cursor: last.cursor,
+    notes: [...new Set(pages.flatMap(({ notes }) => notes))],
+    ...(first.explanation && { explanation: { ...first.explanation, hits: reranked } }),
   }
 }
 

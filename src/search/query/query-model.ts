@@ -135,7 +135,8 @@ export class QueryModel implements AsyncDisposable {
     const { folder } = await this.find()
     const { openFolder } = await import("../../run/node.ts")
     const { threads } = this.options
-    return openFolder(folder, { threads, towers, cache: false })
+    // While an indexer has the processors, threads that spin wait for each other.
+    return openFolder(folder, { threads, towers, cache: false, spinning: false })
   }
 
   private find(): Promise<Found> {

@@ -4,6 +4,7 @@
  * (BM25 with k1 = 0). 1: all of the words. Weights are those of the first page on all pages.
  */
 import type { IndexStore } from "../store/index-store.ts"
+import { numbersIn } from "./mask.ts"
 
 export interface WordWeight {
   readonly word: string
@@ -40,43 +41,85 @@ export function wordsOf(terms: readonly { readonly weight: number; readonly text
 /** They are in captions and say nothing of them. */
 const stopWords = new Set("a an and at by for from in is of on or the to with photo picture image".split(" "))
 
-/** Within a transaction. */
-export function findWords(store: IndexStore, words: readonly string[], files: number, lastFile: number): WordHits {
-  const counts = words.map((word) => Math.min(filesOf(store, word, lastFile), mostFilesOfWord + 1))
-  const idfs = counts.map((count) => Math.log(1 + (files - Math.min(count, files) + 0.5) / (count + 0.5)))
+/** Words that a process keeps, as long as the index is as it was. */
+export class KeptWords {
+  private readonly kept = new Map<string, Uint32Array>()
+  private version = Number.NaN
+
+  /** Files with a word, as pairs [file, content], one more than `mostFilesOfWord` at most. Within a transaction. */
+  files(store: IndexStore, word: string, lastFile: number, version: number): Uint32Array {
+    if (version !== this.version || this.kept.size >= mostKept) this.kept.clear()
+    this.version = version
+    const key = `${lastFile} ${word}`
+    const found = this.kept.get(key) ?? filesOfWord(store, word, lastFile)
+    this.kept.set(key, found)
+    return found
+  }
+
+  clear(): void {
+    this.kept.clear()
+  }
+}
+
+/** A word has 160 KB at most. */
+const mostKept = 256
+
+interface State {
+  readonly store: IndexStore
+  /** Files above it are not looked at. */
+  readonly lastFile: number
+  /** Of the database. */
+  readonly version: number
+  readonly kept: KeptWords
+}
+
+/** Within a transaction. @param files how many there are, nearly */
+export function findWords(state: State, words: readonly string[], files: number): WordHits {
+  const counts = words.map((word) => filesIn(state, word).length / 2)
   const usable = counts.map((count) => count <= mostFilesOfWord)
+  const idfs = counts.map((count) => Math.log(1 + (files - Math.min(count, files) + 0.5) / (count + 0.5)))
   const total = idfs.reduce((sum, idf, i) => sum + (usable[i] ? idf : 0), 0)
   const weights = words.map((word, i) => ({ word, weight: usable[i] && total > 0 ? idfs[i]! / total : 0 }))
   const common = words.filter((_, i) => !usable[i])
+  const limit = mostFilesOfWord.toLocaleString("en")
   const notes =
-    common.length === 0
-      ? []
-      : [
-          `in more than ${mostFilesOfWord.toLocaleString("en")} paths or captions, and not looked for: ${common.join(", ")}`,
-        ]
-  return { ...wordHits(store, weights, lastFile), notes }
+    common.length === 0 ? [] : [`in more than ${limit} paths or captions, and not looked for: ${common.join(", ")}`]
+  return { ...wordHits(state, weights), notes }
 }
 
 /** With weights that are known. Within a transaction. */
-export function wordHits(store: IndexStore, weights: readonly WordWeight[], lastFile: number): WordHits {
-  const bitsOfFile = new Map<number, number>()
+export function wordHits(state: State, weights: readonly WordWeight[]): WordHits {
+  const [bitsOfFile, contents] = [new Map<number, number>(), new Map<number, number>()]
   weights.forEach(({ word, weight }, i) => {
-    if (weight > 0)
-      for (const id of fileIds(store, word, lastFile)) bitsOfFile.set(id, (bitsOfFile.get(id) ?? 0) | (1 << i))
+    const files = weight > 0 ? filesIn(state, word) : none
+    for (let at = 0; at < files.length; at += 2) {
+      bitsOfFile.set(files[at]!, (bitsOfFile.get(files[at]!) ?? 0) | (1 << i))
+      contents.set(files[at]!, files[at + 1]!)
+    }
   })
-  return { rows: rowsOf(store, bitsOfFile, weights), weights, notes: [] }
+  return { rows: rowsOf(bitsOfFile, contents, weights), weights, notes: [] }
+}
+
+const none = new Uint32Array(0)
+
+function filesIn({ store, lastFile, version, kept }: State, word: string): Uint32Array {
+  return kept.files(store, word, lastFile, version)
 }
 
 /** The best file of each content. */
-function rowsOf(store: IndexStore, bitsOfFile: ReadonlyMap<number, number>, weights: readonly WordWeight[]) {
+function rowsOf(
+  bitsOfFile: ReadonlyMap<number, number>,
+  contents: ReadonlyMap<number, number>,
+  weights: readonly WordWeight[],
+): Map<number, RowWords> {
   const byBits = new Map<number, RowWords>()
   const rows = new Map<number, RowWords>()
-  for (const [id, content] of contentsOf(store, [...bitsOfFile.keys()])) {
-    const bits = bitsOfFile.get(id)!
+  for (const [file, bits] of bitsOfFile) {
     const own = byBits.get(bits) ?? wordsOfBits(bits, weights)
     byBits.set(bits, own)
-    const before = rows.get(content - 1)
-    if (!before || own.score > before.score) rows.set(content - 1, own)
+    const row = contents.get(file)! - 1
+    const before = rows.get(row)
+    if (!before || own.score > before.score) rows.set(row, own)
   }
   return rows
 }
@@ -97,19 +140,10 @@ function matchText(word: string): string {
   return `"${word.replaceAll('"', '""')}"`
 }
 
-function filesOf(store: IndexStore, word: string, lastFile: number): number {
-  const sql = `SELECT count(*) AS count FROM (SELECT rowid FROM words WHERE words MATCH ? AND rowid <= ? LIMIT ${mostFilesOfWord + 1})`
-  return Number(store.row(sql, matchText(word), lastFile)!.count)
-}
-
-function fileIds(store: IndexStore, word: string, lastFile: number): number[] {
-  const sql = "SELECT json_group_array(rowid) AS ids FROM words WHERE words MATCH ? AND rowid <= ?"
-  return JSON.parse(store.row(sql, matchText(word), lastFile)!.ids as string)
-}
-
-/** [file, content] of each. */
-function contentsOf(store: IndexStore, ids: readonly number[]): [number, number][] {
-  const sql = `SELECT json_group_array(json_array(files.id, content)) AS pairs
-    FROM json_each(?) AS given JOIN files ON files.id = given.value`
-  return ids.length === 0 ? [] : JSON.parse(store.row(sql, JSON.stringify(ids))!.pairs as string)
+function filesOfWord(store: IndexStore, word: string, lastFile: number): Uint32Array {
+  const sql = `SELECT group_concat(files.id || ',' || files.content) AS pairs
+    FROM (SELECT rowid AS id FROM words WHERE words MATCH ? AND rowid <= ? LIMIT ${mostFilesOfWord + 1}) AS found
+    CROSS JOIN files ON files.id = found.id`
+  const pairs = store.row(sql, matchText(word), lastFile)!.pairs as string | null
+  return pairs === null ? none : Uint32Array.from(numbersIn(pairs))
 }
