@@ -63,6 +63,10 @@ const commands: CommandTable = {
     summary: "write vectors of pictures or texts to files, for search and clustering",
     load: () => import("./commands/embed.ts"),
   },
+  index: {
+    summary: "keep folders of pictures in an index, to be searched",
+    load: () => import("./commands/index-pictures.ts"),
+  },
   search: {
     summary: "find your own pictures by text or picture, in an index",
     load: () => import("./commands/search.ts"),

@@ -1,0 +1,123 @@
+/** mobileclip index */
+import { type Command, Option } from "commander"
+import { defaultIndexFolder } from "../../search/indexing/index-folder.ts"
+import { type IndexOptions, type IndexSummary, indexPictures } from "../../search/indexing/index-pictures.ts"
+import { beNice, chooseNice } from "../../search/indexing/nice.ts"
+import { watchPictures } from "../../search/indexing/watch.ts"
+import { storeChoice } from "../../search/lance/index-table.ts"
+import { type CommandContext, sameCommand } from "../context.ts"
+import { PartialSuccess } from "../errors.ts"
+import { progressOption, threadsOption, verboseOption } from "../options.ts"
+import { type ProgressMode, progressReporter } from "../progress.ts"
+import { registerExport } from "../search/index-export.ts"
+import { registerImport } from "../search/index-import.ts"
+
+interface Options {
+  readonly index: string
+  readonly model?: string
+  readonly watch?: true
+  readonly nice?: boolean
+  readonly orientation?: "apply" | "ignore"
+  readonly decode?: "exact" | "fast"
+  readonly store?: string
+  readonly retry?: true
+  readonly prune?: true
+  readonly threads?: number
+  readonly json?: true
+  readonly progress: ProgressMode
+  readonly verbose?: true
+}
+
+const more = `
+Examples:
+  mobileclip index ~/Pictures --model MobileCLIP2-S0     make an index, or bring it up to date
+  mobileclip index                                       all folders of the index again: only what changed is read
+  mobileclip index ~/Pictures --watch                    and go on as pictures come, change and go
+  mobileclip index ~/Pictures --index ~/Pictures.index   another index
+  mobileclip search a red car at night                   works while it is being made
+
+A file whose bytes are in the index, because it was copied, renamed or moved, is not encoded again. Pictures are turned as their
+cameras noted. An interrupted command goes on when it is given again. Exit code 3: done, but for files that could not be read.
+`
+
+export function register(program: Command, context: CommandContext): void {
+  const command = program
+    .command("index")
+    .description("keep folders of pictures in an index, which `search` looks in")
+    .argument("[folders...]", "folders of pictures; none: all that the index has")
+    .addOption(indexOption())
+    .option("--model <model>", "for a new index: whatever `classify` takes")
+    .option("--watch", "go on as pictures come, change and go; ends with Ctrl-C")
+    .option("--nice", "low priority and at most half of the processors (default: on battery, and with --watch)")
+    .option("--no-nice", "all processors")
+    .addOption(
+      new Option("--orientation <how>", 'of a new index: turn pictures as cameras noted (default: "apply")').choices([
+        "apply",
+        "ignore",
+      ]),
+    )
+    .addOption(
+      new Option("--decode <how>", 'of a new index: "fast" makes large JPEG files smaller in the decoder').choices([
+        "exact",
+        "fast",
+      ]),
+    )
+    .option("--store <where>", "of a new index: where vectors are searched, file or lancedb[:ADDRESS]")
+    .option("--retry", "try files again that could not be read")
+    .option("--prune", "take files out of the index whose folder is gone or empty")
+    .addOption(threadsOption())
+    .addOption(new Option("--json", "print what was done as JSON"))
+    .addOption(progressOption())
+    .addOption(verboseOption("say what was chosen, and each file that cannot be read"))
+    .addHelpText("after", more)
+    .action((folders: string[], options: Options, command: Command) => run(folders, options, command, context))
+  for (const register of [registerImport, registerExport]) register(command, context)
+}
+
+/** `--index`, as all commands of an index have it. */
+export function indexOption(): Option {
+  return new Option("--index <dir>", "the index's folder; also MOBILECLIP_INDEX").default(defaultIndexFolder())
+}
+
+async function run(folders: string[], given: Options, command: Command, context: CommandContext): Promise<void> {
+  const { writeOut, writeErr } = command.configureOutput()
+  const say = (line: string) => writeErr?.(`${line}\n`)
+  const { index, json, verbose, watch = false } = given
+  const signal = context.abortOnInterrupt("stopping: what is encoded is kept", sameCommand(context.argv))
+  const options = { ...libraryOptions(given, say), signal }
+  const show = (summary: IndexSummary) => writeOut?.(json ? `${JSON.stringify(summary)}\n` : textOf(summary))
+  if (watch) await watchPictures(index, folders, { ...options, onPass: show })
+  const summary = await indexPictures(index, folders, options)
+  show(summary)
+  if (summary.failed > 0)
+    throw new PartialSuccess(
+      `${summary.failed} files could not be read${verbose ? "" : ": mobileclip index status tells why"}`,
+    )
+}
+
+function libraryOptions(given: Options, say: (line: string) => void): Omit<IndexOptions, "signal"> {
+  const { model, orientation, decode, store, retry, prune, progress, verbose, watch = false } = given
+  const { nice, reason } = chooseNice(given.nice, watch)
+  if (nice) say(`low priority and at most half of the processors: ${reason}`)
+  return {
+    ...{ model, retry, prune, threads: nice ? beNice(given.threads) : given.threads },
+    settings: {
+      ...(orientation && { orientation }),
+      ...(decode && { decode }),
+      ...(store !== undefined && { store: storeChoice(store) }),
+    },
+    ...{ startProgress: progressReporter(progress), onNote: say, onStage: say },
+    ...(verbose && {
+      onChoice: say,
+      onFailure: (path: string, why: string) => say(why.includes(path) ? why : `${path}: ${why}`),
+    }),
+  }
+}
+
+function textOf({ encoded, known, unchanged, removed, failed, seconds, pictures, files }: IndexSummary): string {
+  const rate = encoded > 0 ? ` (${(encoded / seconds).toFixed(1)} a second)` : ""
+  return (
+    `${encoded} encoded${rate}, ${known} copied or moved, ${unchanged} unchanged, ${removed} gone, ${failed} failed\n` +
+    `the index has ${pictures} pictures in ${files} files\n`
+  )
+}
