@@ -63,6 +63,10 @@ const commands: CommandTable = {
     summary: "write vectors of pictures or texts to files, for search and clustering",
     load: () => import("./commands/embed.ts"),
   },
+  search: {
+    summary: "find your own pictures by text or picture, in an index",
+    load: () => import("./commands/search.ts"),
+  },
   evaluate: {
     summary: "score models on the 38-dataset suite or on your own tasks, and compare them",
     load: () => import("./commands/evaluate.ts"),

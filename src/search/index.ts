@@ -1,6 +1,26 @@
 /** `mobileclip/search`: one's own pictures, kept with their vectors in a folder, and found again. */
-
 export { type ExportOptions, type ExportResult, exportIndex } from "./exchange/export/export-index.ts"
 export { type ImportOptions, type ImportResult, importIndex } from "./exchange/import/import-index.ts"
 export { parsePathPrefix } from "./exchange/import/path-map.ts"
+export type { IndexDescription } from "./query/describe.ts"
+export {
+  type DuplicateGroup,
+  type DuplicateOptions,
+  type DuplicatePicture,
+  type Duplicates,
+  duplicateDefaults,
+  worseFiles,
+} from "./query/duplicates.ts"
+export type { Filters, Near, Shape, SizeBound, TimeRange } from "./query/filters.ts"
+export { type FilterWords, parseFilters } from "./query/parse-filters.ts"
+export { type ParsedQuery, parseQuery, type QueryTerm, queryText } from "./query/parse-query.ts"
+export type { Explanation, SearchHit, SearchPage, Verdict, WordScore } from "./query/search-page.ts"
+export {
+  SearchIndex,
+  type SearchOptions,
+  type SearchRequest,
+  type SearchTerm,
+  type SimilarRequest,
+  searchDefaults,
+} from "./search-index.ts"
 export { type Generation, type IndexSettings, IndexStore } from "./store/index-store.ts"

@@ -35,6 +35,31 @@ export interface SearchHit {
   readonly position: number
 }
 
+/** What gave the scores of a page. */
+export interface Explanation {
+  /** What cosines were compared with. */
+  readonly basis: string
+  /** The z from which on a picture is a match; null where there is nothing to compare with. */
+  readonly threshold: number | null
+  readonly text: string
+  /** What all words of the query add to a cosine, and the share of each. */
+  readonly wordWeight: number
+  readonly words: readonly { readonly word: string; readonly weight: number }[]
+  readonly hits: readonly HitExplanation[]
+}
+
+export interface HitExplanation {
+  readonly rank: number
+  /** score = cosine + words */
+  readonly cosine: number
+  readonly words: number | null
+  readonly score: number
+  readonly z: number | null
+  /** The cosine of each term alone. */
+  readonly terms: readonly { readonly term: string; readonly weight: number; readonly cosine: number }[]
+  readonly text: string
+}
+
 export interface SearchPage {
   /** By rank; matches come before weaker ones. */
   readonly hits: readonly SearchHit[]
@@ -50,4 +75,6 @@ export interface SearchPage {
   readonly elapsedMs: Readonly<Record<string, number>>
   /** What a person should know about this result, a line each. */
   readonly notes: readonly string[]
+  /** Where it was asked for. */
+  readonly explanation?: Explanation
 }

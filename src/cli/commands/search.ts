@@ -1,0 +1,128 @@
+/** mobileclip search */
+import { type Command, Option } from "commander"
+import { type FilterWords, parseFilters } from "../../search/query/parse-filters.ts"
+import { type ParsedQuery, parseQuery, queryText } from "../../search/query/parse-query.ts"
+import { signedWords } from "../../search/query/signed-words.ts"
+import { mostLimit, SearchIndex, type SearchRequest, searchDefaults } from "../../search/search-index.ts"
+import type { CommandContext } from "../context.ts"
+import { number, progressOption, repeated, threadsOption, wholeNumber } from "../options.ts"
+import type { ProgressMode } from "../progress.ts"
+import { type OutputOptions, pictureModeNames, writePage } from "../search/results.ts"
+
+export interface SearchCommand extends FilterWords, OutputOptions {
+  readonly index: string
+  readonly model?: string
+  readonly plus?: readonly string[]
+  readonly minus?: readonly string[]
+  readonly like?: readonly string[]
+  readonly limit: number
+  readonly cursor?: string
+  readonly pageAll?: true
+  readonly words: number
+  readonly onlyMatches?: true
+  readonly strictness?: number
+  readonly duplicates?: true
+  readonly threshold?: number
+  readonly threads?: number
+  readonly progress: ProgressMode
+}
+
+const more = `
+Examples:
+  mobileclip search a red car at night --index photos.index
+  mobileclip search beach -people 2:dog --index photos.index          leads away from people, twice as much to dogs
+  mobileclip search --like photos/cat.jpg --index photos.index        more like this
+  mobileclip search ./sketch.png "in winter" --index photos.index     a picture and a text together
+  mobileclip search dog --after 2023 --in photos/travel --index photos.index
+  mobileclip search dog -0 --index photos.index | xargs -0 cp -t dogs
+  mobileclip search --duplicates -0 --index photos.index | xargs -0 trash
+
+A cosine says little by itself; z is by how many standard deviations it is above what this query finds by chance. Hits above the
+divider are matches; weaker ones stand below it. Where nothing matches the first line says so, and the exit code is 0.
+`
+
+/** `-people` is a term, not an option. */
+export function optionWords(argv: readonly string[], options: Command["options"]): readonly string[] {
+  return signedWords(argv, options)
+}
+
+export function register(program: Command, context: CommandContext): void {
+  program
+    .command("search")
+    .description("find pictures of an index by what is to be seen in them")
+    .argument("[query...]", "words, one text; -WORD leads away from it; 2:WORD weighs; a picture's path, or like:PATH")
+    .requiredOption("--index <dir>", "the index")
+    .option("--plus <term>", "a term, as +TERM", repeated)
+    .option("--minus <term>", "a term that is led away from, as -TERM", repeated)
+    .option("--like <path>", "more like this picture, which is left out itself", repeated)
+    .option("--after <time>", 'taken then or later: 2023, 2023-07-14, "3 weeks ago"')
+    .option("--before <time>", "taken before it begins")
+    .option("--date <time>", "taken within this day, month or year")
+    .option("--in <dir>", "in this folder, or below it", repeated)
+    .option("--name <pattern>", "file names: 'IMG_2*', '*.{jpg,heic}'", repeated)
+    .option("--larger <size>", "at least 2MP, 1000x800 or 1MB", repeated)
+    .option("--smaller <size>", "smaller than that", repeated)
+    .option("--orientation <list>", "landscape, portrait, square")
+    .option("--camera <text>", "a part of the camera's name", repeated)
+    .option("--near <place>", "LAT,LON or LAT,LON,KM in degrees")
+    .option("--format <list>", "jpg, png, webp, avif, tif, gif, heic")
+    .option(
+      "--words <weight>",
+      "what words of paths and captions add, 0 to 1; 0: nothing",
+      number(0, 1),
+      searchDefaults.words,
+    )
+    .option("--limit <n>", "hits of a page", wholeNumber(1, mostLimit), searchDefaults.limit)
+    .option("--cursor <text>", "the page after the one that ended with it")
+    .option("--page-all", "all pages, one after the other")
+    .option("--only-matches", "without weaker hits")
+    .option("--weak <n>", "weaker hits that a table shows (default: 5)", wholeNumber(0))
+    .option("--strictness <x>", "how far above chance matches begin: 0 lower, 1 as a rule", number(-10, 10))
+    .option("--explain", "say what gave each score")
+    .option("--duplicates", "in place of a query: groups of pictures that are the same, or nearly")
+    .option("--threshold <cosine>", "of duplicates; 1: the same bytes alone (default: 0.96)", number(0, 1))
+    .option("--json", "print one JSON object")
+    .option("-0, --print0", "print paths of matches, a NUL after each; of duplicates, all but the best")
+    .option("--sheet <file>", "write a contact sheet: .png, .jpg, .webp or .html")
+    .addOption(
+      new Option("--pictures [mode]", "show pictures in the terminal").choices(pictureModeNames).preset("auto"),
+    )
+    .option("--model <model>", "where the index's model is now: its weights must be the same")
+    .addOption(threadsOption())
+    .addOption(progressOption())
+    .addHelpText("after", more)
+    .action((words: string[], options: SearchCommand, command: Command) => run(words, options, command, context))
+}
+
+async function run(words: readonly string[], given: SearchCommand, command: Command, context: CommandContext) {
+  const output = command.configureOutput()
+  const say = (line: string) => output.writeErr?.(`${line}\n`)
+  if (given.duplicates) {
+    if (words.length > 0) command.error("error: --duplicates is in place of a query")
+    const { writeDuplicates } = await import("../search/duplicates.ts")
+    return writeDuplicates(given, { ...output, ...context }, say)
+  }
+  const { plus, minus, like } = given
+  const query = parseQuery({ words, ...(plus && { plus }), ...(minus && { minus }), ...(like && { like }) })
+  for (const note of query.notes) say(note)
+  const { index: folder, model, threads } = given
+  await using index = await SearchIndex.open(folder, { model, threads, onStage: say })
+  await writePages(index, query, given, { ...output, ...context }, say)
+}
+
+async function writePages(
+  index: SearchIndex,
+  { terms }: ParsedQuery,
+  given: SearchCommand,
+  to: Parameters<typeof writePage>[3],
+  say: (line: string) => void,
+): Promise<void> {
+  const { limit, words, onlyMatches, explain, strictness, pageAll } = given
+  const request: SearchRequest = { terms, filters: parseFilters(given), limit, words, onlyMatches, explain, strictness }
+  let cursor = given.cursor ?? null
+  do {
+    const page = await index.search({ ...request, cursor })
+    await writePage(page, queryText(terms), given, to, say)
+    cursor = pageAll ? page.cursor : null
+  } while (cursor !== null)
+}

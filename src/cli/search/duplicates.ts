@@ -1,0 +1,59 @@
+/** `search --duplicates` */
+import { basename } from "node:path"
+import { UserError } from "../../core/errors.ts"
+import { type DuplicatePicture, type Duplicates, worseFiles } from "../../search/query/duplicates.ts"
+import { parseFilters } from "../../search/query/parse-filters.ts"
+import { SearchIndex } from "../../search/search-index.ts"
+import type { SearchCommand } from "../commands/search.ts"
+import type { CommandContext } from "../context.ts"
+import { progressReporter } from "../progress.ts"
+import type { Writing } from "./results.ts"
+
+export async function writeDuplicates(
+  given: SearchCommand,
+  to: Writing & CommandContext,
+  say: (line: string) => void,
+): Promise<void> {
+  const { index: folder, model, threads, threshold, json, print0, progress, sheet, pictures } = given
+  if (sheet !== undefined || pictures !== undefined)
+    throw new UserError("groups of duplicates are not drawn", "leave out --sheet and --pictures")
+  await using index = await SearchIndex.open(folder, { model, threads })
+  const signal = to.abortOnInterrupt("stopping")
+  let meter: ReturnType<ReturnType<typeof progressReporter>> | null = null
+  const found = await index.duplicates({
+    ...{ threshold, threads, filters: parseFilters(given), signal },
+    onProgress: (done, total) => {
+      meter ??= progressReporter(progress)("duplicates", total, { unit: "pictures" })
+      meter.update(done)
+    },
+  })
+  if (print0)
+    return to.writeUnchanged(
+      worseFiles(found.groups)
+        .map((path) => `${path}\0`)
+        .join(""),
+    )
+  if (json) return to.writeOut?.(`${JSON.stringify(found, null, 2)}\n`)
+  to.writeOut?.(groupsText(found))
+  const files = found.groups.reduce(
+    (sum, { best, others }) => sum + [best, ...others].flatMap(({ paths }) => paths).length,
+    0,
+  )
+  say(`${found.groups.length} groups of ${files} files among ${found.searched.toLocaleString("en")} pictures`)
+}
+
+function groupsText({ groups }: Duplicates): string {
+  return groups
+    .map(({ best, others }, i) =>
+      [`group ${i + 1}`, ...linesOf(best, "best"), ...others.flatMap((each) => linesOf(each, ""))].join("\n"),
+    )
+    .map((text) => `${text}\n`)
+    .join("")
+}
+
+function linesOf({ paths, cosine, width, height }: DuplicatePicture, mark: string): string[] {
+  return paths.map((path, i) => {
+    const what = i === 0 ? mark || cosine.toFixed(3) : `same as ${basename(paths[0]!)}`
+    return `  ${path}  ${width}x${height}  ${what}`
+  })
+}

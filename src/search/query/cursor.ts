@@ -1,0 +1,61 @@
+/** What a page is followed by: where it ended, of which query, and in which state of the index. */
+import { createHash } from "node:crypto"
+import { UserError } from "../../core/errors.ts"
+import { jsonOrNull } from "../../core/json.ts"
+import type { WordWeight } from "./words.ts"
+
+export interface Cursor {
+  readonly generation: number
+  /** Rows, and files, that the first page looked at: later ones are on no page. */
+  readonly count: number
+  readonly lastFile: number
+  readonly digest: string
+  /** Of the last hit, in the order by score. */
+  readonly score: number
+  readonly position: number
+  /** Hits up to it. */
+  readonly rank: number
+  /** As the first page had them: they depend on how many files there are. */
+  readonly words: readonly WordWeight[]
+}
+
+const version = 1
+
+export function cursorText(cursor: Cursor): string {
+  const { generation, count, lastFile, digest, score, position, rank, words } = cursor
+  const parts = [version, generation, count, lastFile, digest, score, position, rank, words.map(Object.values)]
+  return Buffer.from(JSON.stringify(parts)).toString("base64url")
+}
+
+/** Throws UserError where the text is not a cursor, or one of another query. */
+export function parseCursor(text: string, digest: string): Cursor {
+  const value = jsonOrNull(Buffer.from(text, "base64url").toString("utf8"))
+  if (!isCursor(value)) throw new UserError("the cursor is not one that a page of results ended with", again)
+  const [, generation, count, lastFile, own, score, position, rank, words] = value
+  if (own !== digest) throw new UserError("the cursor is of another query or other filters", again)
+  const weights = words.map(([word, weight]) => ({ word, weight }))
+  return { generation, count, lastFile, digest: own, score, position, rank, words: weights }
+}
+
+/** Throws UserError where the index's rows are not those that the cursor's first page was of. */
+export function requireSameRows({ generation, count }: Cursor, now: { generation: number; count: number }): void {
+  if (generation === now.generation && count <= now.count) return
+  throw new UserError("the index was migrated or compacted since the page before", again)
+}
+
+const again = "ask for the first page again, without a cursor"
+
+type Parts = [number, number, number, number, string, number, number, number, [string, number][]]
+
+function isCursor(value: unknown): value is Parts {
+  if (!Array.isArray(value) || value.length !== 9 || value[0] !== version || typeof value[4] !== "string") return false
+  const numbers = [...value.slice(0, 4), ...value.slice(5, 8)]
+  const isWord = (pair: unknown) =>
+    Array.isArray(pair) && pair.length === 2 && typeof pair[0] === "string" && Number.isFinite(pair[1])
+  return numbers.every(Number.isFinite) && Array.isArray(value[8]) && value[8].every(isWord)
+}
+
+/** Tells queries apart: what decides which hits there are, and their order. */
+export function digestOf(...parts: readonly unknown[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("base64url").slice(0, 16)
+}

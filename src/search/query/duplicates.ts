@@ -1,0 +1,154 @@
+/**
+ * Groups of pictures that are the same, or nearly. The best of a group is its centre: every other one is at least as like it as
+ * the threshold says, so that no chain leads from a picture to one that is not like it. Best first, each picture is in one group.
+ */
+import { statSync } from "node:fs"
+import { UserError } from "../../core/errors.ts"
+import type { Pairs } from "../scan/scanner.ts"
+import type { IndexStore } from "../store/index-store.ts"
+import type { Filters } from "./filters.ts"
+import { type FoundContent, lookUpRows } from "./look-up.ts"
+import type { Mask } from "./mask.ts"
+import type { OpenGeneration } from "./open-generation.ts"
+
+/** Pictures that differ by size, format or little edits are above it, other pictures of one scene mostly below. */
+export const duplicateDefaults = { threshold: 0.96 } as const
+
+export interface DuplicateOptions {
+  /** Least cosine; 1: the same bytes alone. */
+  readonly threshold?: number | undefined
+  readonly filters?: Filters | undefined
+  readonly threads?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Rows that were compared with all others. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined
+}
+
+export interface DuplicatePicture {
+  /** Of all files with these bytes. */
+  readonly paths: readonly string[]
+  /** With the best of the group; 1 for itself. */
+  readonly cosine: number
+  readonly width: number
+  readonly height: number
+  readonly bytes: number
+  /** Null where it was not measured. */
+  readonly sharpness: number | null
+  readonly position: number
+}
+
+/** The best by pixels, then sharpness, then bytes. */
+export interface DuplicateGroup {
+  readonly best: DuplicatePicture
+  /** The most similar first; empty where the same bytes are in several files. */
+  readonly others: readonly DuplicatePicture[]
+}
+
+export interface Duplicates {
+  /** By the best one's path. */
+  readonly groups: readonly DuplicateGroup[]
+  readonly threshold: number
+  readonly searched: number
+}
+
+interface Request extends DuplicateOptions {
+  readonly count: number
+  readonly mask: Mask | null
+}
+
+/** Null where another generation answers when it ends. */
+export async function findDuplicates(
+  store: IndexStore,
+  { scanner, generation }: OpenGeneration,
+  { threshold = duplicateDefaults.threshold, filters = {}, count, mask, ...options }: Request,
+): Promise<Duplicates | null> {
+  if (!(threshold > 0 && threshold <= 1))
+    throw new UserError(`threshold: ${threshold} is not above 0 and at most 1`, "write 0.96, or 1 for the same bytes")
+  const { threads, signal, onProgress } = options
+  const near: Pairs =
+    threshold === 1 || count === 0
+      ? noPairs
+      : await scanner.nearPairs({
+          ...{ count, threshold },
+          ...(mask && { mask: mask.bits }),
+          ...(threads !== undefined && { threads }),
+          ...(signal && { signal }),
+          ...(onProgress && { onProgress }),
+        })
+  return store.reading(() => {
+    if (store.active().id !== generation.id) return null
+    const isIn = (row: number) => row < count && (!mask || (mask.bits[row >> 3]! & (1 << (row & 7))) !== 0)
+    const copied = store.rows("SELECT id FROM contents WHERE copies > 1").map(({ id }) => Number(id) - 1)
+    const rows = new Set([...near.a, ...near.b, ...copied.filter(isIn)])
+    const contents = lookUpRows(store, [...rows], filters)
+    const groups = groupsOf(contents, near)
+    return { groups, threshold, searched: mask?.left ?? count }
+  })
+}
+
+const noPairs: Pairs = { a: new Uint32Array(0), b: new Uint32Array(0), scores: new Float32Array(0) }
+
+/** Centres are taken best first: all that are near one and in no group yet are its group. */
+export function groupsOf(contents: ReadonlyMap<number, FoundContent>, { a, b, scores }: Pairs): DuplicateGroup[] {
+  const near = new Map<number, [number, number][]>()
+  const add = (from: number, to: number, score: number) => {
+    const own = near.get(from)
+    if (own) own.push([to, score])
+    else near.set(from, [[to, score]])
+  }
+  for (let i = 0; i < a.length; i++) {
+    add(a[i]!, b[i]!, scores[i]!)
+    add(b[i]!, a[i]!, scores[i]!)
+  }
+  const taken = new Set<number>()
+  const groups: DuplicateGroup[] = []
+  for (const best of [...contents.values()].sort(betterFirst)) {
+    if (taken.has(best.position)) continue
+    taken.add(best.position)
+    const others = (near.get(best.position) ?? []).filter(([row]) => contents.has(row) && !taken.has(row))
+    for (const [row] of others) taken.add(row)
+    if (others.length === 0 && best.paths.length === 1) continue
+    others.sort(([rowA, scoreA], [rowB, scoreB]) => scoreB - scoreA || rowA - rowB)
+    groups.push({
+      best: pictureOf(best, 1),
+      others: others.map(([row, cosine]) => pictureOf(contents.get(row)!, cosine)),
+    })
+  }
+  return groups.sort((x, y) => (x.best.paths[0]! < y.best.paths[0]! ? -1 : 1))
+}
+
+function betterFirst(x: FoundContent, y: FoundContent): number {
+  const pixels = y.width * y.height - x.width * x.height
+  return pixels || (y.sharpness ?? -1) - (x.sharpness ?? -1) || y.bytes - x.bytes || x.position - y.position
+}
+
+function pictureOf(
+  { paths, width, height, bytes, sharpness, position }: FoundContent,
+  cosine: number,
+): DuplicatePicture {
+  return { paths, cosine: Math.min(cosine, 1), width, height, bytes, sharpness, position }
+}
+
+/**
+ * The files that could go: all of a group but one of its best picture that is there. A file that is the same one by another
+ * name, by a link or a folder that is indexed twice, is not among them, nor is anything of a group whose best file is gone.
+ */
+export function worseFiles(groups: readonly DuplicateGroup[]): string[] {
+  return groups.flatMap(({ best, others }) => {
+    const kept = best.paths.find((path) => fileOf(path) !== null)
+    if (kept === undefined) return []
+    const seen = new Set([fileOf(kept)])
+    return [...best.paths, ...others.flatMap(({ paths }) => paths)].filter((path) => {
+      const file = fileOf(path)
+      if (file === null || seen.has(file)) return false
+      seen.add(file)
+      return true
+    })
+  })
+}
+
+/** What is the same for all names of a file; null where there is none. */
+function fileOf(path: string): string | null {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return found ? `${found.dev} ${found.ino}` : null
+}

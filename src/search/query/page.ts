@@ -1,0 +1,99 @@
+/** Ranked rows to a page: verdicts, the divider, and what gave each score. */
+
+import { UserError } from "../../core/errors.ts"
+import type { Background } from "../calibrate/background.ts"
+import { type Calibration, calibrationOf } from "../calibrate/calibration.ts"
+import { explainScore, explainThreshold } from "../calibrate/explain.ts"
+import type { Scanner } from "../scan/scanner.ts"
+import type { SearchRequest, SearchTerm, Steps } from "../search-index.ts"
+import type { QueryKind } from "./combine.ts"
+import type { RankedRow } from "./find-hits.ts"
+import type { FoundContent } from "./look-up.ts"
+import type { Mask } from "./mask.ts"
+import { queryText } from "./parse-query.ts"
+import type { Explanation, SearchHit, SearchPage } from "./search-page.ts"
+import type { WordHits } from "./words.ts"
+
+export interface Answer {
+  readonly rows: readonly RankedRow[]
+  readonly contents: ReadonlyMap<number, FoundContent>
+  readonly query: {
+    readonly vector: Float32Array
+    readonly kind: QueryKind
+    readonly terms: readonly { readonly term: SearchTerm; readonly vector: Float32Array }[]
+  }
+  readonly count: number
+  readonly mask: Mask | null
+  readonly isFiltered: boolean
+  readonly words: WordHits
+  readonly wordWeight: number
+  readonly background: Background
+  readonly scanner: Scanner
+  readonly firstRank: number
+  readonly cursor: string | null
+  readonly request: SearchRequest
+  readonly clock: Steps
+}
+
+/**
+ * Matches come first on each page. z depends on the picture too, so that a weaker hit may have the higher score, and a page may
+ * have matches where one before it had weaker hits.
+ */
+export async function pageOf(answer: Answer): Promise<SearchPage> {
+  const { rows, contents, query, count, mask, isFiltered, request, background, scanner, words, wordWeight } = answer
+  const searched = mask?.left ?? count
+  const calibration = calibrationOf(query.vector, query.kind, background, searched, strictnessOf(request))
+  const found = rows.filter(({ position }) => contents.has(position))
+  const vectors = await scanner.read(Uint32Array.from(found, ({ position }) => position))
+  const { dim } = scanner
+  const hits = found.map((row, i): Omit<SearchHit, "rank"> => {
+    const vector = vectors.subarray(i * dim, (i + 1) * dim)
+    const z = calibration.zOf(row.cosine, vector)
+    const own = words.rows.get(row.position)
+    const verdict = calibration.verdict(calibration.basis === "none" ? z : calibration.zOf(row.score, vector))
+    const { bytes: _, sharpness: __, ...content } = contents.get(row.position)!
+    return {
+      ...{ score: row.score, cosine: row.cosine, z: Number.isNaN(z) ? null : z, verdict, ...content },
+      words: words.weights.length === 0 || wordWeight === 0 ? null : (own ?? { score: 0, matched: [] }),
+    }
+  })
+  const matching = hits.filter(({ verdict }) => verdict === "match")
+  const weak = hits.filter(({ verdict }) => verdict === "weak")
+  const shown = request.onlyMatches ? matching : [...matching, ...weak]
+  const ranked = shown.map((hit, i) => ({ rank: answer.firstRank + i, ...hit }))
+  const explanation = request.explain ? await explained(answer, calibration, ranked) : null
+  answer.clock.step("calibrate")
+  return {
+    ...{ hits: ranked, matches: matching.length, cursor: answer.cursor, searched },
+    filtered: isFiltered ? searched : null,
+    elapsedMs: answer.clock.elapsed,
+    notes: [...words.notes, ...(request.onlyMatches && weak.length > 0 ? [`${weak.length} weaker left out`] : [])],
+    ...(explanation && { explanation }),
+  }
+}
+
+function strictnessOf({ strictness }: SearchRequest) {
+  if (strictness === undefined) return {}
+  if (Number.isFinite(strictness)) return { strictness }
+  throw new UserError(`strictness: ${strictness} is not a finite number`, "0 is the median of chance, 1 the default")
+}
+
+async function explained(answer: Answer, calibration: Calibration, hits: readonly SearchHit[]): Promise<Explanation> {
+  const { query, scanner, words, wordWeight } = answer
+  const positions = Uint32Array.from(hits, ({ position }) => position)
+  const cosines = await Promise.all(query.terms.map(({ vector }) => scanner.scores(vector, positions)))
+  const { basis, threshold } = calibration
+  return {
+    ...{ basis, threshold: Number.isFinite(threshold) ? threshold : null, text: explainThreshold(calibration) },
+    ...{ wordWeight, words: words.weights },
+    hits: hits.map(({ rank, cosine, z, score, words: own }, i) => ({
+      ...{ rank, cosine, z, score, words: own && own.score * wordWeight },
+      terms: query.terms.map(({ term }, t) => ({ term: termText(term), weight: term.weight, cosine: cosines[t]![i]! })),
+      text: explainScore(calibration, cosine, z ?? Number.NaN),
+    })),
+  }
+}
+
+function termText(term: SearchTerm): string {
+  return "bytes" in term ? `a picture of ${term.bytes.length} bytes` : queryText([{ ...term, weight: 1 }])
+}

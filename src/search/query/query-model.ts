@@ -1,0 +1,239 @@
+/**
+ * The model of an index, for queries: found by its name, known by its weights, and opened when something is to be encoded that
+ * was not encoded before. Vectors of texts are kept in this user's cache, so that a text that was looked for needs no model.
+ */
+import { statSync } from "node:fs"
+import { readdir } from "node:fs/promises"
+import { join, resolve } from "node:path"
+import { l2Normalize } from "../../core/arrays/similarity.ts"
+import { UserError } from "../../core/errors.ts"
+import { modelIdentity } from "../../core/inference/teacher-identity.ts"
+import { isObject } from "../../core/json.ts"
+import { commandLine } from "../../core/shell-quote.ts"
+import type { LabelTable } from "../../core/text/label-store.ts"
+import { processorIdentity } from "../../host/processor-identity.ts"
+import { version } from "../../host/version.ts"
+import type { Model } from "../../run/model.ts"
+import type { ClipFolder } from "../../run/node.ts"
+import { defaultCacheFolder, VectorCache } from "../../vector-cache/vector-cache.ts"
+import type { Generation } from "../store/index-store.ts"
+
+export interface QueryModelOptions {
+  /** In place of the one that the index names, which may be elsewhere now: it must have the same weights. */
+  readonly model?: string | undefined
+  readonly threads?: number | undefined
+  /** Whether vectors of texts are kept between runs; default: yes. */
+  readonly cache?: boolean | undefined
+  readonly onStage?: ((text: string) => void) | undefined
+}
+
+interface Found {
+  readonly folder: ClipFolder
+  readonly identity: string
+}
+
+/** Texts that a process has at hand. */
+const mostTexts = 1000
+
+export class QueryModel implements AsyncDisposable {
+  private found: Promise<Found> | null = null
+  private readonly towers = new Map<"text" | "image", Promise<Model>>()
+  private readonly texts = new Map<string, Float32Array>()
+  private readonly cache: VectorCache | null
+
+  constructor(
+    private readonly index: string,
+    readonly generation: Generation,
+    private readonly options: QueryModelOptions,
+  ) {
+    this.cache = options.cache === false ? null : cacheOrNull()
+  }
+
+  /** Throws UserError where another model was asked for than the index's. */
+  async requireChosen(): Promise<void> {
+    const { model } = this.options
+    if (model !== undefined && model !== this.generation.source) await this.find()
+  }
+
+  /** Opens the text tower, so that the first query does not wait for it. */
+  async warm(): Promise<void> {
+    await this.tower("text")
+  }
+
+  /** Unit vectors [dim], one for each text. */
+  async encodeTexts(texts: readonly string[]): Promise<Float32Array[]> {
+    const missing = [...new Set(texts)].filter((text) => !this.texts.has(text))
+    const known = new Map(texts.filter((text) => this.texts.has(text)).map((text) => [text, this.texts.get(text)!]))
+    const made = missing.length > 0 ? await this.keptOrEncoded(missing) : []
+    missing.forEach((text, i) => {
+      known.set(text, made[i]!)
+    })
+    if (this.texts.size > mostTexts) this.texts.clear()
+    for (const [text, vector] of known) this.texts.set(text, vector)
+    return texts.map((text) => known.get(text)!)
+  }
+
+  /** A unit vector [dim] of a picture, read as the index's were. Throws UserError where it cannot be read. */
+  async encodePicture(bytes: Uint8Array, name: string): Promise<Float32Array> {
+    const { preparePixels } = await import("../../pictures/prepare-pixels.ts")
+    const { pixelOptions } = await import("../../pictures/reading.ts")
+    const { defaultMaxPixels } = await import("../../host/image/images.ts")
+    const model = await this.tower("image")
+    const { preprocessing } = model
+    const out = new Float32Array(3 * preprocessing.size ** 2)
+    const reading = { ...pixelOptions(this.generation.settings, defaultMaxPixels), name }
+    await preparePixels(bytes, [{ preprocessing, out }], reading, "beside")
+    return this.unit(await model.encodePixels(out, 1))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const open = [...this.towers.values()]
+    this.towers.clear()
+    await Promise.all(open.map(async (model) => (await model.catch(() => null))?.dispose()))
+  }
+
+  private async keptOrEncoded(texts: readonly string[]): Promise<Float32Array[]> {
+    const { dim } = this.generation
+    const rows = new Float32Array(texts.length * dim)
+    const table = await this.table(texts.length)
+    const missing = table ? await table.find(texts, rows) : texts.map((_, i) => i)
+    if (missing.length > 0) {
+      const model = await this.tower("text")
+      const made = this.unit(await model.encodeTexts(missing.map((i) => texts[i]!)))
+      missing.forEach((row, i) => {
+        rows.set(made.subarray(i * dim, (i + 1) * dim), row * dim)
+      })
+      await table?.keep(
+        missing.map((i) => texts[i]!),
+        made,
+      )
+    }
+    await table?.end()
+    return texts.map((_, i) => rows.slice(i * dim, (i + 1) * dim))
+  }
+
+  private async table(texts: number): Promise<LabelTable | null> {
+    const key = ["query texts 1", weightsOf(this.generation.identity), processorIdentity(), version()]
+    const store = this.cache?.labelStore(key, mostCacheBytes)
+    return (await store?.open(texts, ["{}"], this.generation.dim)) ?? null
+  }
+
+  private unit(rows: Float32Array): Float32Array {
+    return l2Normalize(rows, this.generation.dim)
+  }
+
+  private tower(tower: "text" | "image"): Promise<Model> {
+    const open = this.towers.get(tower) ?? this.openTower(tower)
+    this.towers.set(tower, open)
+    open.catch(() => this.towers.delete(tower))
+    return open
+  }
+
+  private async openTower(towers: "text" | "image"): Promise<Model> {
+    const { folder } = await this.find()
+    const { openFolder } = await import("../../run/node.ts")
+    const { threads } = this.options
+    return openFolder(folder, { threads, towers, cache: false })
+  }
+
+  private find(): Promise<Found> {
+    this.found ??= this.findSame()
+    this.found.catch(() => {
+      this.found = null
+    })
+    return this.found
+  }
+
+  private async findSame(): Promise<Found> {
+    const { identity, source, model } = this.generation
+    const given = this.options.model ?? source
+    const found = await this.lookUp(given)
+    if (weightsOf(found.identity) === weightsOf(identity)) return found
+    const migrate = commandLine(["mobileclip", "index", "migrate", "--index", this.index, "--model", given])
+    throw this.options.model === undefined
+      ? new UserError(
+          `${source} has other weights now than those that the index in ${this.index} was made with (${model})`,
+          `restore them, name them with --model, or change the index to the new ones: ${migrate}`,
+        )
+      : new UserError(
+          `${given} is another model than the one of the index in ${this.index} (${model}, ${source})`,
+          `leave out --model, or change the index to it: ${migrate}`,
+        )
+  }
+
+  private async lookUp(given: string): Promise<Found> {
+    try {
+      return await findIndexModel(given, this.cache, this.options.onStage)
+    } catch (error) {
+      if (!(error instanceof UserError) || this.options.model !== undefined) throw error
+      throw new UserError(
+        `the index in ${this.index} is of the model ${this.generation.source}, which cannot be opened: ${error.message}`,
+        "name the place where it is now with --model",
+        { cause: error },
+      )
+    }
+  }
+}
+
+/** A file of more bytes is read longer than a text is encoded. */
+const mostCacheBytes = 2 ** 25
+
+function cacheOrNull(): VectorCache | null {
+  try {
+    return new VectorCache(defaultCacheFolder())
+  } catch {
+    // A user without a home folder searches all the same.
+    return null
+  }
+}
+
+/** An identity without the model's name: a folder that was renamed has the same weights. */
+export function weightsOf(identity: string): string {
+  return identity.replace(/^.*?(?= \S+=sha256:)/s, "")
+}
+
+/**
+ * The folder of a model, whatever a user calls it, and its identity, as an index has it. Hashes are those of the manifest; where
+ * there is none, files are read once, and their hashes kept as long as sizes and times are the same.
+ *
+ * @throws UserError where there is no such model on this machine
+ */
+export async function findIndexModel(
+  given: string,
+  cache: VectorCache | null = cacheOrNull(),
+  onStage?: (text: string) => void,
+): Promise<Found> {
+  const { namedDirectory } = await import("../../weights/model-directory.ts")
+  const { readClipFolder } = await import("../../run/node.ts")
+  const { directory, name } = await namedDirectory(given, { onStage })
+  const folder = await readClipFolder(directory, { name })
+  const identity = async () => modelIdentity(name, await folder.weights(), folder.description.preprocessing)
+  if (folder.manifest || !cache) return { folder, identity: await identity() }
+  return { folder, identity: await keptIdentity(cache, name, directory, identity) }
+}
+
+async function keptIdentity(cache: VectorCache, name: string, directory: string, make: () => Promise<string>) {
+  const [key, state] = [["identity of a model 1", resolve(directory), name], await stateOf(directory)]
+  const [known] = (await cache.records(key)) ?? []
+  if (isObject(known) && known.state === state.text && typeof known.identity === "string") return known.identity
+  const identity = await make()
+  if (state.isSettled) await cache.storeRecords(key, [{ state: state.text, identity }])
+  return identity
+}
+
+/** Clocks of file systems are coarse: a file may be written twice within one tick. */
+const settledMilliseconds = 2000
+
+async function stateOf(directory: string) {
+  const names = (await readdir(directory, { recursive: true })).sort()
+  const all = names.map((name) => ({
+    name,
+    stats: statSync(join(directory, name), { bigint: true, throwIfNoEntry: false }),
+  }))
+  const files = all.filter(({ stats }) => stats?.isFile())
+  const newest = files.reduce((time, { stats }) => Math.max(time, Number(stats!.ctimeNs) / 1e6), 0)
+  const text = files.map(
+    ({ name, stats }) => `${name} ${stats!.size} ${stats!.mtimeNs} ${stats!.ctimeNs} ${stats!.ino}`,
+  )
+  return { text: text.join("\n"), isSettled: Date.now() - newest > settledMilliseconds }
+}
