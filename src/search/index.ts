@@ -2,6 +2,9 @@
 export { type ExportOptions, type ExportResult, exportIndex } from "./exchange/export/export-index.ts"
 export { type ImportOptions, type ImportResult, importIndex } from "./exchange/import/import-index.ts"
 export { parsePathPrefix } from "./exchange/import/path-map.ts"
+export { type CheckOptions, type CheckResult, checkModel } from "./migrate/check-model.ts"
+export { type MigrateOptions, type MigrateResult, migrateIndex } from "./migrate/migrate-index.ts"
+export { type PreviewOptions, type PreviewResult, previewModel } from "./migrate/preview-model.ts"
 export type { IndexDescription } from "./query/describe.ts"
 export {
   type DuplicateGroup,
