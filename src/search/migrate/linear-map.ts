@@ -43,20 +43,21 @@ export function fitLinearMap(from: Float32Array, to: Float32Array, fromDim: numb
   const inFold = parts.map((fold) => [partOf(x, fold), partOf(y, fold)] as const)
   const all = sumsOf(x, y)
   const without = inFold.map(([a, b]) => minus(all, sumsOf(a, b)))
-  let best: { choice: Choice; heldOut: Float32Array; meanCosine: number } | null = null
+  let best: { choice: Choice; heldOut: Float32Array; error: number } | null = null
   for (const choice of choices) {
     const maps = without.map((sums) => fit(sums, choice))
     if (maps.some((map) => map === null)) continue
     const heldOut = new Float32Array(to.length)
     for (const fold of parts) spread(mapRows(inFold[fold]![0], maps[fold]!), toDim, fold, heldOut)
-    const meanCosine = meanProduct(heldOut, to, toDim)
-    if (best === null || meanCosine > best.meanCosine) best = { choice, heldOut, meanCosine }
+    // Not the cosine, which tells small errors only by their square.
+    const error = heldOut.reduce((sum, value, i) => sum + (value - to[i]!) ** 2, 0)
+    if (best === null || error < best.error) best = { choice, heldOut, error }
   }
   assert(best !== null, "a matrix with a ridge is positive definite")
   return {
     map: { ...best.choice, weights: fit(all, best.choice)! },
     heldOut: best.heldOut,
-    meanCosine: best.meanCosine,
+    meanCosine: meanProduct(best.heldOut, to, toDim),
   }
 }
 
