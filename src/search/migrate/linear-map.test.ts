@@ -5,7 +5,7 @@ import { applyMap, fitLinearMap } from "./linear-map.ts"
 import { cholesky, matrix, orthogonalFactor, product, solveCholesky, transposedProduct } from "./matrix.ts"
 
 /** Uniform in -1..1, the same in each run. */
-function numbers(count: number, seed: number): Float64Array {
+function numbers(count: number, seed: number) {
   let state = seed
   return Float64Array.from({ length: count }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0

@@ -31,7 +31,7 @@ beforeAll(async () => {
   const config = { ...tinyConfig, embedDim: 24 }
   const other = new Clip(config)
   initialize(other, 9)
-  await exportModel(other, { ...tinyInfo, name: "other", config }, at("new"))
+  await exportModel(other, { ...tinyInfo, name: "other" }, at("new"))
   cpSync(at("old"), at("renamed"), { recursive: true })
   const lines: string[] = []
   for (let i = 0; i < count; i++) {
