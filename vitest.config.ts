@@ -17,6 +17,7 @@ const slow = [
   "test/package",
   "test/reinforce-chain",
   "test/sigkill",
+  "src/search/migrate/migrate-index",
   "src/cli/commands/doctor",
   "src/cli/pictures-alone",
   "src/cli/standard-output",

@@ -1,8 +1,13 @@
 /** `mobileclip/search`: one's own pictures, kept with their vectors in a folder, and found again. */
-
 export { type ExportOptions, type ExportResult, exportIndex } from "./exchange/export/export-index.ts"
 export { type ImportOptions, type ImportResult, importIndex } from "./exchange/import/import-index.ts"
 export { parsePathPrefix } from "./exchange/import/path-map.ts"
+export { defaultIndexFolder } from "./indexing/index-folder.ts"
+export { type IndexOptions, type IndexSummary, indexPictures } from "./indexing/index-pictures.ts"
+export { type WatchOptions, watchPictures } from "./indexing/watch.ts"
+export { type CheckOptions, type CheckResult, checkModel } from "./migrate/check-model.ts"
+export { type MigrateOptions, type MigrateResult, migrateIndex } from "./migrate/migrate-index.ts"
+export { type PreviewOptions, type PreviewResult, previewModel } from "./migrate/preview-model.ts"
 export type { IndexDescription } from "./query/describe.ts"
 export {
   type DuplicateGroup,

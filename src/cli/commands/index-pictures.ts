@@ -11,6 +11,7 @@ import { progressOption, threadsOption, verboseOption } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 import { registerExport } from "../search/index-export.ts"
 import { registerImport } from "../search/index-import.ts"
+import { registerMigrate } from "../search/index-migrate.ts"
 
 interface Options {
   readonly index: string
@@ -71,7 +72,7 @@ export function register(program: Command, context: CommandContext): void {
     .addOption(verboseOption("say what was chosen, and each file that cannot be read"))
     .addHelpText("after", more)
     .action((folders: string[], options: Options, command: Command) => run(folders, options, command, context))
-  for (const register of [registerImport, registerExport]) register(command, context)
+  for (const register of [registerMigrate, registerImport, registerExport]) register(command, context)
 }
 
 /** `--index`, as all commands of an index have it. */

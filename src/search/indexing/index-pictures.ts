@@ -15,6 +15,7 @@ import { captionBeside } from "../../host/image/caption-beside.ts"
 import { defaultMaxPixels } from "../../host/image/images.ts"
 import { encodeFiles } from "../../pictures/encode-files.ts"
 import { pixelOptions } from "../../pictures/reading.ts"
+import { addBackgroundPrompts, updateBackgroundPictures } from "../calibrate/make-background.ts"
 import { followIndex } from "../lance/index-table.ts"
 import { updateCodes } from "../scan/codes.ts"
 import { codesFromRows } from "../scan/scanner.ts"
@@ -27,7 +28,6 @@ import {
   type NewPicture,
 } from "../store/index-writer.ts"
 import { vectorOffset } from "../store/vector-file.ts"
-import { addBackgroundPrompts, updateBackgroundPictures } from "./background.ts"
 import { type ChangeOptions, type FolderChanges, folderChanges } from "./changes.ts"
 import { contentDetails, contentHash } from "./content-details.ts"
 import { IndexModel, type IndexModelOptions } from "./index-model.ts"
@@ -146,7 +146,7 @@ class Indexing {
     const { threads, signal, onChoice } = this.options
     const decode = pixelOptions(this.generation.settings, defaultMaxPixels)
     const encoder = await this.encoder()
-    await addBackgroundPrompts(this.writer, this.generation, encoder)
+    await addBackgroundPrompts(this.writer, this.generation, (texts) => encoder.encodeTexts(texts))
     const sources = this.newContents(part, changes, onDone)
     for await (const batch of encodeFiles(sources, [encoder], { decode, threads, signal, onChoice })) {
       for (const encoded of batch) {

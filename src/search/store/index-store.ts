@@ -19,6 +19,8 @@ export interface IndexSettings {
   readonly decode: "exact" | "fast"
   /** Where vectors are searched: the mapped file, or a LanceDB table at this address. */
   readonly store: "file" | { readonly lancedb: string }
+  /** Vectors were not encoded, but mapped from another model's (`migrate/preview-model.ts`). */
+  readonly mapped?: { readonly from: string; readonly pictures: number; readonly meanCosine: number }
 }
 
 export interface Generation {

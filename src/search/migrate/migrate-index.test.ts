@@ -1,0 +1,178 @@
+/** Migrations of real indexes between two small models: while others search, killed, with files gone, on a full disk. */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { tinyConfig, tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { renderScene } from "../../data/scenes/render.ts"
+import { sampleScene } from "../../data/scenes/scene.ts"
+import { exportModel } from "../../export/export.ts"
+import { Clip } from "../../model/clip.ts"
+import { initialize } from "../../model/module.ts"
+import { importIndex } from "../exchange/import/import-index.ts"
+import { SearchIndex } from "../search-index.ts"
+import { IndexStore } from "../store/index-store.ts"
+import { IndexWriter } from "../store/index-writer.ts"
+import { checkModel } from "./check-model.ts"
+import { migrateIndex } from "./migrate-index.ts"
+import { previewModel } from "./preview-model.ts"
+
+const count = 100
+let folder: string
+const at = (...names: string[]) => join(folder, ...names)
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "migrate-"))
+  mkdirSync(at("pictures"))
+  await exportModel(tinyModel(), tinyInfo, at("old"))
+  const config = { ...tinyConfig, embedDim: 24 }
+  const other = new Clip(config)
+  initialize(other, 9)
+  await exportModel(other, { ...tinyInfo, name: "other" }, at("new"))
+  cpSync(at("old"), at("renamed"), { recursive: true })
+  const lines: string[] = []
+  for (let i = 0; i < count; i++) {
+    writeFileSync(at("pictures", `${i}.jpg`), await renderScene(sampleScene(7, "train", i)))
+    lines.push(JSON.stringify({ path: at("pictures", `${i}.jpg`) }))
+  }
+  writeFileSync(at("list.jsonl"), `${lines.join("\n")}\n`)
+  await importIndex(at("base"), at("list.jsonl"), { model: at("old"), threads: 0 })
+  cpSync(at("base"), at("done"), { recursive: true })
+  await migrateIndex(at("done"), { model: at("new"), threads: 0 })
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function isReached(index: string, step: string): boolean {
+  using store = IndexStore.open(index)
+  return step === "64 rows" ? store.meta("migration 2 next") === "64" : store.generations().length === 2
+}
+
+let copies = 0
+function copyOf(name: string): string {
+  const path = at(`index-${copies++}`)
+  cpSync(at(name), path, { recursive: true })
+  return path
+}
+
+function vectorsOf(index: string): Buffer {
+  using store = IndexStore.open(index)
+  return readFileSync(store.vectorsPath(store.active()))
+}
+
+const migrate = (index: string, options: object = {}) =>
+  migrateIndex(index, { model: at("new"), threads: 0, ...options })
+
+async function answerOf(index: string): Promise<string> {
+  await using open = await SearchIndex.open(index, { cache: false })
+  const page = await open.search({ terms: [{ kind: "text", weight: 1, text: "a red square" }], limit: 5 })
+  return JSON.stringify(page.hits.map((hit) => [hit.paths, hit.cosine]))
+}
+
+test("another process that searches all the while never fails, and each answer is one model's", async () => {
+  const index = copyOf("base")
+  const expected = [await answerOf(at("base")), await answerOf(at("done"))]
+  const child = spawn(process.execPath, ["dist/test/search-loop.js", index], { stdio: ["pipe", "pipe", "inherit"] })
+  let output = ""
+  child.stdout.on("data", (data) => {
+    output += data
+  })
+  const until = async (isReached: () => boolean) => {
+    while (!isReached() && child.exitCode === null) await sleep(10)
+  }
+  await until(() => output.includes("\n"))
+  await migrate(index)
+  const switched = output.split("\n").length
+  await until(() => output.split("\n").length > switched + 5)
+  child.stdin.end()
+  const [code] = await once(child, "exit")
+  const answers = output.trim().split("\n")
+  expect(code).toBe(0)
+  expect([...new Set(answers)]).toEqual(expected)
+})
+
+test("killed at several moments it goes on, and has the vectors of a run that was not", async () => {
+  const index = copyOf("base")
+  for (const step of ["a generation", "64 rows"]) {
+    const child = spawn(process.execPath, ["dist/test/migrate-process.js", index, at("new")], { stdio: "ignore" })
+    const exited = once(child, "exit")
+    while (child.exitCode === null && !isReached(index, step)) await sleep(2)
+    child.kill("SIGKILL")
+    expect((await exited)[1]).toBe("SIGKILL")
+    expect(vectorsOf(index).equals(vectorsOf(at("base")))).toBe(true)
+  }
+  await migrate(index)
+  expect(vectorsOf(index).equals(vectorsOf(at("done")))).toBe(true)
+})
+
+test("a picture whose file is gone is told, and too many of them are not lost in silence", async () => {
+  const index = copyOf("base")
+  const gone = at("pictures", "3.jpg")
+  const [bytes, other] = [readFileSync(gone), readFileSync(at("pictures", "4.jpg"))]
+  try {
+    writeFileSync(gone, other)
+    await expect(migrate(index, { mostMissing: 0 })).rejects.toThrow(/1 of 100 .*its bytes are others/)
+    rmSync(gone)
+    await expect(migrate(index, { mostMissing: 0 })).rejects.toThrow(/3\.jpg: it is gone; the index stays/)
+    expect(vectorsOf(index).equals(vectorsOf(at("base")))).toBe(true)
+    const allowed = copyOf("base")
+    const { missing } = await migrate(allowed, { mostMissing: 0, allowMissing: true })
+    expect(missing.map(({ reason }) => reason)).toEqual([`${gone}: it is gone`])
+  } finally {
+    writeFileSync(gone, bytes)
+  }
+  // The time of the file is another one now, and its hash is the same.
+  expect((await migrate(index, { mostMissing: 0 })).encoded).toBe(1)
+  expect(vectorsOf(index).equals(vectorsOf(at("done")))).toBe(true)
+})
+
+test("a migration to another model that has begun is gone on with, or given up", async () => {
+  const index = copyOf("done")
+  const aborted = new AbortController()
+  const progress = { update: () => aborted.abort(), done() {} }
+  await expect(
+    migrateIndex(index, { model: at("old"), threads: 0, signal: aborted.signal, startProgress: () => progress }),
+  ).rejects.toThrow(/abort/)
+  await expect(migrate(index)).rejects.toThrow(/is of new already/)
+  await expect(previewModel(index, { model: at("old"), threads: 0, apply: true })).rejects.toThrow(/would be lost/)
+})
+
+test("the same weights under another name are adopted; another model is not", async () => {
+  const index = copyOf("base")
+  expect(await checkModel(index, { model: at("new"), threads: 0 })).toMatchObject({ same: false })
+  const result = await checkModel(index, { model: at("renamed"), threads: 0, adopt: true })
+  expect(result).toMatchObject({ same: true, adopted: true, compared: 64 })
+  expect(result.median).toBeGreaterThan(0.9999)
+  using store = IndexStore.open(index)
+  expect(store.active().model).toBe("renamed")
+  expect(
+    vectorsOf(index)
+      .subarray(4096)
+      .equals(vectorsOf(at("base")).subarray(4096)),
+  ).toBe(true)
+  await expect(checkModel(index, { model: at("new"), threads: 0, adopt: true })).rejects.toThrow(/other vectors/)
+})
+
+test("mapped vectors answer at once and are said to be mapped, until the pictures are encoded", async () => {
+  const index = copyOf("base")
+  const preview = await previewModel(index, { model: at("new"), threads: 0, apply: true })
+  expect(preview).toMatchObject({ sample: count, applied: true, picture: { queries: count } })
+  {
+    using store = IndexStore.open(index)
+    expect(store.active().settings.mapped).toMatchObject({ from: "old", pictures: count })
+  }
+  expect(await answerOf(index)).toContain(".jpg")
+  await migrate(index)
+  using store = IndexStore.open(index)
+  expect(store.active().settings.mapped).toBeUndefined()
+  expect(vectorsOf(index).equals(vectorsOf(at("done")))).toBe(true)
+})
+
+test("a writer that is there is told of, and nothing changes", async () => {
+  const index = copyOf("base")
+  using _ = await IndexWriter.open(index, "a test")
+  await expect(migrate(index)).rejects.toThrow(/a test/)
+  expect(statSync(join(index, "index.sqlite")).isFile()).toBe(true)
+})
