@@ -58,7 +58,7 @@ export class QueryModel implements AsyncDisposable {
 
   /** Opens the text tower, so that the first query does not wait for it. */
   async warm(): Promise<void> {
-    await this.tower("text")
+    await (await this.tower("text")).encodeTexts(["a photo"])
   }
 
   /** Unit vectors [dim], one for each text. */
@@ -97,20 +97,19 @@ export class QueryModel implements AsyncDisposable {
   private async keptOrEncoded(texts: readonly string[]): Promise<Float32Array[]> {
     const { dim } = this.generation
     const rows = new Float32Array(texts.length * dim)
-    const table = await this.table(texts.length)
+    // An open tower is faster than a file.
+    const table = this.towers.has("text") ? null : await this.table(texts.length)
     const missing = table ? await table.find(texts, rows) : texts.map((_, i) => i)
     if (missing.length > 0) {
       const model = await this.tower("text")
-      const made = this.unit(await model.encodeTexts(missing.map((i) => texts[i]!)))
+      const named = missing.map((i) => texts[i]!)
+      const made = this.unit(await model.encodeTexts(named))
       missing.forEach((row, i) => {
         rows.set(made.subarray(i * dim, (i + 1) * dim), row * dim)
       })
-      await table?.keep(
-        missing.map((i) => texts[i]!),
-        made,
-      )
-    }
-    await table?.end()
+      // The answer does not wait for the disk.
+      this.keeping.push(keep(table, named, made))
+    } else await table?.end()
     return texts.map((_, i) => rows.slice(i * dim, (i + 1) * dim))
   }
 
@@ -176,6 +175,11 @@ export class QueryModel implements AsyncDisposable {
       )
     }
   }
+}
+
+async function keep(table: LabelTable | null, texts: readonly string[], vectors: Float32Array): Promise<void> {
+  await table?.keep(texts, vectors)
+  await table?.end()
 }
 
 /** A file of more bytes is read longer than a text is encoded. */
