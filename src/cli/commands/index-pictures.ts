@@ -1,6 +1,5 @@
 /** mobileclip index */
 import { type Command, Option } from "commander"
-import { defaultIndexFolder } from "../../search/indexing/index-folder.ts"
 import { type IndexOptions, type IndexSummary, indexPictures } from "../../search/indexing/index-pictures.ts"
 import { beNice, chooseNice } from "../../search/indexing/nice.ts"
 import { watchPictures } from "../../search/indexing/watch.ts"
@@ -12,6 +11,7 @@ import { type ProgressMode, progressReporter } from "../progress.ts"
 import { registerExport } from "../search/index-export.ts"
 import { registerImport } from "../search/index-import.ts"
 import { registerMigrate } from "../search/index-migrate.ts"
+import { indexOption } from "../search/index-option.ts"
 
 interface Options {
   readonly index: string
@@ -46,6 +46,8 @@ export function register(program: Command, context: CommandContext): void {
     .command("index")
     .description("keep folders of pictures in an index, which `search` looks in")
     .argument("[folders...]", "folders of pictures; none: all that the index has")
+    // Options after a subcommand's name are its own.
+    .enablePositionalOptions()
     .addOption(indexOption())
     .option("--model <model>", "for a new index: whatever `classify` takes")
     .option("--watch", "go on as pictures come, change and go; ends with Ctrl-C")
@@ -73,11 +75,6 @@ export function register(program: Command, context: CommandContext): void {
     .addHelpText("after", more)
     .action((folders: string[], options: Options, command: Command) => run(folders, options, command, context))
   for (const register of [registerMigrate, registerImport, registerExport]) register(command, context)
-}
-
-/** `--index`, as all commands of an index have it. */
-export function indexOption(): Option {
-  return new Option("--index <dir>", "the index's folder; also MOBILECLIP_INDEX").default(defaultIndexFolder())
 }
 
 async function run(folders: string[], given: Options, command: Command, context: CommandContext): Promise<void> {

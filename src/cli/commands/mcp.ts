@@ -2,6 +2,7 @@
 import type { Command } from "commander"
 import type { CommandContext } from "../context.ts"
 import { threadsOption } from "../options.ts"
+import { indexOption } from "../search/index-option.ts"
 
 interface Options {
   readonly index: string
@@ -22,7 +23,7 @@ export function register(program: Command, context: CommandContext): void {
   program
     .command("mcp")
     .description("let an assistant search an index, by the Model Context Protocol on standard input and output")
-    .requiredOption("--index <dir>", "the folder that `mobileclip index` wrote")
+    .addOption(indexOption())
     .option("--model <model>", "where the index's model is now, if it was moved")
     .option("--allow-files", "let it read pictures that are not in the index")
     .addOption(threadsOption())

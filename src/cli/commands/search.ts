@@ -7,6 +7,7 @@ import { signedWords } from "../../search/query/signed-words.ts"
 import { SearchIndex } from "../../search/search-index.ts"
 import type { CommandContext } from "../context.ts"
 import { number, progressOption, repeated, threadsOption, wholeNumber } from "../options.ts"
+import { indexOption } from "../search/index-option.ts"
 import { pictureModeNames, type SearchCommand, writePage } from "../search/results.ts"
 
 const more = `
@@ -33,7 +34,7 @@ export function register(program: Command, context: CommandContext): void {
     .command("search")
     .description("find pictures of an index by what is to be seen in them")
     .argument("[query...]", "words, one text; -WORD leads away from it; 2:WORD weighs; a picture's path, or like:PATH")
-    .requiredOption("--index <dir>", "the index")
+    .addOption(indexOption())
     .option("--plus <term>", "a term, as +TERM", repeated)
     .option("--minus <term>", "a term that is led away from, as -TERM", repeated)
     .option("--like <path>", "more like this picture, which is left out itself", repeated)

@@ -6,6 +6,7 @@ import { exportFormats } from "../../search/exchange/export/write-export.ts"
 import type { CommandContext } from "../context.ts"
 import { progressOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
+import { indexOption } from "./index-option.ts"
 
 interface Options extends ExportOptions {
   readonly index: string
@@ -26,7 +27,7 @@ export function registerExport(command: Command, context: CommandContext): void 
   command
     .command("export")
     .description("write pictures and vectors for other programs")
-    .requiredOption("--index <dir>", "the folder of the index")
+    .addOption(indexOption())
     .requiredOption("--to <path>", "the folder or file to write")
     .addOption(new Option("--format <name>", "of the output").choices(exportFormats).default(exportDefaults.format))
     .addOption(

@@ -6,6 +6,7 @@ import { type CommandContext, sameCommand } from "../context.ts"
 import { PartialSuccess } from "../errors.ts"
 import { progressOption, repeated, threadsOption } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
+import { indexOption } from "./index-option.ts"
 
 type Options = Omit<ImportOptions, "map"> & {
   readonly index: string
@@ -31,7 +32,7 @@ export function registerImport(command: Command, context: CommandContext): void 
     .command("import")
     .description("add pictures, and vectors of the same model, of another program's index")
     .argument("<source>", "clip-retrieval's folder, .npy, JSONL, rclip's db.sqlite3, or Immich's backup")
-    .requiredOption("--index <dir>", "the folder of the index")
+    .addOption(indexOption())
     .option("--model <model>", "for a new index: whatever `classify` takes")
     .option("--table <file>", "the parquet file that belongs to a .npy file")
     .option("--path-column <name>", "of a parquet file: the pictures' paths")

@@ -6,6 +6,7 @@ import { type PreviewResult, previewModel } from "../../search/migrate/preview-m
 import { type CommandContext, sameCommand } from "../context.ts"
 import { number, progressOption, threadsOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
+import { indexOption } from "./index-option.ts"
 
 interface Options {
   readonly index: string
@@ -36,7 +37,7 @@ export function registerMigrate(command: Command, context: CommandContext): void
   command
     .command("migrate")
     .description("encode the pictures of an index by another model, and switch to it")
-    .requiredOption("--index <dir>", "the folder of the index")
+    .addOption(indexOption())
     .requiredOption("--model <model>", "the new one: whatever `classify` takes")
     .option("--restart", "begin again, and give up what a migration that has begun has")
     .option("--allow-missing", "switch even if many pictures could not be encoded")

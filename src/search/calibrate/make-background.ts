@@ -41,7 +41,16 @@ export async function addBackgroundPrompts(
 /** A sample of the pictures: those with the lowest hashes, in which few change while the index grows. */
 export async function updateBackgroundPictures(writer: IndexWriter, generation: Generation): Promise<void> {
   const vectors = await backgroundPictures(writer.store, generation)
-  writer.store.writing(() => replace(writer.store, generation, "picture", vectors))
+  writer.store.writing(() => {
+    replace(writer.store, generation, "picture", vectors)
+    const before = Number(writer.store.meta(backgroundKey(generation)) ?? "0")
+    writer.setMeta(backgroundKey(generation), String(before + 1))
+  })
+}
+
+/** What is raised when the pictures of a background change. */
+export function backgroundKey({ id }: Pick<Generation, "id">): string {
+  return `background ${id}`
 }
 
 /** Unit vectors [P, dim] of `backgroundPrompts`. */

@@ -129,7 +129,8 @@ class Indexing {
       found.push({ part, changes })
     }
     const total = found.reduce((sum, { changes }) => sum + changes.files.length, 0)
-    const progress = (this.options.startProgress ?? noProgress)("indexing", total, { unit: "pictures" })
+    const startProgress = total > 0 ? this.options.startProgress : undefined
+    const progress = (startProgress ?? noProgress)("indexing", total, { unit: "pictures" })
     try {
       for (const { part, changes } of found) await this.add(part, changes, (done) => progress.update(done))
     } finally {
@@ -138,6 +139,7 @@ class Indexing {
     }
     signal?.throwIfAborted()
     for (const { part, changes } of found) this.removeGone(part, changes)
+    this.removeMoved()
     await this.finish()
   }
 
@@ -267,6 +269,26 @@ class Indexing {
       if (below === "") store.run("UPDATE roots SET walked = ? WHERE id = ?", new Date().toISOString(), root)
     })
     this.counts.removed += gone.length
+  }
+
+  /** Files of roots that are gone, as far as their bytes are elsewhere now: the folder was moved. */
+  private removeMoved(): void {
+    const gone = allRoots(this.writer).filter(({ path }) => !existsSync(path))
+    const { store } = this.writer
+    const roots = gone.map(({ root }) => root).join(", ")
+    if (gone.length === 0) return
+    const moved = store.rows(
+      `SELECT id FROM files WHERE root IN (${roots}) AND EXISTS (
+         SELECT 1 FROM files AS others WHERE others.content = files.content AND others.root NOT IN (${roots}))`,
+    )
+    store.writing(() => {
+      for (const { id } of moved) this.writer.removeFile(Number(id))
+      store.run(
+        `DELETE FROM roots WHERE id IN (${roots}) AND id NOT IN (SELECT root FROM files)
+         AND id NOT IN (SELECT root FROM failures)`,
+      )
+    })
+    this.counts.removed += moved.length
   }
 
   private async finish(): Promise<void> {

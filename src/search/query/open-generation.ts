@@ -1,6 +1,7 @@
 /** The vectors and the model of the generation that answers, opened once and closed when no query needs them any more. */
 import { join } from "node:path"
 import type { Background } from "../calibrate/background.ts"
+import { backgroundKey } from "../calibrate/make-background.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
 import type { Generation, IndexStore } from "../store/index-store.ts"
 import { QueryModel, type QueryModelOptions } from "./query-model.ts"
@@ -13,7 +14,7 @@ export class OpenGeneration {
   private opened: Promise<Scanner> | null = null
   private users = 0
   private isEnding = false
-  private kept: { readonly rows: number; readonly background: Background } | null = null
+  private kept: { readonly state: string | null; readonly background: Background } | null = null
 
   constructor(
     private readonly store: IndexStore,
@@ -50,11 +51,11 @@ export class OpenGeneration {
     if (this.users === 0) await this.close()
   }
 
-  /** Read once, and again when rows were added to it. */
+  /** Read once, and again when its pictures changed. */
   background(store: IndexStore): Background {
     const { id, dim } = this.generation
-    const rows = Number(store.row("SELECT count(*) AS count FROM background WHERE generation = ?", id)!.count)
-    if (this.kept?.rows === rows) return this.kept.background
+    const state = store.meta(backgroundKey(this.generation))
+    if (this.kept?.state === state) return this.kept.background
     const vectors = (kind: string) => {
       const found = store.rows(
         "SELECT vector FROM background WHERE generation = ? AND kind = ? ORDER BY number",
@@ -67,7 +68,7 @@ export class OpenGeneration {
       })
       return all
     }
-    this.kept = { rows, background: { dim, prompts: vectors("prompt"), pictures: vectors("picture") } }
+    this.kept = { state, background: { dim, prompts: vectors("prompt"), pictures: vectors("picture") } }
     return this.kept.background
   }
 
