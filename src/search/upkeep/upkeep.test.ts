@@ -1,7 +1,11 @@
 /** Forgetting, compacting, verifying and the state of a real index by a small model; vectors are told apart by their picture. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { pathToFileURL } from "node:url"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { renderScene } from "../../data/scenes/render.ts"
@@ -104,6 +108,41 @@ test("compaction keeps each picture's vector while a reader searches, and its fi
   expect((await indexPictures(index, [], encodeAgain)).encoded).toBe(0)
 })
 
+test("killed at any moment of a compaction, the index is the old or the new one", async () => {
+  const states = new Set<number>()
+  for (const delay of [0, 3, 6, 10, 15, 25, 400]) {
+    const index = copy()
+    await forgetPaths(index, [picture(0), picture(9)])
+    const before = vectorsByPath(index)
+    const child = spawn(process.execPath, ["--input-type=module", "-e", compactScript, index], {
+      stdio: ["ignore", "pipe", "inherit"],
+    })
+    const exited = once(child, "exit")
+    await once(child.stdout, "data")
+    await sleep(delay)
+    child.kill("SIGKILL")
+    await exited
+    expect(vectorsByPath(index)).toEqual(before)
+    // The next writer takes the lock of the dead one, and removes what it left.
+    ;(await IndexWriter.open(index, "a test"))[Symbol.dispose]()
+    using store = IndexStore.open(index)
+    states.add(store.active().id)
+    expect(readdirSync(index).filter((name) => name.startsWith("vectors-"))).toEqual([
+      `vectors-${store.active().id}.f16`,
+    ])
+    expect((await verifyIndex(index)).problems).toEqual([])
+  }
+  expect([...states].sort()).toEqual([1, 2])
+})
+
+/** Says when it begins. */
+const compactScript = `
+  const { compactIndex } = await import(${JSON.stringify(pathToFileURL("dist/src/search/upkeep/compact.js").href)})
+  process.stdout.write("begins")
+  await compactIndex(process.argv[1])
+  setInterval(() => {}, 1000)
+`
+
 test("files of a generation that the database does not know go with the next writer", async () => {
   const index = copy()
   writeFileSync(join(index, "vectors-7.f16"), "left")
@@ -128,16 +167,17 @@ test("a cut file and a wrong row are told, and repaired to the same vectors", as
   expect(vectorsByPath(index)).toEqual(before)
 })
 
-test("a vector of another picture is told by its path", async () => {
+test("a vector that its picture does not give is told by its path", async () => {
   const index = copy()
   const path = join(index, "vectors-1.f16")
   const bytes = readFileSync(path)
+  // Vectors of a model that learnt nothing are alike: the opposite one has the cosine -1.
   const size = (bytes.length - vectorOffset) / count
-  bytes.copyWithin(vectorOffset, vectorOffset + 3 * size, vectorOffset + 4 * size)
+  for (let sign = vectorOffset + 1; sign < vectorOffset + size; sign += 2) bytes[sign]! ^= 0x80
   writeFileSync(path, bytes)
   const { problems, compared } = await verifyIndex(index, { sample: count, ...encodeAgain })
   expect([compared, problems.length]).toEqual([count, 1])
-  expect(problems[0]!.what).toMatch(/a\/0\.jpg has another vector/)
+  expect(problems[0]!.what).toMatch(/\.jpg has another vector .* cosine -1\.0000|\.jpg has another vector.*-0\.99/)
 })
 
 test("status counts, and names the writer and failures by reason; these are tried again", async () => {
