@@ -47,11 +47,12 @@ cameras noted. An interrupted command goes on when it is given again. Exit code 
 `
 
 export function register(program: Command, context: CommandContext): void {
+  // Options after a subcommand's name are its own: `index` has some of the same names.
   const command = program
+    .enablePositionalOptions()
     .command("index")
     .description("keep folders of pictures in an index, which `search` looks in")
     .argument("[folders...]", "folders of pictures; none: all that the index has")
-    // Options after a subcommand's name are its own.
     .enablePositionalOptions()
     .addOption(indexOption())
     .option("--model <model>", "for a new index: whatever `classify` takes")

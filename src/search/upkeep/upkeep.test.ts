@@ -60,6 +60,11 @@ function vectorsByPath(index: string): Map<string, string> {
   )
 }
 
+function activeId(index: string): number {
+  using store = IndexStore.open(index)
+  return store.active().id
+}
+
 const encodeAgain = { threads: 0 } as const
 
 test("forgotten pictures are gone with their vectors, one with a copy stays, and they are not indexed again", async () => {
@@ -110,7 +115,7 @@ test("compaction keeps each picture's vector while a reader searches, and its fi
 
 test("killed at any moment of a compaction, the index is the old or the new one", async () => {
   const states = new Set<number>()
-  for (const delay of [0, 3, 6, 10, 15, 25, 400]) {
+  for (const delay of [0, 3, 6, 10, 15, 25, null]) {
     const index = copy()
     await forgetPaths(index, [picture(0), picture(9)])
     const before = vectorsByPath(index)
@@ -119,17 +124,17 @@ test("killed at any moment of a compaction, the index is the old or the new one"
     })
     const exited = once(child, "exit")
     await once(child.stdout, "data")
-    await sleep(delay)
+    // The last one is killed after the switch, however slow the machine is.
+    if (delay === null) while (activeId(index) === 1 && child.exitCode === null) await sleep(5)
+    else await sleep(delay)
     child.kill("SIGKILL")
     await exited
     expect(vectorsByPath(index)).toEqual(before)
     // The next writer takes the lock of the dead one, and removes what it left.
     ;(await IndexWriter.open(index, "a test"))[Symbol.dispose]()
-    using store = IndexStore.open(index)
-    states.add(store.active().id)
-    expect(readdirSync(index).filter((name) => name.startsWith("vectors-"))).toEqual([
-      `vectors-${store.active().id}.f16`,
-    ])
+    const id = activeId(index)
+    states.add(id)
+    expect(readdirSync(index).filter((name) => name.startsWith("vectors-"))).toEqual([`vectors-${id}.f16`])
     expect((await verifyIndex(index)).problems).toEqual([])
   }
   expect([...states].sort()).toEqual([1, 2])
@@ -177,7 +182,7 @@ test("a vector that its picture does not give is told by its path", async () => 
   writeFileSync(path, bytes)
   const { problems, compared } = await verifyIndex(index, { sample: count, ...encodeAgain })
   expect([compared, problems.length]).toEqual([count, 1])
-  expect(problems[0]!.what).toMatch(/\.jpg has another vector .* cosine -1\.0000|\.jpg has another vector.*-0\.99/)
+  expect(problems[0]!.what).toMatch(/a\/0\.jpg has another vector than its picture gives: cosine -(1\.0000|0\.9999)$/)
 })
 
 test("status counts, and names the writer and failures by reason; these are tried again", async () => {
