@@ -18,6 +18,7 @@ const slow = [
   "test/reinforce-chain",
   "test/sigkill",
   "src/search/migrate/migrate-index",
+  "src/search/upkeep/upkeep",
   "src/cli/commands/doctor",
   "src/cli/pictures-alone",
   "src/cli/standard-output",
