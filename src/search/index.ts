@@ -24,3 +24,8 @@ export type { Explanation, SearchHit, SearchPage, Verdict, WordScore } from "./q
 export { type SearchRequest, type SearchTerm, type SimilarRequest, searchDefaults } from "./query/search-request.ts"
 export { SearchIndex, type SearchOptions } from "./search-index.ts"
 export { type Generation, type IndexSettings, IndexStore } from "./store/index-store.ts"
+export { type CompactOptions, type CompactResult, compactIndex } from "./upkeep/compact.ts"
+export { excludedPaths, type ForgetOptions, type ForgetResult, forgetPaths, undoForget } from "./upkeep/forget.ts"
+export { retryFailures } from "./upkeep/retry.ts"
+export { type IndexStatus, indexStatus, type StatusOptions } from "./upkeep/status.ts"
+export { type VerifyOptions, type VerifyResult, verifyIndex } from "./upkeep/verify.ts"

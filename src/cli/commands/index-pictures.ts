@@ -8,10 +8,15 @@ import { type CommandContext, sameCommand } from "../context.ts"
 import { PartialSuccess } from "../errors.ts"
 import { progressOption, threadsOption, verboseOption } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
+import { registerCompact } from "../search/index-compact.ts"
 import { registerExport } from "../search/index-export.ts"
+import { registerForget } from "../search/index-forget.ts"
 import { registerImport } from "../search/index-import.ts"
 import { registerMigrate } from "../search/index-migrate.ts"
 import { indexOption } from "../search/index-option.ts"
+import { registerRetry } from "../search/index-retry.ts"
+import { registerStatus } from "../search/index-status.ts"
+import { registerVerify } from "../search/index-verify.ts"
 
 interface Options {
   readonly index: string
@@ -42,11 +47,12 @@ cameras noted. An interrupted command goes on when it is given again. Exit code 
 `
 
 export function register(program: Command, context: CommandContext): void {
+  // Options after a subcommand's name are its own: `index` has some of the same names.
   const command = program
+    .enablePositionalOptions()
     .command("index")
     .description("keep folders of pictures in an index, which `search` looks in")
     .argument("[folders...]", "folders of pictures; none: all that the index has")
-    // Options after a subcommand's name are its own.
     .enablePositionalOptions()
     .addOption(indexOption())
     .option("--model <model>", "for a new index: whatever `classify` takes")
@@ -74,6 +80,8 @@ export function register(program: Command, context: CommandContext): void {
     .addOption(verboseOption("say what was chosen, and each file that cannot be read"))
     .addHelpText("after", more)
     .action((folders: string[], options: Options, command: Command) => run(folders, options, command, context))
+  for (const register of [registerStatus, registerVerify, registerCompact, registerForget, registerRetry])
+    register(command, context)
   for (const register of [registerMigrate, registerImport, registerExport]) register(command, context)
 }
 

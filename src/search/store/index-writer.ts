@@ -3,7 +3,7 @@
  * transaction together with their pictures and files: killed at any moment, an index has all of a batch or nothing of it.
  */
 import { existsSync } from "node:fs"
-import { rm } from "node:fs/promises"
+import { readdir, rm } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { DatabaseSync, type DatabaseSyncInstance } from "@photostructure/sqlite"
 import { assert, UserError } from "../../core/errors.ts"
@@ -73,7 +73,9 @@ export class IndexWriter implements Disposable {
   static async open(folder: string, command: string, signal?: AbortSignal): Promise<IndexWriter> {
     const lock = await lockFolder(folder, command, signal)
     try {
-      return new IndexWriter(openToWrite(resolve(folder)), lock)
+      const writer = new IndexWriter(openToWrite(resolve(folder)), lock)
+      await writer.removeUnknown()
+      return writer
     } catch (error) {
       lock[Symbol.dispose]()
       throw error
@@ -101,7 +103,7 @@ export class IndexWriter implements Disposable {
   }
 
   /** Numbers are never used again: a reader may have the file of an old one open. */
-  private nextGeneration(): number {
+  nextGeneration(): number {
     return Number(this.store.meta("generation") ?? "0") + 1
   }
 
@@ -205,31 +207,62 @@ export class IndexWriter implements Disposable {
     )
   }
 
+  /** Makes a file of vectors that is cut, missing, or damaged in its header whole again: what is lost becomes rows of NaN. */
+  restoreLength(generation: Generation): void {
+    const { id, model, identity, dim, settings } = generation
+    assert(!this.vectors.has(id), "vectors are restored before others are written")
+    const header = { model, identity, dim, settings: { ...settings } }
+    const writer = VectorWriter.restored(this.store.vectorsPath(generation), header)
+    this.vectors.set(id, writer)
+    writer.fill(this.store.count)
+  }
+
+  /** The file of a generation that the database does not know yet: what a writer leaves that is killed is removed by the next. */
+  newVectors({ id, model, identity, dim, settings }: Omit<Generation, "state" | "created">): VectorWriter {
+    return new VectorWriter(this.store.vectorsPath({ id }), { model, identity, dim, settings: { ...settings } })
+  }
+
   /** Opened once. A file that has fewer rows than count is cut: appending would leave a hole of zeros. */
   private vectorsOf(generation: Generation): VectorWriter {
     const { id, model, identity, dim, settings } = generation
     const open = this.vectors.get(id)
     if (open) return open
     const path = this.store.vectorsPath(generation)
-    if (generation.state === "active" && existsSync(path) && rowsInFile(path, dim) < this.store.count) {
-      throw new UserError(`${path} was cut: it has ${rowsInFile(path, dim)} of ${this.store.count} vectors`, repairHint)
+    const { count } = this.store
+    if (generation.state === "active" && count > 0) {
+      const rows = existsSync(path) ? rowsInFile(path, dim) : 0
+      if (rows < count) throw new UserError(`${path} was cut: it has ${rows} of ${count} vectors`, repairHint)
     }
     const writer = new VectorWriter(path, { model, identity, dim, settings: { ...settings } })
     this.vectors.set(id, writer)
     return writer
   }
 
-  private async removeVectors(id: number): Promise<void> {
+  /** Where a reader has a file mapped, Windows keeps it: the next writer tries again. */
+  async removeVectors(id: number): Promise<void> {
     this.vectors.get(id)?.[Symbol.dispose]()
     this.vectors.delete(id)
-    await rm(this.store.vectorsPath({ id }), { force: true })
-    await rm(this.store.codesPath({ id }), { force: true })
+    for (const path of [this.store.vectorsPath({ id }), this.store.codesPath({ id })])
+      await rm(path, { force: true }).catch(keptWhileMapped)
+  }
+
+  /** Files of generations that were not switched to before their writer ended, or that could not be removed. */
+  private async removeUnknown(): Promise<void> {
+    const known = new Set(this.store.generations().map(({ id }) => id))
+    for (const name of await readdir(this.store.folder)) {
+      const id = Number(/^(?:vectors-(\d+)\.f16|codes-(\d+)\.bits)$/.exec(name)?.slice(1).find(Boolean) ?? "NaN")
+      if (!Number.isNaN(id) && !known.has(id)) await this.removeVectors(id)
+    }
   }
 }
 
 const insertWords = `INSERT INTO words (rowid, path, caption)
   SELECT files.id, files.path, coalesce(caption, '') || ' ' || coalesce(keywords, '')
   FROM files JOIN contents ON contents.id = content`
+
+function keptWhileMapped(error: NodeJS.ErrnoException): void {
+  if (!["EPERM", "EBUSY", "EACCES"].includes(error.code ?? "")) throw error
+}
 
 function openToWrite(folder: string): IndexStore {
   const path = join(folder, databaseFile)
@@ -240,7 +273,8 @@ function openToWrite(folder: string): IndexStore {
       const tables = db.prepare("SELECT count(*) AS count FROM sqlite_schema").get() as { count: number }
       if (tables.count === 0) begin(db)
       requireVersion(db, path)
-      db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+      // What a transaction says is on the disk before files are removed that it does without.
+      db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
       return new IndexStore(folder, db)
     } catch (error) {
       db.close()

@@ -82,6 +82,10 @@ export function rowsInFile(path: string, dim: number): number {
   return Math.max(0, Math.floor((size - vectorOffset) / (2 * dim)))
 }
 
+/** In float16. */
+const nan = 0x7e00
+const filledAtOnce = 4096
+
 /** Appends and overwrites rows. One at a time per file: its index is locked. */
 export class VectorWriter implements Disposable {
   private readonly file: number
@@ -106,10 +110,38 @@ export class VectorWriter implements Disposable {
   write(first: number, rows: Float32Array): void {
     const { dim } = this.values
     assert(rows.length % dim === 0, `rows are ${dim} wide`)
+    this.fill(first)
     const bits = float32ToFloat16(rows)
     const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength)
     this.put(bytes, vectorOffset + first * dim * 2)
     inFile(this.path, "writing", () => fdatasyncSync(this.file))
+  }
+
+  /** A file whose header cannot be read gets it again. Throws UserError where it is another model's. */
+  static restored(path: string, values: VectorHeader): VectorWriter {
+    try {
+      return new VectorWriter(path, values)
+    } catch (error) {
+      if (!(error instanceof UserError) || error.hint !== repairHint) throw error
+      const file = inFile(path, "writing", () => openSync(path, constants.O_RDWR))
+      try {
+        inFile(path, "writing", () => writeSync(file, headerBytes(values), 0, vectorOffset, 0))
+      } finally {
+        closeSync(file)
+      }
+      return new VectorWriter(path, values)
+    }
+  }
+
+  /** Rows that are not there up to `count` become NaN: a hole would be zeros, which are found. */
+  fill(count: number): void {
+    const { dim } = this.values
+    const rows = Math.max(0, Math.floor((fstatSync(this.file).size - vectorOffset) / (2 * dim)))
+    for (let first = rows; first < count; first += filledAtOnce) {
+      const bits = new Uint16Array(Math.min(filledAtOnce, count - first) * dim).fill(nan)
+      this.put(new Uint8Array(bits.buffer), vectorOffset + first * dim * 2)
+    }
+    if (rows < count) inFile(this.path, "writing", () => fdatasyncSync(this.file))
   }
 
   /** Cuts what is beyond the first `count` rows. */

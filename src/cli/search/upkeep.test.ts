@@ -1,0 +1,49 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { renderScene } from "../../data/scenes/render.ts"
+import { sampleScene } from "../../data/scenes/scene.ts"
+import { exportModel } from "../../export/export.ts"
+import { indexPictures } from "../../search/indexing/index-pictures.ts"
+import { main } from "../main.ts"
+
+let folder: string
+const at = (...names: string[]) => join(folder, ...names)
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "upkeep-commands-"))
+  mkdirSync(at("pictures"))
+  await exportModel(tinyModel(), tinyInfo, at("model"))
+  for (let i = 0; i < 3; i++) writeFileSync(at("pictures", `${i}.jpg`), await renderScene(sampleScene(7, "train", i)))
+  writeFileSync(at("pictures", "bad.jpg"), "no picture")
+  await indexPictures(at("index"), [at("pictures")], { model: at("model"), threads: 0 })
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+async function index(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ["", ""]
+  const output = { out: (text: string) => (out += text), err: (text: string) => (err += text) }
+  const code = await main(["index", ...words, "--index", at("index")], undefined, output)
+  return { code, out, err }
+}
+
+test("status, forget, compact, verify and retry are of the index that is named", async () => {
+  const status = await index("status", "--json")
+  expect(JSON.parse(status.out)).toMatchObject({ folder: at("index"), pictures: 3, failures: [{ count: 1 }] })
+  expect((await index("status")).out).toMatch(/3 in 3 files.*\n(?:.*\n)*failed +1: .*bad\.jpg/)
+  const forgotten = await index("forget", at("pictures", "1.jpg"), "--json")
+  expect(JSON.parse(forgotten.out)).toMatchObject({ files: 1, pictures: 1, excluded: true })
+  expect((await index("forget", "--list")).out).toBe(`${at("pictures", "1.jpg")}\n`)
+  expect((await index("compact")).out).toMatch(/^1 removed, 2 pictures left/)
+  expect(await index("verify")).toMatchObject({ code: 0, out: expect.stringMatching(/^2 contents, 0 problems/) })
+  writeFileSync(at("index", "vectors-2.f16"), "cut")
+  const damaged = await index("verify")
+  expect([damaged.code, damaged.out]).toEqual([1, expect.stringMatching(/was cut: .*--repair/)])
+  expect(await index("verify", "--repair", "--threads", "1")).toMatchObject({ code: 0 })
+  expect(await index("retry", "--threads", "1")).toMatchObject({ code: 3, out: "0 encoded, 0 copies, 1 failed\n" })
+  expect(await index("forget", "--undo", at("pictures", "1.jpg"))).toMatchObject({ code: 0 })
+  expect((await index("forget", at("nowhere"))).err).toMatch(/is not in the index; nothing was changed\n.*did you mean/)
+  expect((await index("forget")).code).toBe(2)
+})

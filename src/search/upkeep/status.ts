@@ -1,0 +1,152 @@
+/** What an index has, how far it is, and who writes it: while another process writes, and from a read-only folder. */
+import { existsSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { lockName, readHolder } from "../../host/locks/lock-file.ts"
+import { codedRows } from "../scan/codes.ts"
+import { measureRecall, type Recall } from "../scan/recall.ts"
+import { openScanner } from "../scan/scanner.ts"
+import { databaseFile, type Generation, IndexStore } from "../store/index-store.ts"
+import { rowsInFile, vectorOffset } from "../store/vector-file.ts"
+
+export interface StatusOptions {
+  /** Measures what binary codes find, which takes some seconds. */
+  readonly recall?: boolean | undefined
+}
+
+export interface IndexStatus {
+  readonly folder: string
+  /** Different bytes that a file has, all files, and those beyond the first of each. */
+  readonly pictures: number
+  readonly files: number
+  readonly copies: number
+  /** Rows whose files are all gone: `compactIndex` removes them. */
+  readonly unused: number
+  /** The most frequent reason first. */
+  readonly failures: readonly { readonly reason: string; readonly count: number; readonly example: string }[]
+  readonly excluded: number
+  readonly roots: readonly { readonly path: string; readonly isThere: boolean; readonly walked: string | null }[]
+  /** Null: nothing was indexed yet. */
+  readonly active: Generation | null
+  /** A migration: rows that have a vector, of all. */
+  readonly building: (Generation & { readonly rows: number; readonly total: number }) | null
+  /** In bytes; a database's log counts with it. */
+  readonly sizes: { readonly database: number; readonly vectors: number; readonly codes: number }
+  readonly background: { readonly prompts: number; readonly pictures: number }
+  readonly codes: { readonly rows: number; readonly recall: Recall | null }
+  readonly writer: {
+    readonly command: string
+    readonly pid: number
+    readonly host: string
+    readonly since: string
+  } | null
+}
+
+/** Throws UserError where there is no index, or it is damaged. */
+export async function indexStatus(folder: string, { recall = false }: StatusOptions = {}): Promise<IndexStatus> {
+  using store = IndexStore.open(folder)
+  const state = store.reading(() => ({ ...countsOf(store), total: store.count, generations: store.generations() }))
+  const { total, generations, ...counts } = state
+  const active = generations.find(({ state }) => state === "active") ?? null
+  const building = generations.find(({ state }) => state === "building") ?? null
+  return {
+    folder: store.folder,
+    ...counts,
+    active,
+    building: building && { ...building, rows: await rowsWithVector(store, building, total), total },
+    sizes: sizesOf(store, generations),
+    background: backgroundOf(store, active),
+    codes: {
+      rows: active ? codedRows(store.codesPath(active)) : 0,
+      recall: recall && active ? await recallOf(store, active, total) : null,
+    },
+    writer: await writerOf(store.folder),
+  }
+}
+
+function countsOf(store: IndexStore) {
+  const count = (sql: string) => Number(store.row(sql)!.count)
+  const pictures = count("SELECT count(*) AS count FROM contents WHERE copies > 0")
+  const files = count("SELECT count(*) AS count FROM files")
+  return {
+    ...{ pictures, files, copies: files - pictures },
+    unused: count("SELECT count(*) AS count FROM contents WHERE copies = 0"),
+    failures: failuresOf(store),
+    excluded: count("SELECT count(*) AS count FROM excluded"),
+    roots: store.rows("SELECT path, walked FROM roots ORDER BY path").map(({ path, walked }) => ({
+      ...{ path: path as string, isThere: existsSync(path as string), walked: walked as string | null },
+    })),
+  }
+}
+
+/** Reasons name their file: without it, equal ones are counted together. */
+function failuresOf(store: IndexStore): IndexStatus["failures"] {
+  const found = new Map<string, { reason: string; count: number; example: string }>()
+  for (const row of store.rows(
+    "SELECT roots.path AS root, failures.path AS path, reason FROM failures JOIN roots ON roots.id = root ORDER BY roots.path, failures.path",
+  )) {
+    const example = join(row.root as string, row.path as string)
+    const reason = (row.reason as string).replaceAll(example, "").replace(/^[\s:]+/, "")
+    const before = found.get(reason)
+    if (before) before.count++
+    else found.set(reason, { reason, count: 1, example })
+  }
+  return [...found.values()].sort((a, b) => b.count - a.count)
+}
+
+const rowsAtOnce = 4096
+
+async function rowsWithVector(store: IndexStore, generation: Generation, total: number): Promise<number> {
+  const { dim } = generation
+  const path = store.vectorsPath(generation)
+  const rows = existsSync(path) ? Math.min(total, rowsInFile(path, dim)) : 0
+  if (rows === 0) return 0
+  const scanner = openScanner(path, { dim, offset: vectorOffset, use: "exact" })
+  try {
+    let found = 0
+    for (let first = 0; first < rows; first += rowsAtOnce) {
+      const length = Math.min(rowsAtOnce, rows - first)
+      const values = await scanner.read(Uint32Array.from({ length }, (_, i) => first + i))
+      for (let row = 0; row < length; row++) if (!Number.isNaN(values[row * dim])) found++
+    }
+    return found
+  } finally {
+    scanner.close()
+  }
+}
+
+function sizesOf(store: IndexStore, generations: readonly Generation[]): IndexStatus["sizes"] {
+  const size = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  const sum = (paths: readonly string[]) => paths.reduce((total, path) => total + size(path), 0)
+  const database = join(store.folder, databaseFile)
+  return {
+    database: sum([database, `${database}-wal`]),
+    vectors: sum(generations.map((each) => store.vectorsPath(each))),
+    codes: sum(generations.map((each) => store.codesPath(each))),
+  }
+}
+
+function backgroundOf(store: IndexStore, active: Generation | null): IndexStatus["background"] {
+  const count = (kind: string) =>
+    Number(
+      store.row("SELECT count(*) AS count FROM background WHERE generation = ? AND kind = ?", active?.id ?? 0, kind)!
+        .count,
+    )
+  return { prompts: count("prompt"), pictures: count("picture") }
+}
+
+async function recallOf(store: IndexStore, active: Generation, count: number): Promise<Recall | null> {
+  const codes = store.codesPath(active)
+  const scanner = openScanner(store.vectorsPath(active), { dim: active.dim, offset: vectorOffset, codes })
+  try {
+    return await measureRecall(scanner, { count })
+  } finally {
+    scanner.close()
+  }
+}
+
+async function writerOf(folder: string): Promise<IndexStatus["writer"]> {
+  const holder = await readHolder(join(folder, lockName))
+  if (!holder?.record || holder.state === "gone") return null
+  const { command, pid, host, since } = holder.record
+  return { command, pid, host, since }
+}

@@ -1,0 +1,197 @@
+/** Forgetting, compacting, verifying and the state of a real index by a small model; vectors are told apart by their picture. */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { pathToFileURL } from "node:url"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { renderScene } from "../../data/scenes/render.ts"
+import { sampleScene } from "../../data/scenes/scene.ts"
+import { exportModel } from "../../export/export.ts"
+import { indexPictures } from "../indexing/index-pictures.ts"
+import { SearchIndex } from "../search-index.ts"
+import { IndexStore } from "../store/index-store.ts"
+import { IndexWriter } from "../store/index-writer.ts"
+import { vectorOffset } from "../store/vector-file.ts"
+import { compactIndex } from "./compact.ts"
+import { excludedPaths, forgetPaths, undoForget } from "./forget.ts"
+import { retryFailures } from "./retry.ts"
+import { indexStatus } from "./status.ts"
+import { verifyIndex } from "./verify.ts"
+
+const count = 24
+let folder: string
+const at = (...names: string[]) => join(folder, ...names)
+const picture = (n: number) => at("pictures", n < 8 ? "a" : "b", `${n}.jpg`)
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "upkeep-"))
+  for (const name of ["a", "b"]) mkdirSync(at("pictures", name), { recursive: true })
+  await exportModel(tinyModel(), tinyInfo, at("model"))
+  for (let i = 0; i < count; i++) writeFileSync(picture(i), await renderScene(sampleScene(7, "train", i)))
+  cpSync(picture(20), at("pictures", "a", "copy.jpg"))
+  writeFileSync(at("pictures", "bad.jpg"), "no picture")
+  await indexPictures(at("base"), [at("pictures")], { model: at("model"), threads: 0 })
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let copies = 0
+function copy(): string {
+  const path = at(`index-${copies++}`)
+  cpSync(at("base"), path, { recursive: true })
+  return path
+}
+
+/** The vector of each path, as hexadecimal digits. */
+function vectorsByPath(index: string): Map<string, string> {
+  using store = IndexStore.open(index)
+  const { dim } = store.active()
+  const bytes = readFileSync(store.vectorsPath(store.active()))
+  const files = store.rows("SELECT path, content FROM files ORDER BY path")
+  const start = (content: number) => vectorOffset + (content - 1) * dim * 2
+  return new Map(
+    files.map(({ path, content }) => [
+      path as string,
+      bytes.toString("hex", start(Number(content)), start(Number(content) + 1)),
+    ]),
+  )
+}
+
+function activeId(index: string): number {
+  using store = IndexStore.open(index)
+  return store.active().id
+}
+
+const encodeAgain = { threads: 0 } as const
+
+test("forgotten pictures are gone with their vectors, one with a copy stays, and they are not indexed again", async () => {
+  const index = copy()
+  const before = vectorsByPath(index)
+  const result = await forgetPaths(index, [at("pictures", "a"), picture(9)])
+  expect(result).toMatchObject({ files: 10, pictures: 9, excluded: true })
+  const after = vectorsByPath(index)
+  expect([...after.keys()].some((path) => path.startsWith("a"))).toBe(false)
+  for (const [path, vector] of after) expect(vector).toBe(before.get(path))
+  using store = IndexStore.open(index)
+  const bytes = readFileSync(store.vectorsPath(store.active())).toString("hex")
+  for (const path of ["a/0.jpg", "b/9.jpg"]) expect(bytes.includes(before.get(path)!)).toBe(false)
+  expect(bytes.includes(before.get("a/copy.jpg")!)).toBe(true)
+  expect((await indexPictures(index, [], encodeAgain)).encoded).toBe(0)
+  expect(excludedPaths(index)).toEqual([at("pictures", "a"), picture(9)])
+  await expect(undoForget(index, [at("pictures", "aa")])).rejects.toThrow(/was not forgotten/)
+  await undoForget(index, [at("pictures", "a"), picture(9)])
+  expect((await indexPictures(index, [], encodeAgain)).encoded).toBe(9)
+  expect(vectorsByPath(index)).toEqual(before)
+})
+
+test("an unknown path is refused with the nearest one, and nothing is forgotten", async () => {
+  const index = copy()
+  const refused = forgetPaths(index, [picture(1), at("pictures", "b", "111.jpg")])
+  await expect(refused).rejects.toMatchObject({ hint: `did you mean ${picture(11)}?` })
+  expect(vectorsByPath(index).size).toBe(count + 1)
+})
+
+test("compaction keeps each picture's vector while a reader searches, and its files are those of one generation", async () => {
+  const index = copy()
+  await using open = await SearchIndex.open(index)
+  const like = { terms: [{ kind: "like", weight: 1, path: picture(20) }], limit: 5 } as const
+  await forgetPaths(index, [picture(0), picture(9)])
+  const [before, expected] = [vectorsByPath(index), (await open.search(like)).hits.map(({ paths }) => paths)]
+  let isDone = false
+  const compacting = compactIndex(index).finally(() => {
+    isDone = true
+  })
+  do expect((await open.search(like)).hits.map(({ paths }) => paths)).toEqual(expected)
+  while (!isDone)
+  expect(await compacting).toMatchObject({ removed: 2, pictures: count - 2 })
+  expect((await open.search(like)).hits.map(({ paths }) => paths)).toEqual(expected)
+  expect(vectorsByPath(index)).toEqual(before)
+  expect((await verifyIndex(index, { sample: 5, ...encodeAgain })).problems).toEqual([])
+  expect((await indexPictures(index, [], encodeAgain)).encoded).toBe(0)
+})
+
+test("killed at any moment of a compaction, the index is the old or the new one", async () => {
+  const states = new Set<number>()
+  for (const delay of [0, 3, 6, 10, 15, 25, null]) {
+    const index = copy()
+    await forgetPaths(index, [picture(0), picture(9)])
+    const before = vectorsByPath(index)
+    const child = spawn(process.execPath, ["--input-type=module", "-e", compactScript, index], {
+      stdio: ["ignore", "pipe", "inherit"],
+    })
+    const exited = once(child, "exit")
+    await once(child.stdout, "data")
+    // The last one is killed after the switch, however slow the machine is.
+    if (delay === null) while (activeId(index) === 1 && child.exitCode === null) await sleep(5)
+    else await sleep(delay)
+    child.kill("SIGKILL")
+    await exited
+    expect(vectorsByPath(index)).toEqual(before)
+    // The next writer takes the lock of the dead one, and removes what it left.
+    ;(await IndexWriter.open(index, "a test"))[Symbol.dispose]()
+    const id = activeId(index)
+    states.add(id)
+    expect(readdirSync(index).filter((name) => name.startsWith("vectors-"))).toEqual([`vectors-${id}.f16`])
+    expect((await verifyIndex(index)).problems).toEqual([])
+  }
+  expect([...states].sort()).toEqual([1, 2])
+})
+
+/** Says when it begins. */
+const compactScript = `
+  const { compactIndex } = await import(${JSON.stringify(pathToFileURL("dist/src/search/upkeep/compact.js").href)})
+  process.stdout.write("begins")
+  await compactIndex(process.argv[1])
+  setInterval(() => {}, 1000)
+`
+
+test("files of a generation that the database does not know go with the next writer", async () => {
+  const index = copy()
+  writeFileSync(join(index, "vectors-7.f16"), "left")
+  ;(await IndexWriter.open(index, "a test"))[Symbol.dispose]()
+  expect(() => readFileSync(join(index, "vectors-7.f16"))).toThrow(/ENOENT/)
+  expect(vectorsByPath(index).size).toBe(count + 1)
+})
+
+test("a cut file and a wrong row are told, and repaired to the same vectors", async () => {
+  const index = copy()
+  const before = vectorsByPath(index)
+  expect((await verifyIndex(index)).problems).toEqual([])
+  const path = join(index, "vectors-1.f16")
+  truncateSync(path, readFileSync(path).length - 3)
+  const bytes = readFileSync(path)
+  bytes.fill(0, vectorOffset, vectorOffset + 8)
+  bytes.fill(0, 0, 9)
+  writeFileSync(path, bytes)
+  expect((await verifyIndex(index)).problems.map(({ what }) => what)).toContainEqual(expect.stringMatching(/was cut/))
+  const result = await verifyIndex(index, { repair: true, ...encodeAgain })
+  expect(result).toMatchObject({ problems: [], repaired: 2 })
+  expect(vectorsByPath(index)).toEqual(before)
+})
+
+test("a vector that its picture does not give is told by its path", async () => {
+  const index = copy()
+  const path = join(index, "vectors-1.f16")
+  const bytes = readFileSync(path)
+  // Vectors of a model that learnt nothing are alike: the opposite one has the cosine -1.
+  const size = (bytes.length - vectorOffset) / count
+  for (let sign = vectorOffset + 1; sign < vectorOffset + size; sign += 2) bytes[sign]! ^= 0x80
+  writeFileSync(path, bytes)
+  const { problems, compared } = await verifyIndex(index, { sample: count, ...encodeAgain })
+  expect([compared, problems.length]).toEqual([count, 1])
+  expect(problems[0]!.what).toMatch(/a\/0\.jpg has another vector than its picture gives: cosine -(1\.0000|0\.9999)$/)
+})
+
+test("status counts, and names the writer and failures by reason; these are tried again", async () => {
+  const index = copy()
+  expect(await indexStatus(index)).toMatchObject({ pictures: count, files: count + 1, copies: 1, writer: null })
+  const writer = await IndexWriter.open(index, "a test")
+  const { writer: who, failures, roots } = await indexStatus(index)
+  writer[Symbol.dispose]()
+  expect([who?.command, who?.pid, failures[0]?.example]).toEqual(["a test", process.pid, at("pictures", "bad.jpg")])
+  expect(roots).toMatchObject([{ path: at("pictures"), isThere: true }])
+  expect(await retryFailures(index, encodeAgain)).toMatchObject({ failed: 1, encoded: 0 })
+})
