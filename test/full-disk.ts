@@ -17,7 +17,8 @@ export class FullDisk implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    spawnSync("umount", [this.path], { stdio: "ignore" })
+    // Lazily: statements of SQLite keep their database open until they are collected.
+    spawnSync("umount", ["-l", this.path], { stdio: "ignore" })
   }
 
   private fill(): void {

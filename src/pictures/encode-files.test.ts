@@ -194,7 +194,7 @@ test("a thread that ends is an error of the machine, and another one takes its p
   pool.threads[0]!.worker.emit("exit", 137)
   await outcome
   await expect(lost).rejects.toBeInstanceOf(EnvironmentError)
-  expect(await threads.encode([files[1]!])).toEqual([[expect.any(Float32Array)]])
+  expect(await threads.encode([files[1]!])).toEqual([{ vectors: [expect.any(Float32Array)], sharpness: null }])
 })
 
 test("a model that cannot be opened is an error of all", async () => {

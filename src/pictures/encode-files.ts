@@ -12,6 +12,7 @@ import { BatchMaker, type PixelBatch } from "./batch-maker.ts"
 import { type Course, chooseCourse } from "./course.ts"
 import { KeptTowers } from "./kept-towers.ts"
 import { PicturePool } from "./picture-pool.ts"
+import { sharpnessOfRows } from "./pixel-rows.ts"
 import type { PixelOptions } from "./prepare-pixels.ts"
 import type { PictureSource } from "./source.ts"
 import type { Encoded } from "./tower-threads.ts"
@@ -38,6 +39,8 @@ export interface EncodeFilesOptions {
   readonly threads?: number | undefined
   /** Keeps threads and their towers for the next call (default: they end with this one). */
   readonly kept?: KeptTowers | undefined
+  /** Whether it is measured how sharp pictures are (`host/image/sharpness.ts`). */
+  readonly sharpness?: boolean | undefined
   readonly signal?: AbortSignal | undefined
   /** Is told what was chosen, and why, in lines. */
   readonly onChoice?: ((line: string) => void) | undefined
@@ -49,6 +52,8 @@ export type EncodedFile<Source extends PictureSource = PictureSource> = {
   | {
       /** For each encoder [embedDim], as its tower gives them. */
       readonly vectors: readonly Float32Array[]
+      /** By the pixels that the first encoder takes; null where it is not wanted. */
+      readonly sharpness: number | null
     }
   | { readonly error: UserError }
 )
@@ -114,11 +119,11 @@ async function* encodeInThreads<Source extends PictureSource>(
   batches: Batches<Source>,
   encoders: readonly PixelEncoder[],
   { threads, batchSize }: Course,
-  { decode = {}, kept }: EncodeFilesOptions,
+  { decode = {}, kept, sharpness = false }: EncodeFilesOptions,
 ): AsyncGenerator<EncodedFile<Source>[]> {
   const towers = encoders.map(({ place, preprocessing, embedDim }) => ({ place: place!, preprocessing, embedDim }))
   await using owner = kept ? null : new KeptTowers()
-  await using used = (kept ?? owner!).use({ towers, batchSize, options: decode }, threads)
+  await using used = (kept ?? owner!).use({ towers, batchSize, options: decode, sharpness }, threads)
   // Each thread computes one batch and has the next; two more are read, or wait for a slow one before them.
   const work = async (batch: Source[]) => answersOf(batch, await used.pool.encode(batch))
   yield* mapOrdered(batches, 4 * threads, work)
@@ -128,14 +133,14 @@ async function* encodeHere<Source extends PictureSource>(
   batches: Batches<Source>,
   encoders: readonly PixelEncoder[],
   { threads, batchSize }: Course,
-  { decode = {} }: EncodeFilesOptions,
+  { decode = {}, sharpness = false }: EncodeFilesOptions,
 ): AsyncGenerator<EncodedFile<Source>[]> {
   await using pool = new PicturePool(threads)
   const preprocessings = encoders.map(({ preprocessing }) => preprocessing)
   const maker = new BatchMaker(preprocessings, { ...decode, pool, batchSize })
   const prepare = async (batch: Source[]) => ({ batch, made: await maker.make(batch) })
   for await (const { batch, made } of mapOrdered(batches, 2, prepare)) {
-    const encoded = await encodeBatch(made, encoders)
+    const encoded = await encodeBatch(made, encoders, sharpness)
     maker.recycle(made)
     yield answersOf(batch, encoded)
   }
@@ -144,14 +149,18 @@ async function* encodeHere<Source extends PictureSource>(
 async function encodeBatch(
   { count, rows, outcomes }: PixelBatch,
   encoders: readonly PixelEncoder[],
+  wantsSharpness: boolean,
 ): Promise<readonly Encoded[]> {
   if (outcomes.every((outcome) => outcome instanceof UserError)) return outcomes
+  const sharpnesses = wantsSharpness ? sharpnessOfRows(rows, encoders[0]!.preprocessing, count) : null
   const vectors: Float32Array[] = []
   // One model at a time: they share the processor.
   for (const encoder of encoders) vectors.push(await encoder.encodePixels(rows.of(encoder.preprocessing, count), count))
   const vectorsOf = (row: number) =>
     encoders.map(({ embedDim }, i) => vectors[i]!.slice(row * embedDim, (row + 1) * embedDim))
-  return outcomes.map((outcome, row) => (outcome instanceof UserError ? outcome : vectorsOf(row)))
+  return outcomes.map((outcome, row) =>
+    outcome instanceof UserError ? outcome : { vectors: vectorsOf(row), sharpness: sharpnesses?.[row] ?? null },
+  )
 }
 
 function answersOf<Source extends PictureSource>(
@@ -160,6 +169,6 @@ function answersOf<Source extends PictureSource>(
 ): EncodedFile<Source>[] {
   return batch.map((source, i) => {
     const outcome = encoded[i]!
-    return outcome instanceof UserError ? { source, error: outcome } : { source, vectors: outcome }
+    return outcome instanceof UserError ? { source, error: outcome } : { source, ...outcome }
   })
 }

@@ -1,5 +1,6 @@
 /** Memory for the pixels of a batch, row after row, for several models: those that take the same pixels share them. */
 import type { Preprocessing } from "../core/image/preprocess.ts"
+import { sharpness } from "../host/image/sharpness.ts"
 import type { Wanted } from "./pixel-plan.ts"
 
 export class PixelRows {
@@ -29,6 +30,15 @@ export class PixelRows {
     const { out } = this.batches.get(keyOf(preprocessing))!
     return out.subarray(0, (out.length / this.batchSize) * count)
   }
+}
+
+/** How sharp each of the first `count` pictures is, by the pixels that a model takes. */
+export function sharpnessOfRows(rows: PixelRows, preprocessing: Preprocessing, count: number): number[] {
+  const pixels = rows.of(preprocessing, count)
+  const length = 3 * preprocessing.size ** 2
+  return Array.from({ length: count }, (_, row) =>
+    sharpness(pixels.subarray(row * length, (row + 1) * length), preprocessing),
+  )
 }
 
 function keyOf({ size, interpolation, mean, std }: Preprocessing): string {

@@ -22,13 +22,21 @@ export interface TowerThreadSettings {
   /** Pictures that a tower takes at a time. */
   readonly batchSize: number
   readonly options: PixelOptions
+  /** Whether it is measured how sharp pictures are. */
+  readonly sharpness?: boolean
 }
 
-/** For each picture the vectors of all towers, or why there are none. */
-export type Encoded = readonly Float32Array[] | UserError
+export interface EncodedPicture {
+  /** One for each tower. */
+  readonly vectors: readonly Float32Array[]
+  /** Of the pixels that the first tower takes; null where nobody wants it. */
+  readonly sharpness: number | null
+}
+
+export type Encoded = EncodedPicture | UserError
 
 /** The same on its way from a thread. */
-export type EncodedMessage = readonly Float32Array[] | ErrorMessage
+export type EncodedMessage = EncodedPicture | ErrorMessage
 
 export class TowerThreads implements AsyncDisposable {
   private readonly pool: ThreadPool<readonly NamedBytes[], readonly EncodedMessage[]>

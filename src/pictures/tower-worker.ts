@@ -4,12 +4,12 @@ import { asUserError } from "../core/errors.ts"
 import { serveThread } from "../host/thread-pool.ts"
 import { openTower } from "../run/node.ts"
 import { requireWidth } from "../run/tower.ts"
-import { PixelRows } from "./pixel-rows.ts"
+import { PixelRows, sharpnessOfRows } from "./pixel-rows.ts"
 import { preparePixels } from "./prepare-pixels.ts"
 import type { NamedBytes } from "./source.ts"
 import type { EncodedMessage, TowerThreadSettings } from "./tower-threads.ts"
 
-serveThread(({ towers, batchSize, options }: TowerThreadSettings) => {
+serveThread(({ towers, batchSize, options, sharpness: wantsSharpness = false }: TowerThreadSettings) => {
   const opened = towers.map((tower) => ({ ...tower, graph: openTower(tower.place, { threads: 1 }) }))
   const rows = new PixelRows(
     towers.map(({ preprocessing }) => preprocessing),
@@ -38,7 +38,13 @@ serveThread(({ towers, batchSize, options }: TowerThreadSettings) => {
     for (const picture of pictures) places.push((await prepare(picture, count)) ?? count++)
     const found: Awaited<ReturnType<typeof vectors>>[] = []
     for (const tower of opened) found.push(await vectors(tower, count))
-    return places.map((place) => (typeof place === "number" ? found.map((at) => at(place)) : place))
+    const { preprocessing } = towers[0]!
+    const sharpnesses = wantsSharpness ? sharpnessOfRows(rows, preprocessing, count) : null
+    const encoded = (row: number) => ({
+      vectors: found.map((at) => at(row)),
+      sharpness: sharpnesses?.[row] ?? null,
+    })
+    return places.map((place) => (typeof place === "number" ? encoded(place) : place))
   }
 
   // One after the other: they share the rows.

@@ -4,6 +4,7 @@ export { type ImportOptions, type ImportResult, importIndex } from "./exchange/i
 export { parsePathPrefix } from "./exchange/import/path-map.ts"
 export { defaultIndexFolder } from "./indexing/index-folder.ts"
 export { type IndexOptions, type IndexSummary, indexPictures } from "./indexing/index-pictures.ts"
+export { makeThumbnails, type ThumbnailsOptions, type ThumbnailsResult, thumbnailPath } from "./indexing/thumbnails.ts"
 export { type WatchOptions, watchPictures } from "./indexing/watch.ts"
 export { type CheckOptions, type CheckResult, checkModel } from "./migrate/check-model.ts"
 export { type MigrateOptions, type MigrateResult, migrateIndex } from "./migrate/migrate-index.ts"

@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander"
 import { type IndexOptions, type IndexSummary, indexPictures } from "../../search/indexing/index-pictures.ts"
 import { beNice, chooseNice } from "../../search/indexing/nice.ts"
+import { makeThumbnails } from "../../search/indexing/thumbnails.ts"
 import { watchPictures } from "../../search/indexing/watch.ts"
 import { storeChoice } from "../../search/lance/index-table.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
@@ -28,6 +29,7 @@ interface Options {
   readonly store?: string
   readonly retry?: true
   readonly prune?: true
+  readonly thumbnails?: true
   readonly threads?: number
   readonly json?: true
   readonly progress: ProgressMode
@@ -74,6 +76,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--store <where>", "of a new index: where vectors are searched, file or lancedb[:ADDRESS]")
     .option("--retry", "try files again that could not be read")
     .option("--prune", "take files out of the index whose folder is gone or empty")
+    .option("--thumbnails", "also make small pictures that lack, in the index's folder")
     .addOption(threadsOption())
     .addOption(new Option("--json", "print what was done as JSON"))
     .addOption(progressOption())
@@ -88,13 +91,18 @@ export function register(program: Command, context: CommandContext): void {
 async function run(folders: string[], given: Options, command: Command, context: CommandContext): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
   const say = (line: string) => writeErr?.(`${line}\n`)
-  const { index, json, verbose, watch = false } = given
+  const { index, json, verbose, watch = false, thumbnails } = given
+  if (watch && thumbnails) command.error("error: --thumbnails is for a run that ends, and --watch does not")
   const signal = context.abortOnInterrupt("stopping: what is encoded is kept", sameCommand(context.argv))
   const options = { ...libraryOptions(given, say), signal }
   const show = (summary: IndexSummary) => writeOut?.(json ? `${JSON.stringify(summary)}\n` : textOf(summary))
   if (watch) await watchPictures(index, folders, { ...options, onPass: show })
   const summary = await indexPictures(index, folders, options)
   show(summary)
+  if (thumbnails) {
+    const { made, known, failed } = await makeThumbnails(index, options)
+    say(`thumbnails: ${made} made, ${known} there, ${failed} pictures cannot be read any more`)
+  }
   if (summary.failed > 0)
     throw new PartialSuccess(
       `${summary.failed} files could not be read${verbose ? "" : ": mobileclip index status tells why"}`,

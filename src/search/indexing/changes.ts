@@ -2,7 +2,6 @@
 import { stat as statOf } from "node:fs"
 import { join, sep } from "node:path"
 import { promisify } from "node:util"
-import { UserError } from "../../core/errors.ts"
 import { isDirectory } from "../../host/files/files.ts"
 import { walkPictures } from "../../host/image/picture-folder.ts"
 import type { IndexStore } from "../store/index-store.ts"
@@ -36,7 +35,7 @@ export interface ChangeOptions {
 const stat = promisify(statOf)
 const statsAtOnce = 64
 
-/** @throws UserError where the folder cannot be read and holds nothing of the index */
+/** @throws UserError where the folder is there and cannot be read */
 export async function folderChanges(
   store: IndexStore,
   part: IndexedPart,
@@ -47,7 +46,8 @@ export async function folderChanges(
   if (!(await isDirectory(folder))) return withoutFolder(folder, known, prune)
   const walked = await walkPictures(folder)
   const failures = failedFiles(store, part)
-  const excluded = new Set(store.rows("SELECT path FROM excluded").map(({ path }) => path as string))
+  // The index's own folder, which has thumbnails, may lie among the pictures.
+  const excluded = new Set([store.folder, ...store.rows("SELECT path FROM excluded").map(({ path }) => path as string)])
   const [files, seen]: [NewFile[], Set<string>] = [[], new Set()]
   let unchanged = 0
   for (let i = 0; i < walked.pictures.length; i += statsAtOnce) {
@@ -83,7 +83,6 @@ interface KnownFile {
 }
 
 function withoutFolder(folder: string, known: ReadonlyMap<string, KnownFile>, prune: boolean): FolderChanges {
-  if (known.size === 0) throw new UserError(`${folder} does not exist or is not a folder`, "name a folder of pictures")
   const gone = prune ? [...known.values()].map(({ id }) => id) : []
   const notes = prune ? [] : [`${folder} is not there: its ${known.size} files are kept; ${pruneText}`]
   return { files: [], unchanged: known.size - gone.length, gone, goneFailures: [], others: new Set(), notes }

@@ -43,7 +43,9 @@ export class IndexModel implements AsyncDisposable {
 
   async description(): Promise<NewGeneration> {
     const settings = settingsOf(this.active, this.options.settings)
-    if (this.active !== null && this.options.model === undefined) return this.active
+    const { active, options } = this
+    // A model of the same name is opened, and compared, when something is encoded.
+    if (active !== null && (options.model === undefined || absolute(options.model) === active.source)) return active
     const { name, identity, embedDim } = await this.encoder()
     return { model: name, source: absolute(this.source), identity, dim: embedDim, settings }
   }

@@ -6,16 +6,16 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { l2Normalize } from "../../core/arrays/similarity.ts"
-import { asUserError, EnvironmentError, UserError } from "../../core/errors.ts"
+import { asUserError, EnvironmentError, isInputError, UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../../core/parallel.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import type { EmbedEncoder } from "../../embed/open-encoder.ts"
 import { readBytes } from "../../host/files/files.ts"
 import { captionBeside } from "../../host/image/caption-beside.ts"
 import { defaultMaxPixels } from "../../host/image/images.ts"
-import { encodeFiles } from "../../pictures/encode-files.ts"
+import { type EncodedFile, encodeFiles } from "../../pictures/encode-files.ts"
 import { pixelOptions } from "../../pictures/reading.ts"
-import { addBackgroundPrompts, updateBackgroundPictures } from "../calibrate/make-background.ts"
+import { addBackgroundPrompts, backgroundKey, updateBackgroundPictures } from "../calibrate/make-background.ts"
 import { followIndex } from "../lance/index-table.ts"
 import { updateCodes } from "../scan/codes.ts"
 import { codesFromRows } from "../scan/scanner.ts"
@@ -31,7 +31,7 @@ import { vectorOffset } from "../store/vector-file.ts"
 import { type ChangeOptions, type FolderChanges, folderChanges } from "./changes.ts"
 import { contentDetails, contentHash } from "./content-details.ts"
 import { IndexModel, type IndexModelOptions } from "./index-model.ts"
-import { allRoots, type IndexedPart, partsOf } from "./roots.ts"
+import { allRoots, type IndexedPart, partsOf, requireFolders } from "./roots.ts"
 
 export interface IndexOptions extends IndexModelOptions, ChangeOptions {
   /** How pictures of a new index are read (default: turned as their cameras noted, exact). */
@@ -59,6 +59,8 @@ export interface IndexSummary {
 
 /** Pictures of a transaction, and the seconds after which there is one all the same. */
 const [batchSize, batchSeconds] = [256, 2] as const
+/** Pictures from which on scores of an index that is being made are compared with something. */
+const leastBackground = 256
 /** Files that are read ahead of the towers. */
 const readAhead = 16
 
@@ -74,6 +76,7 @@ export async function indexPictures(
   options: IndexOptions = {},
 ): Promise<IndexSummary> {
   const began = performance.now()
+  requireFolders(folder, folders)
   await using model = IndexModel.of(folder, options)
   const description = await model.description()
   using writer = await IndexWriter.open(folder, "mobileclip index", options.signal)
@@ -96,7 +99,8 @@ function sizeOf({ store }: IndexWriter) {
 /** A file that was read, and whose bytes the index does not have: a source for `encodeFiles`. */
 interface NewContent {
   readonly name: string
-  readonly bytes: Uint8Array
+  /** Emptied when it is encoded: files that wait for their batch to be committed would fill the memory. */
+  bytes: Uint8Array
   readonly content: ContentDetails
   /** All files with these bytes so far. */
   readonly files: NewFile[]
@@ -110,6 +114,7 @@ class Indexing {
   private failures: NewFailure[] = []
   private copies: { readonly file: NewFile; readonly content: number }[] = []
   private committed = performance.now()
+  private hasBackground: boolean
   private done = 0
 
   constructor(
@@ -117,7 +122,9 @@ class Indexing {
     private readonly generation: Generation,
     private readonly encoder: () => Promise<EmbedEncoder>,
     private readonly options: IndexOptions,
-  ) {}
+  ) {
+    this.hasBackground = writer.store.meta(backgroundKey(generation)) !== null
+  }
 
   async run(parts: readonly IndexedPart[]): Promise<void> {
     const { signal, onNote } = this.options
@@ -134,7 +141,7 @@ class Indexing {
     try {
       for (const { part, changes } of found) await this.add(part, changes, (done) => progress.update(done))
     } finally {
-      this.commit()
+      await this.commit()
       progress.done()
     }
     signal?.throwIfAborted()
@@ -144,19 +151,31 @@ class Indexing {
   }
 
   private async add(part: IndexedPart, changes: FolderChanges, onDone: (done: number) => void): Promise<void> {
-    if (changes.files.length === 0) return
+    const contents = this.newContents(part, changes, onDone)
+    const first = await contents.next()
+    // Where all bytes are known, no model is opened.
+    if (first.done) return
     const { threads, signal, onChoice } = this.options
     const decode = pixelOptions(this.generation.settings, defaultMaxPixels)
     const encoder = await this.encoder()
-    await addBackgroundPrompts(this.writer, this.generation, (texts) => encoder.encodeTexts(texts))
-    const sources = this.newContents(part, changes, onDone)
-    for await (const batch of encodeFiles(sources, [encoder], { decode, threads, signal, onChoice })) {
+    await this.addPrompts(encoder)
+    const options = { decode, threads, signal, onChoice, sharpness: true }
+    for await (const batch of encodeFiles(startingWith(first.value, contents), [encoder], options)) {
       for (const encoded of batch) {
-        if ("error" in encoded) this.failContent(part, encoded.source, encoded.error)
-        else this.take(encoded.source, encoded.vectors[0]!)
+        this.take(part, encoded)
         onDone(++this.done)
       }
-      if (this.isDue()) this.commit()
+      if (this.isDue()) await this.commit()
+    }
+  }
+
+  /** A model without a text tower has none: scores are compared with those of other pictures alone. */
+  private async addPrompts(encoder: EmbedEncoder): Promise<void> {
+    try {
+      await addBackgroundPrompts(this.writer, this.generation, (texts) => encoder.encodeTexts(texts))
+    } catch (error) {
+      if (!isInputError(error)) throw error
+      this.options.onNote?.(`scores are not compared with those of generic captions: ${error.message}`)
     }
   }
 
@@ -171,7 +190,7 @@ class Indexing {
       const next = found && this.join(found)
       if (next) yield next
       else onDone(++this.done)
-      if (this.isDue()) this.commit()
+      if (this.isDue()) await this.commit()
     }
   }
 
@@ -219,8 +238,17 @@ class Indexing {
     return next
   }
 
-  private take({ content, files }: NewContent, vector: Float32Array): void {
-    this.pictures.push({ content, files, vector: l2Normalize(vector.slice(), this.generation.dim) })
+  private take(part: IndexedPart, encoded: EncodedFile<NewContent>): void {
+    const { source } = encoded
+    source.bytes = new Uint8Array(0)
+    const error = "error" in encoded ? encoded.error : notNumbers(source.name, encoded.vectors[0]!)
+    if ("error" in encoded || error) {
+      this.failContent(part, source, error!)
+      return
+    }
+    const content = { ...source.content, sharpness: encoded.sharpness }
+    const vector = l2Normalize(encoded.vectors[0]!.slice(), this.generation.dim)
+    this.pictures.push({ content, files: source.files, vector })
     this.counts.encoded++
   }
 
@@ -247,7 +275,7 @@ class Indexing {
     return waiting >= batchSize || (waiting > 0 && performance.now() - this.committed > 1000 * batchSeconds)
   }
 
-  private commit(): void {
+  private async commit(): Promise<void> {
     const { pictures, failures, copies, writer } = this
     this.pictures = []
     this.failures = []
@@ -259,6 +287,9 @@ class Indexing {
       writer.store.writing(() => {
         for (const { file, content } of copies) writer.putFile(file, content)
       })
+    if (this.hasBackground || writer.store.count < leastBackground) return
+    this.hasBackground = true
+    await updateBackgroundPictures(writer, this.generation)
   }
 
   private removeGone({ root, below }: IndexedPart, { gone, goneFailures }: FolderChanges): void {
@@ -308,6 +339,16 @@ class Indexing {
     })
     progress.done()
   }
+}
+
+/** Null where they are: a row of NaN would never be found, and never be tried again. */
+function notNumbers(name: string, vector: Float32Array): UserError | null {
+  return vector.every(Number.isFinite) ? null : new UserError(`${name}: the model gives values that are not numbers`)
+}
+
+async function* startingWith<T>(first: T, rest: AsyncGenerator<T>): AsyncGenerator<T> {
+  yield first
+  yield* rest
 }
 
 async function* toAsync<T>(items: readonly T[]): AsyncGenerator<T> {

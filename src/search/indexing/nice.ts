@@ -42,14 +42,24 @@ function onBattery(): boolean | null {
   }
 }
 
-/** @param folder with a folder for each supply: its "type", and whether a battery is "Discharging" */
+/** @param folder with a folder for each supply: its "type", whether a battery is "Discharging", and of what: mice have one too */
 export function batteryOfLinux(folder: string): boolean | null {
   try {
     const supplies = readdirSync(folder)
-    const text = (supply: string, name: string) => readFileSync(join(folder, supply, name), "utf8").trim()
-    const batteries = supplies.filter((supply) => text(supply, "type") === "Battery")
+    const text = (supply: string, name: string) => textOr(join(folder, supply, name), "")
+    const batteries = supplies.filter(
+      (supply) => text(supply, "type") === "Battery" && text(supply, "scope") !== "Device",
+    )
     return batteries.length === 0 ? null : batteries.some((supply) => text(supply, "status") === "Discharging")
   } catch {
     return null
+  }
+}
+
+function textOr(path: string, other: string): string {
+  try {
+    return readFileSync(path, "utf8").trim()
+  } catch {
+    return other
   }
 }

@@ -1,5 +1,8 @@
 /** The folders of an index. None lies in another one, so that no file is indexed twice. */
-import { relative, resolve, sep } from "node:path"
+import { existsSync, statSync } from "node:fs"
+import { join, relative, resolve, sep } from "node:path"
+import { UserError } from "../../core/errors.ts"
+import { databaseFile, IndexStore } from "../store/index-store.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 
 /** A folder to index: a root, or a part of it. */
@@ -10,6 +13,30 @@ export interface IndexedPart {
   readonly path: string
   /** The part below it; "": all. */
   readonly below: string
+}
+
+/**
+ * Before anything is written: a name that was mistyped is not to become a folder of the index.
+ *
+ * @throws UserError where one of the folders is neither there nor in the index
+ */
+export function requireFolders(index: string, folders: readonly string[]): void {
+  const missing = folders.map((folder) => resolve(folder)).filter((path) => !isFolder(path))
+  if (missing.length === 0) return
+  const known = existsSync(join(index, databaseFile)) ? rootPaths(index) : []
+  const unknown = missing.find((path) => !known.some((root) => path === root || isBelow(path, root)))
+  if (unknown === undefined) return
+  const what = existsSync(unknown) ? "is not a folder" : "does not exist"
+  throw new UserError(`${unknown} ${what}`, "name a folder of pictures")
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+}
+
+function rootPaths(index: string): string[] {
+  using store = IndexStore.open(index)
+  return store.rows("SELECT path FROM roots").map(({ path }) => path as string)
 }
 
 /** All roots. */

@@ -64,13 +64,17 @@ class Changes {
   async wait(signal: AbortSignal, most: number): Promise<void> {
     signal.throwIfAborted()
     if (this.last > 0) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, Math.min(most, 2 ** 31 - 1))
-    this.wake = resolve
-    signal.addEventListener("abort", () => resolve(), { once: true })
-    await promise
-    clearTimeout(timer)
-    this.wake = null
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer)
+        signal.removeEventListener("abort", end)
+        this.wake = null
+        resolve()
+      }
+      const timer = setTimeout(end, Math.min(most, 2 ** 31 - 1))
+      this.wake = end
+      signal.addEventListener("abort", end)
+    })
     signal.throwIfAborted()
   }
 

@@ -7,6 +7,7 @@ import { join, resolve, sep } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { updateBackgroundPictures } from "../calibrate/make-background.ts"
+import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
 import { followIndex } from "../lance/index-table.ts"
 import { IndexStore, requireIndex } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
@@ -160,6 +161,7 @@ const blank = `UPDATE contents SET hash = ?, bytes = 0, format = '', width = 0, 
 /** What is derived of vectors and words, and what the database's log still has. */
 async function eraseTraces(writer: IndexWriter, pictures: readonly number[]): Promise<void> {
   const { store } = writer
+  removeStrayThumbnails(store)
   const active = writer.active
   if (active && pictures.length > 0) {
     await updateBackgroundPictures(writer, active)

@@ -1,0 +1,213 @@
+/**
+ * How long a folder of pictures takes to be indexed: against the tower alone on the same pictures' pixels and as many threads, in
+ * alternating rounds of one run; then the same folder again, the folder moved, and searches while another process indexes. Each
+ * picture of `--pictures` is copied with a comment of its own until there are `--count` different files. The model has generated
+ * weights, but where a folder is named.
+ *
+ *     npm run build && node dist/bench/search-index.js --pictures DIR [--count 20000] [--rounds 5] [--model mobileclip2-s0]
+ *
+ * `--folder DIR` is where pictures and index are made (default: a temporary folder). Rates count everything: the walk, opening
+ * model and threads, hashes, metadata, the background, and the database.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { availableParallelism, tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
+import { generatedClip } from "../src/benchmark/latency/generated.ts"
+import { median, quantile } from "../src/core/arrays/quantile.ts"
+import { type VariantName, variants } from "../src/core/family/variants.ts"
+import type { Preprocessing } from "../src/core/image/preprocess.ts"
+import { exportModel } from "../src/export/export.ts"
+import { imageFiles } from "../src/host/image/image-files.ts"
+import { preparePixels } from "../src/pictures/prepare-pixels.ts"
+import { loadModel, openTower } from "../src/run/node.ts"
+import type { TowerPlace } from "../src/run/tower.ts"
+import { indexPictures } from "../src/search/indexing/index-pictures.ts"
+import { SearchIndex } from "../src/search/search-index.ts"
+
+const program = fileURLToPath(import.meta.url)
+const threads = availableParallelism()
+/** Pictures of a round that the tower alone computes: their pixels are in memory. */
+const mostBare = 400
+
+interface BareRequest {
+  readonly place: TowerPlace
+  readonly preprocessing: Preprocessing
+  readonly paths: readonly string[]
+}
+
+if (!isMainThread) await serveBare(workerData)
+else await main()
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      pictures: { type: "string" },
+      count: { type: "string", default: "20000" },
+      rounds: { type: "string", default: "5" },
+      model: { type: "string", default: "mobileclip2-s0" },
+      folder: { type: "string" },
+      search: { type: "string" },
+      index: { type: "string" },
+    },
+  })
+  if (values.search !== undefined) return search(values.search)
+  if (values.index !== undefined) return void (await indexPictures(values.index, [values.folder!], { threads }))
+  if (values.pictures === undefined) throw new Error("name a folder of JPEG files with --pictures")
+  const folder = values.folder ?? mkdtempSync(join(tmpdir(), "search-index-"))
+  mkdirSync(folder, { recursive: true })
+  try {
+    const model = await modelFolder(values.model, folder)
+    await measure(folder, model, await jpegFiles(values.pictures), Number(values.count), Number(values.rounds))
+  } finally {
+    if (values.folder === undefined) rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function modelFolder(given: string, folder: string): Promise<string> {
+  if (existsSync(given)) return given
+  const { model: config, preprocessing } = variants[given as VariantName]
+  const path = join(folder, given)
+  if (!existsSync(path))
+    await exportModel(generatedClip(config), { name: given, license: "MIT", samplesSeen: 0, preprocessing }, path)
+  return path
+}
+
+async function jpegFiles(folder: string): Promise<string[]> {
+  const files = (await imageFiles([folder])).filter((path) => /\.jpe?g$/i.test(path))
+  if (files.length === 0) throw new Error(`${folder} has no JPEG files`)
+  return files
+}
+
+async function measure(folder: string, model: string, files: string[], count: number, rounds: number): Promise<void> {
+  const [index, pictures] = [join(folder, "index"), join(folder, "pictures")]
+  const each = Math.ceil(count / (rounds + 1))
+  console.log(`${count} files, ${files.length} photographs with a comment of their own each; ${threads} threads`)
+  const shares: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const part = join(pictures, String(round))
+    const paths = copies(files, part, round * each, each)
+    const isBareFirst = round % 2 === 0
+    const before = isBareFirst ? await bareRate(model, paths) : 0
+    const { encoded, seconds } = await indexPictures(index, [part], { model, threads })
+    const bare = isBareFirst ? before : await bareRate(model, paths)
+    if (encoded !== each) throw new Error(`${encoded} of ${each} were encoded`)
+    shares.push(encoded / seconds / bare)
+    console.log(
+      `round ${round + 1}: ${(encoded / seconds).toFixed(1)} pictures/s indexed, ${bare.toFixed(1)} by the tower alone: ${shares.at(-1)!.toFixed(3)}`,
+    )
+  }
+  console.log(`share of the tower's rate: median ${median(shares).toFixed(3)}, least ${Math.min(...shares).toFixed(3)}`)
+  await measureSearches(index, files, join(pictures, String(rounds)), rounds * each, each)
+  await measureAgain(index, pictures)
+}
+
+/** A comment right after the first marker makes a file of other bytes and the same pixels. */
+function copies(files: readonly string[], folder: string, first: number, count: number): string[] {
+  mkdirSync(folder, { recursive: true })
+  return Array.from({ length: count }, (_, i) => {
+    const bytes = readFileSync(files[(first + i) % files.length]!)
+    const comment = Buffer.from(`picture ${first + i}`)
+    const marker = Buffer.from([0xff, 0xfe, 0, comment.length + 2])
+    const path = join(folder, `${first + i}.jpg`)
+    writeFileSync(path, Buffer.concat([bytes.subarray(0, 2), marker, comment, bytes.subarray(2)]))
+    return path
+  })
+}
+
+// -------------------------------------------------------------------------------------------------- the tower alone
+
+/** Pictures a second, by threads that each have a tower of one thread and their pixels in memory. */
+async function bareRate(model: string, all: readonly string[]): Promise<number> {
+  const { place, preprocessing } = await openedPlace(model)
+  const paths = all.slice(0, mostBare)
+  const workers = Array.from({ length: threads }, (_, t) => {
+    const request: BareRequest = { place, preprocessing, paths: paths.filter((_, i) => i % threads === t) }
+    return new Worker(program, { workerData: request })
+  })
+  await Promise.all(workers.map((worker) => once(worker, "message")))
+  const before = performance.now()
+  const ended = workers.map((worker) => once(worker, "message"))
+  for (const worker of workers) worker.postMessage("begin")
+  await Promise.all(ended)
+  const seconds = (performance.now() - before) / 1000
+  await Promise.all(workers.map((worker) => worker.terminate()))
+  return paths.length / seconds
+}
+
+async function openedPlace(model: string): Promise<Pick<BareRequest, "place" | "preprocessing">> {
+  await using opened = await loadModel(model)
+  if (!opened.place) throw new Error(`${model} has no tower that threads could open`)
+  return { place: opened.place, preprocessing: opened.preprocessing }
+}
+
+async function serveBare({ place, preprocessing, paths }: BareRequest): Promise<void> {
+  const tower = openTower(place, { threads: 1 })
+  const pixels: Float32Array[] = []
+  for (const path of paths) {
+    const out = new Float32Array(3 * preprocessing.size ** 2)
+    await preparePixels(readFileSync(path), [{ preprocessing, out }], { name: path, exif: "apply" }, "here")
+    pixels.push(out)
+  }
+  for (const each of pixels.slice(0, 4)) await tower.images(each, 1)
+  parentPort!.postMessage("ready")
+  await once(parentPort!, "message")
+  for (const each of pixels) await tower.images(each, 1)
+  parentPort!.postMessage("done")
+}
+
+// ------------------------------------------------------------------------------------------- searches, and runs again
+
+async function measureSearches(index: string, files: string[], part: string, first: number, count: number) {
+  await searches(index, "alone")
+  copies(files, part, first, count)
+  const indexing = spawn(process.execPath, [program, "--index", index, "--folder", part], { stdio: "inherit" })
+  const ended = once(indexing, "exit")
+  await new Promise((resolve) => setTimeout(resolve, 4000))
+  await searches(index, "while another process indexes")
+  await ended
+}
+
+async function searches(index: string, what: string): Promise<void> {
+  const child = spawn(process.execPath, [program, "--search", index], { stdio: ["ignore", "pipe", "inherit"] })
+  const text = await outputOf(child)
+  console.log(`searches ${what}: ${text.trim()}`)
+}
+
+async function outputOf(child: ChildProcess): Promise<string> {
+  let text = ""
+  child.stdout!.on("data", (data) => {
+    text += data
+  })
+  await once(child, "close")
+  if (child.exitCode !== 0) throw new Error(`a search ended with ${child.exitCode}`)
+  return text
+}
+
+/** Each asks for a text that was not asked for before. */
+async function search(index: string): Promise<void> {
+  await using opened = await SearchIndex.open(index, { cache: false })
+  await opened.warm()
+  const times: number[] = []
+  for (let i = 0; i < 33; i++) {
+    const before = performance.now()
+    await opened.search({ terms: [{ kind: "text", weight: 1, text: `a red car number ${i}` }] })
+    times.push(performance.now() - before)
+  }
+  const later = times.slice(3)
+  console.log(`median ${median(later).toFixed(0)} ms, 95% ${quantile(later, 0.95).toFixed(0)} ms`)
+}
+
+async function measureAgain(index: string, pictures: string): Promise<void> {
+  const again = await indexPictures(index, [pictures], { threads })
+  console.log(
+    `the same folder again: ${again.encoded} encoded, ${again.unchanged} as before, ${again.seconds.toFixed(2)} s`,
+  )
+  renameSync(pictures, `${pictures}-moved`)
+  const moved = await indexPictures(index, [`${pictures}-moved`], { threads })
+  console.log(`the folder moved: ${moved.encoded} encoded, ${moved.known} known, ${moved.seconds.toFixed(2)} s`)
+}

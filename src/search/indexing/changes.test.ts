@@ -1,0 +1,164 @@
+/** Files that change, go, fail and come back, in folders that may be gone themselves: real pictures and a small model. */
+import { execFileSync } from "node:child_process"
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import sharp from "sharp"
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { exportModel } from "../../export/export.ts"
+import { IndexStore } from "../store/index-store.ts"
+import { type IndexOptions, type IndexSummary, indexPictures } from "./index-pictures.ts"
+import { watchPictures } from "./watch.ts"
+
+let folder: string
+let runs = 0
+let own: string
+const at = (...names: string[]) => join(own, ...names)
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "changes-"))
+  await exportModel(tinyModel(), tinyInfo, join(folder, "tiny"))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+beforeEach(async () => {
+  own = join(folder, String(runs++))
+  mkdirSync(at("pictures", "sub"), { recursive: true })
+  for (const [i, name] of ["a.jpg", "b.png", "sub/c.jpg", "sub/d.png"].entries()) await draw(at("pictures", name), i)
+})
+
+/** A picture that no other number gives. */
+async function draw(path: string, number: number): Promise<void> {
+  const { length } = Array(80 * 60 * 3).fill(0)
+  const pixels = Uint8Array.from({ length }, (_, i) => (i * (number + 3) + (i >> 5) * 7) % 256)
+  await sharp(pixels, { raw: { width: 80, height: 60, channels: 3 } }).toFile(path)
+}
+
+const run = (folders: string[] = [], options: IndexOptions = {}) =>
+  indexPictures(at("index"), folders, { model: join(folder, "tiny"), threads: 0, ...options })
+
+function paths(): string[] {
+  using store = IndexStore.open(at("index"))
+  const rows = store.rows("SELECT roots.path AS root, files.path AS path FROM files JOIN roots ON roots.id = root")
+  return rows.map(({ root, path }) => join(root as string, path as string).slice(own.length + 1)).sort()
+}
+
+const all = ["pictures/a.jpg", "pictures/b.png", "pictures/sub/c.jpg", "pictures/sub/d.png"]
+
+test("a changed file is read again, one that is touched keeps its vector, one that went loses its row and is known when it returns", async () => {
+  expect(await run([at("pictures")])).toMatchObject({ encoded: 4, unchanged: 0 })
+  await draw(at("pictures", "a.jpg"), 10)
+  utimesSync(at("pictures", "b.png"), 1, 1)
+  renameSync(at("pictures", "sub", "c.jpg"), at("c.jpg"))
+  expect(await run()).toMatchObject({ encoded: 1, known: 1, removed: 1, unchanged: 1, pictures: 3, files: 3 })
+  expect(paths()).toEqual(all.filter((path) => !path.endsWith("c.jpg")))
+  renameSync(at("c.jpg"), at("pictures", "back.jpg"))
+  expect(await run()).toMatchObject({ encoded: 0, known: 1, removed: 0, pictures: 4, files: 4 })
+})
+
+test("a folder that is gone, or empty, keeps its files until --prune", async () => {
+  await run([at("pictures")])
+  renameSync(at("pictures"), at("away"))
+  const notes: string[] = []
+  const onNote = (line: string) => notes.push(line)
+  expect(await run([], { onNote })).toMatchObject({ removed: 0, unchanged: 4, files: 4 })
+  mkdirSync(at("pictures"))
+  expect(await run([], { onNote })).toMatchObject({ removed: 0, files: 4 })
+  expect(notes.map((line) => line.replace(own, ""))).toEqual([
+    expect.stringMatching(/^\/pictures is not there: its 4 files are kept; --prune/),
+    expect.stringMatching(/^\/pictures has no pictures any more, .* its 4 files are kept; --prune/),
+  ])
+  expect(await run([], { prune: true })).toMatchObject({ removed: 4, files: 0, pictures: 0 })
+  rmSync(at("pictures"), { recursive: true })
+  renameSync(at("away"), at("pictures"))
+  expect(await run([at("pictures")])).toMatchObject({ encoded: 0, known: 4, files: 4 })
+})
+
+test("a file that cannot be read has its reason, and is tried again when it changes, or when that is asked for", async () => {
+  writeFileSync(at("pictures", "text.jpg"), "no picture")
+  const whole = readFileSync(at("pictures", "b.png"))
+  writeFileSync(at("pictures", "cut.png"), whole.subarray(0, 100))
+  const failed: string[] = []
+  const first = await run([at("pictures")], { onFailure: (path) => failed.push(path.slice(own.length)) })
+  expect(first).toMatchObject({ encoded: 4, failed: 2, files: 4 })
+  expect(failed.sort()).toEqual(["/pictures/cut.png", "/pictures/text.jpg"])
+  expect(await run()).toMatchObject({ failed: 0, unchanged: 6 })
+  expect(await run([], { retry: true })).toMatchObject({ failed: 2, unchanged: 4 })
+  await draw(at("pictures", "text.jpg"), 20)
+  rmSync(at("pictures", "cut.png"))
+  expect(await run()).toMatchObject({ failed: 0, encoded: 1 })
+  using store = IndexStore.open(at("index"))
+  expect(store.rows("SELECT path FROM failures")).toEqual([])
+})
+
+test("a folder in another one is a part of it, and one around it takes it over with its words", async () => {
+  await run([at("pictures", "sub")])
+  expect(await run([at("pictures")])).toMatchObject({ encoded: 2, known: 0, unchanged: 2, files: 4 })
+  await draw(at("pictures", "a.jpg"), 30)
+  await draw(at("pictures", "sub", "c.jpg"), 31)
+  expect(await run([at("pictures", "sub")])).toMatchObject({ encoded: 1, unchanged: 1 })
+  expect(paths()).toEqual(all)
+  using store = IndexStore.open(at("index"))
+  expect(store.rows("SELECT path FROM roots")).toEqual([{ path: at("pictures") }])
+  expect(store.rows("SELECT rowid FROM words WHERE words MATCH 'path: sub'")).toHaveLength(2)
+})
+
+test("pictures are turned as cameras noted, captions beside them are kept, and HEIC decodes", async () => {
+  const tall = await sharp(readFileSync(at("pictures", "a.jpg")))
+    .withMetadata({ orientation: 6 })
+    .toBuffer()
+  writeFileSync(at("pictures", "tall.jpg"), tall)
+  writeFileSync(at("pictures", "tall.txt"), "a tower at dusk")
+  copyFileSync("test/fixtures/heif/grid.heic", at("pictures", "phone.heic"))
+  expect(await run([at("pictures")])).toMatchObject({ encoded: 6, failed: 0 })
+  using store = IndexStore.open(at("index"))
+  const row = (name: string) =>
+    store.row("SELECT contents.* FROM contents JOIN files ON content = contents.id WHERE path = ?", name)
+  expect(row("tall.jpg")).toMatchObject({ width: 60, height: 80, orientation: 6, caption: "a tower at dusk" })
+  expect(row("phone.heic")).toMatchObject({ format: "heic" })
+  await expect(run([], { settings: { orientation: "ignore" } })).rejects.toThrow(/orientation "apply", not "ignore"/)
+})
+
+test("another model than the index's is refused, and nothing changes", async () => {
+  await run([at("pictures")])
+  await exportModel(tinyModel(), { ...tinyInfo, preprocessing: { ...tinyInfo.preprocessing, size: 32 } }, at("other"))
+  await expect(run([], { model: at("other") })).rejects.toThrow(/index is of tiny, and other is another model/)
+  expect(await run()).toMatchObject({ unchanged: 4 })
+})
+
+test("what comes, changes and goes while folders are watched is indexed, until it is stopped", async () => {
+  const controller = new AbortController()
+  const passes: IndexSummary[] = []
+  const watching = watchPictures(at("index"), [at("pictures")], {
+    ...{ model: join(folder, "tiny"), threads: 0, restSeconds: 0.2, signal: controller.signal },
+    onPass: (summary) => passes.push(summary),
+  })
+  const sum = (name: "encoded" | "known" | "removed") => passes.reduce((all, pass) => all + pass[name], 0)
+  const until = async (isSo: () => boolean) => {
+    for (let i = 0; i < 200 && !isSo(); i++) await sleep(50)
+    expect(isSo()).toBe(true)
+  }
+  await until(() => sum("encoded") === 4)
+  await sleep(300)
+  mkdirSync(at("pictures", "new"))
+  await draw(at("pictures", "new", "e.jpg"), 40)
+  await until(() => sum("encoded") === 5)
+  renameSync(at("pictures", "sub"), at("pictures", "renamed"))
+  await until(() => sum("removed") === 2)
+  expect(sum("known")).toBe(2)
+  expect(paths()).toContain("pictures/renamed/c.jpg")
+  controller.abort()
+  await expect(watching).rejects.toThrow(/abort/i)
+  expect(execFileSync("ls", ["-A", at("index")], { encoding: "utf8" })).not.toContain(".lock")
+})

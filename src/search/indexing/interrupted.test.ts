@@ -1,0 +1,160 @@
+/** Indexing that is killed, stopped, refused its disk, or begun twice: what is committed stays, and the same call goes on. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { FullDisk } from "../../../test/full-disk.ts"
+import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { Random } from "../../core/arrays/random.ts"
+import { renderScene } from "../../data/scenes/render.ts"
+import { sampleScene } from "../../data/scenes/scene.ts"
+import { exportModel } from "../../export/export.ts"
+import { openScanner } from "../scan/scanner.ts"
+import { SearchIndex } from "../search-index.ts"
+import { IndexStore } from "../store/index-store.ts"
+import { vectorOffset } from "../store/vector-file.ts"
+import { indexPictures } from "./index-pictures.ts"
+
+let folder: string
+const at = (...names: string[]) => join(folder, ...names)
+/** Several batches. */
+const count = 900
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "interrupted-"))
+  mkdirSync(at("pictures", "sub"), { recursive: true })
+  await exportModel(tinyModel(), tinyInfo, at("tiny"))
+  const scenes = await Promise.all(Array.from({ length: 30 }, (_, i) => renderScene(sampleScene(7, "train", i))))
+  for (let i = 0; i < count; i++) {
+    // What follows the end of a JPEG file belongs to its bytes, and not to its picture.
+    const bytes = Buffer.concat([scenes[i % scenes.length]!, Buffer.from(`${i}`)])
+    writeFileSync(at("pictures", i % 3 === 0 ? "sub" : "", `${String(i).padStart(4, "0")}.jpg`), bytes)
+  }
+  await indexPictures(at("undisturbed"), [at("pictures")], { model: at("tiny"), threads: 2 })
+}, 60_000)
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function writeUntilFull(path: string): void {
+  const page = Buffer.alloc(4096)
+  try {
+    for (;;) appendFileSync(path, page)
+  } catch (error) {
+    expect((error as NodeJS.ErrnoException).code).toBe("ENOSPC")
+  }
+}
+
+function start(index: string): ChildProcess {
+  const words = [
+    "index",
+    at("pictures"),
+    "--model",
+    at("tiny"),
+    "--index",
+    index,
+    "--threads",
+    "2",
+    "--progress",
+    "none",
+  ]
+  return spawn(process.execPath, ["bin/mobileclip.js", ...words], { stdio: "ignore" })
+}
+
+function countIn(index: string): number {
+  try {
+    using store = IndexStore.open(index)
+    return store.count
+  } catch {
+    return 0
+  }
+}
+
+/** By path: hash and vector. */
+async function contentOf(index: string) {
+  using store = IndexStore.open(index)
+  const { dim } = store.active()
+  const scanner = openScanner(store.vectorsPath(store.active()), { dim, offset: vectorOffset })
+  const rows = store.rows(
+    "SELECT files.path AS path, hex(hash) AS hash, content FROM files JOIN contents ON contents.id = content ORDER BY path",
+  )
+  const vectors = await scanner.read(Uint32Array.from(rows, ({ content }) => Number(content) - 1))
+  scanner.close()
+  return { names: rows.map(({ path, hash }) => `${path} ${hash}`), vectors, contents: store.count }
+}
+
+test("killed three times, it is complete in the end, with nothing twice, as if it had not been", async () => {
+  const random = new Random(Date.now())
+  const index = at("killed")
+  for (let kills = 0; kills < 3; kills++) {
+    const before = countIn(index)
+    const child = start(index)
+    const ended = once(child, "exit")
+    // A batch later, or before any; at the latest when it has ended.
+    while (child.exitCode === null && kills > 0 && countIn(index) === before) await sleep(10)
+    await sleep(random.uniform() * (kills === 0 ? 1500 : 100))
+    child.kill("SIGKILL")
+    await ended
+  }
+  const last = await indexPictures(index, [at("pictures")], { threads: 2, model: at("tiny") })
+  expect(last.encoded + last.unchanged).toBe(count)
+  const [found, expected] = [await contentOf(index), await contentOf(at("undisturbed"))]
+  expect(found.names).toEqual(expected.names)
+  expect([found.contents, expected.contents]).toEqual([count, count])
+  // The last few pictures may be computed in another batch: float16 of unit vectors differs by 2^-11 at most.
+  const differences = found.vectors.map((value, i) => Math.abs(value - expected.vectors[i]!))
+  expect(Math.max(...differences)).toBeLessThanOrEqual(2 ** -11)
+}, 120_000)
+
+test("while a process indexes, a second one is refused with its name, and searches find what is committed", async () => {
+  const index = at("busy")
+  const child = start(index)
+  const ended = once(child, "exit")
+  while (countIn(index) === 0) await sleep(10)
+  await expect(indexPictures(index, [at("pictures")], { model: at("tiny") })).rejects.toThrow(
+    /in use: mobileclip index/,
+  )
+  let [searches, committed] = [0, 0]
+  await using open = await SearchIndex.open(index, { cache: false })
+  while (child.exitCode === null) {
+    const page = await open.search({ terms: [{ kind: "text", weight: 1, text: "a red square" }], limit: 5 })
+    expect(page.hits).toHaveLength(5)
+    expect(page.searched).toBeGreaterThanOrEqual(committed)
+    committed = page.searched
+    searches++
+  }
+  await ended
+  expect(searches).toBeGreaterThan(0)
+  expect(countIn(index)).toBe(count)
+}, 60_000)
+
+test("stopped, it keeps what was done", async () => {
+  const controller = new AbortController()
+  const startProgress = () => ({ update: (done: number) => done === 300 && controller.abort(), done() {} })
+  const options = { model: at("tiny"), threads: 2, signal: controller.signal, startProgress }
+  await expect(indexPictures(at("stopped"), [at("pictures")], options)).rejects.toThrow(/abort/i)
+  const kept = countIn(at("stopped"))
+  expect(kept).toBeGreaterThanOrEqual(256)
+  expect(await indexPictures(at("stopped"), [at("pictures")], { threads: 2 })).toMatchObject({ encoded: count - kept })
+}, 60_000)
+
+test("a full disk is told in a line, and nothing is lost", async () => {
+  using disk = FullDisk.mount(at("full"), 4)
+  if (!disk) {
+    // Mounting takes root's rights.
+    expect(process.getuid?.()).not.toBe(0)
+    return
+  }
+  const index = join(disk.path, "index")
+  await expect(indexPictures(index, [at("pictures")], { model: at("tiny"), threads: 2 })).rejects.toThrow(/disk full/)
+  rmSync(join(disk.path, "full"))
+  await indexPictures(index, [at("pictures", "sub")], { model: at("tiny"), threads: 2 })
+  const before = await contentOf(index)
+  writeUntilFull(join(disk.path, "full"))
+  await expect(indexPictures(index, [at("pictures")], { threads: 2 })).rejects.toThrow(/disk full/)
+  const after = await contentOf(index)
+  expect(before.names.every((name) => after.names.some((other) => other.endsWith(name)))).toBe(true)
+  rmSync(join(disk.path, "full"))
+  expect(await indexPictures(index, [at("pictures")], { threads: 2 })).toMatchObject({ pictures: count, failed: 0 })
+}, 60_000)
