@@ -21,7 +21,7 @@ async function run(name: string, ...args: string[]): Promise<string> {
   return (await promisify(execFile)(process.execPath, [program, ...args], { cwd: folder })).stdout
 }
 
-test("data, train, convert, classify, embed, evaluate, reinforce, shards, finetune, torch", async () => {
+test("data, train, convert, classify, embed, evaluate, reinforce, shards, finetune, search, torch", async () => {
   expect(await run("data", "scenes")).toMatch(/^\S+: jpg \d+ bytes, /)
   expect(await run("train", "scenes/train", "run")).toMatch(/^run\/model\.safetensors: loss \d\.\d{3} after 2 steps\n$/)
   expect(await run("convert", "run/model.safetensors", "model")).toContain("onnx/vision_model.onnx\n")
@@ -38,6 +38,9 @@ test("data, train, convert, classify, embed, evaluate, reinforce, shards, finetu
     /^64 pictures joined, 0 without reinforcement\nimage_emb, text_emb in \d+ bytes, 0 problems\n4 views in joined\/views/,
   )
   expect(await run("finetune", "pictures", "run/model.safetensors", "tuned")).toMatch(/^\d.* before, \d.* after; tuned/)
+  expect(await run("search", "model", "pictures", "index", "a red circle")).toMatch(
+    /^16 pictures encoded, 16 files in the index\nthe best 3 of 16\n(-?\d\.\d{3} (match|weak) \S+\.jpg\n){3}$/,
+  )
   expect(await run("torch")).toBe("2 4 6\n")
 }, 120_000)
 

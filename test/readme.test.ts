@@ -94,6 +94,13 @@ const table: Readonly<Record<string, Entry>> = {
   },
   "npx mobileclip doctor models/s0": { add: "", printing: /libtorch/ },
   "npx mobileclip bench --family --html latency.html": { provenBy: "src/cli/commands/bench.test.ts" },
+  "npx mobileclip index photos --model models/s0": { add: one, printing: /the index has \d+ pictures/ },
+  "npx mobileclip search a red car at night": { add: "--limit 2", printing: /photos\/\d\.jpg/ },
+  "npx mobileclip search --like photos/0.jpg --sheet out.png": { add: "--limit 2", leaves: ["out.png"] },
+  "npx mobileclip search --duplicates": { add: "" },
+  "npx mobileclip index status": { add: "", printing: /photos/ },
+  "npx mobileclip index migrate --model models/s2": { provenBy: "src/search/migrate/migrate-index.test.ts" },
+  "npx mobileclip mcp": { provenBy: "src/cli/commands/mcp.test.ts" },
   "npx mobileclip finetune pictures --model MobileCLIP2-S0 --out runs/own": {
     add: `${one} --steps 2 --batch-size 8 --average 1`,
     leaves: ["runs/own/report.html", "runs/own/model/onnx/text_model.onnx"],
@@ -203,7 +210,13 @@ beforeAll(async () => {
   nats = await NatsServer.start()
   const s3 = await S3Server.start(folder, "b")
   servers.push(hub, nats, s3)
-  const own = { HF_ENDPOINT: hub.endpoint, HF_HOME: folder, XDG_CACHE_HOME: folder, AWS_ENDPOINT_URL: await s3.door() }
+  const own = {
+    HF_ENDPOINT: hub.endpoint,
+    HF_HOME: folder,
+    XDG_CACHE_HOME: folder,
+    MOBILECLIP_INDEX: join(folder, "index"),
+    AWS_ENDPOINT_URL: await s3.door(),
+  }
   const unset = ["HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]
   const env = { ...own, ...credentials, ...Object.fromEntries(unset.map((name) => [name, ""])) }
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
