@@ -12,5 +12,5 @@ try {
   console.log(`the best ${hits.length} of ${searched}`)
   for (const { paths, cosine, verdict } of hits) console.log(`${cosine.toFixed(3)} ${verdict} ${paths[0]}`)
 } finally {
-  await index[Symbol.asyncDispose]()
+  await index.dispose()
 }

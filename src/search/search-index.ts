@@ -142,7 +142,12 @@ export class SearchIndex implements AsyncDisposable {
     return rowOfFile(this.current(), resolve(path)) !== null
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
+  }
+
+  /** Frees the model and closes the index as soon as queries have ended. */
+  async dispose(): Promise<void> {
     const { opened } = this
     this.opened = null
     await opened?.generation.end()

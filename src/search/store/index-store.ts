@@ -188,9 +188,14 @@ function openForReading(path: string): DatabaseSyncInstance {
       throw error
     }
   } catch (error) {
-    if (!/unable to open|readonly|read-only/i.test(messageOf(error)) || existsSync(`${path}-wal`)) throw error
+    if (!/unable to open|readonly|read-only/i.test(messageOf(error)) || hasLog(path)) throw error
     return new DatabaseSync(`${pathToFileURL(path).href}?immutable=1`, { readOnly: true })
   }
+}
+
+/** Whether what was written last is not in the database itself yet. */
+function hasLog(path: string): boolean {
+  return (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
 }
 
 /** Throws UserError where the database is not an index, or one of a newer program. */

@@ -182,8 +182,18 @@ export class IndexWriter implements Disposable {
   [Symbol.dispose](): void {
     for (const writer of this.vectors.values()) writer[Symbol.dispose]()
     this.vectors.clear()
+    this.emptyLog()
     this.store[Symbol.dispose]()
     this.lock[Symbol.dispose]()
+  }
+
+  /** The log goes when its last reader closes the database, which may be much later: without content it hinders nobody. */
+  private emptyLog(): void {
+    try {
+      this.store.db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+    } catch {
+      // A full disk, or a reader that is busy: what is in the log counts all the same.
+    }
   }
 
   private insertPicture(id: number, { content, files }: NewPicture): void {
