@@ -17,9 +17,14 @@ export function sessionOptions({
   threads = usableProcessors().count,
   provider = "cpu",
   spinning = true,
+  prepacking = true,
 }: LoadOptions): SessionOptions {
-  const waiting = spinning ? {} : { extra: { session: { intra_op: { allow_spinning: "0" } } } }
-  return { intraOpNumThreads: threads, executionProviders: [provider], ...waiting }
+  const session = {
+    ...(spinning ? {} : { intra_op: { allow_spinning: "0" } }),
+    ...(prepacking ? {} : { disable_prepacking: "1" }),
+  }
+  const extra = Object.keys(session).length > 0 ? { extra: { session } } : {}
+  return { intraOpNumThreads: threads, executionProviders: [provider], ...extra }
 }
 
 /** For manifests: what computed a figure. */

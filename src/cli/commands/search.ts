@@ -89,7 +89,7 @@ async function run(words: readonly string[], given: SearchCommand, command: Comm
   const query = parseQuery({ words, ...(plus && { plus }), ...(minus && { minus }), ...(like && { like }) })
   for (const note of query.notes) say(note)
   const { index: folder, model, threads } = given
-  await using index = await SearchIndex.open(folder, { model, threads, onStage: say })
+  await using index = await SearchIndex.open(folder, { model, threads, once: true, onStage: say })
   await writePages(index, query, given, { ...output, ...context }, say)
 }
 

@@ -18,13 +18,10 @@ export async function writeDuplicates(
     throw new UserError("groups of duplicates are not drawn", "leave out --sheet and --pictures")
   await using index = await SearchIndex.open(folder, { model, threads })
   const signal = to.abortOnInterrupt("stopping")
-  let meter: ReturnType<ReturnType<typeof progressReporter>> | null = null
+  const [compared, measured] = [meterOf("duplicates", progress), meterOf("sharpness", progress)]
   const found = await index.duplicates({
     ...{ threshold, threads, filters: parseFilters(given), signal },
-    onProgress: (done, total) => {
-      meter ??= progressReporter(progress)("duplicates", total, { unit: "pictures" })
-      meter.update(done)
-    },
+    ...{ onProgress: compared, onSharpness: measured },
   })
   if (print0)
     return to.writeUnchanged(
@@ -39,6 +36,16 @@ export async function writeDuplicates(
     0,
   )
   say(`${found.groups.length} groups of ${files} files among ${found.searched.toLocaleString("en")} pictures`)
+}
+
+/** Shown from the first step on, and ended by the last one. */
+function meterOf(label: string, mode: SearchCommand["progress"]): (done: number, total: number) => void {
+  let meter: ReturnType<ReturnType<typeof progressReporter>> | null = null
+  return (done, total) => {
+    meter ??= progressReporter(mode)(label, total, { unit: "pictures" })
+    meter.update(done)
+    if (done === total) meter.done()
+  }
 }
 
 function groupsText({ groups }: Duplicates): string {

@@ -43,12 +43,13 @@ export interface Writing extends Pick<CommandContext, "writeUnchanged"> {
 const defaultWeak = 5
 
 export async function writePage(
-  page: SearchPage,
+  found: SearchPage,
   query: string,
   { json, print0, explain, weak = defaultWeak, sheet, pictures }: OutputOptions,
   to: Writing,
   say: (line: string) => void,
 ): Promise<void> {
+  const page = { ...found, hits: found.hits.map(presentFirst) }
   if (sheet !== undefined) {
     const { writeSheet } = await import("../../search/show/write-sheet.ts")
     for (const note of await writeSheet(page, sheet, query)) say(note)
@@ -73,6 +74,13 @@ export async function writePage(
   if (explain && page.explanation) to.writeOut?.(explanationText(page.explanation))
   for (const note of page.notes) say(note)
   if (page.cursor !== null) say(`more: --cursor ${page.cursor}`)
+}
+
+/** A content may be in several files, of which some are gone since. */
+function presentFirst(hit: SearchHit): SearchHit {
+  if (hit.paths.length === 1) return hit
+  const isThere = new Set(hit.paths.filter((path) => existsSync(path)))
+  return { ...hit, paths: [...isThere, ...hit.paths.filter((path) => !isThere.has(path))] }
 }
 
 function isMissing({ paths }: SearchHit): boolean {

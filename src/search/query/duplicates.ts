@@ -10,6 +10,7 @@ import type { Filters } from "./filters.ts"
 import { type FoundContent, lookUpRows } from "./look-up.ts"
 import type { Mask } from "./mask.ts"
 import type { OpenGeneration } from "./open-generation.ts"
+import { withSharpness } from "./picture-sharpness.ts"
 
 /** Pictures that differ by size, format or little edits are above it, other pictures of one scene mostly below. */
 export const duplicateDefaults = { threshold: 0.96 } as const
@@ -22,17 +23,19 @@ export interface DuplicateOptions {
   readonly signal?: AbortSignal | undefined
   /** Rows that were compared with all others. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined
+  /** Pictures whose sharpness was measured, of those that decide by it. */
+  readonly onSharpness?: ((done: number, total: number) => void) | undefined
 }
 
 export interface DuplicatePicture {
-  /** Of all files with these bytes. */
+  /** Of all files with these bytes that pass the filters. */
   readonly paths: readonly string[]
   /** With the best of the group; 1 for itself. */
   readonly cosine: number
   readonly width: number
   readonly height: number
   readonly bytes: number
-  /** Null where it was not measured. */
+  /** Null where it was not measured: it decides only between pictures of as many pixels. */
   readonly sharpness: number | null
   readonly position: number
 }
@@ -64,7 +67,7 @@ export async function findDuplicates(
 ): Promise<Duplicates | null> {
   if (!(threshold > 0 && threshold <= 1))
     throw new UserError(`threshold: ${threshold} is not above 0 and at most 1`, "write 0.96, or 1 for the same bytes")
-  const { threads, signal, onProgress } = options
+  const { threads, signal, onProgress, onSharpness } = options
   const near: Pairs =
     threshold === 1 || count === 0
       ? noPairs
@@ -75,15 +78,16 @@ export async function findDuplicates(
           ...(signal && { signal }),
           ...(onProgress && { onProgress }),
         })
-  return store.reading(() => {
+  const contents = store.reading(() => {
     if (store.active().id !== open.generation.id) return null
     const isIn = (row: number) => row < count && (!mask || (mask.bits[row >> 3]! & (1 << (row & 7))) !== 0)
     const copied = store.rows("SELECT id FROM contents WHERE copies > 1").map(({ id }) => Number(id) - 1)
     const rows = new Set([...near.a, ...near.b, ...copied.filter(isIn)])
-    const contents = lookUpRows(store, [...rows], filters)
-    const groups = groupsOf(contents, near)
-    return { groups, threshold, searched: mask?.left ?? count }
+    return lookUpRows(store, [...rows], filters, "passing only")
   })
+  if (contents === null) return null
+  const measured = await withSharpness(contents, near, { signal, onProgress: onSharpness })
+  return { groups: groupsOf(measured, near), threshold, searched: mask?.left ?? count }
 }
 
 const noPairs: Pairs = { a: new Uint32Array(0), b: new Uint32Array(0), scores: new Float32Array(0) }

@@ -13,22 +13,27 @@ export type FoundContent = Pick<
   readonly sharpness: number | null
 }
 
-/** By row; those without a file are not there. Files that pass the filters are named first. Within a transaction. */
+/**
+ * By row; those without a file are not there. Files that pass the filters are named first, or are the only ones. Within a
+ * transaction.
+ */
 export function lookUpRows(
   store: IndexStore,
   positions: readonly number[],
   filters: Filters,
+  files: "passing first" | "passing only" = "passing first",
 ): Map<number, FoundContent> {
   const condition = fileCondition(filters) ?? { sql: "1", values: [] }
   const ids = JSON.stringify(positions.map((position) => position + 1))
-  const files = store.rows(
+  const found = store.rows(
     `SELECT files.content AS id, roots.path AS root, files.path AS path, ${condition.sql} AS passes
      FROM json_each(?) AS given JOIN files ON files.content = given.value JOIN roots ON roots.id = files.root
      ORDER BY passes DESC, roots.path, files.path`,
     ...[...condition.values, ids],
   )
   const paths = new Map<number, string[]>()
-  for (const { id, root, path } of files) {
+  for (const { id, root, path, passes } of found) {
+    if (files === "passing only" && Number(passes) === 0) continue
     const own = paths.get(Number(id)) ?? []
     const absolute = joined(root as string, path as string)
     if (!own.includes(absolute)) own.push(absolute)
