@@ -1,4 +1,13 @@
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "@photostructure/sqlite"
@@ -140,6 +149,15 @@ test("what is not an index, is newer, damaged or cut is told in one line", async
     "no database, but a text that is longer than the header of one, which has a hundred bytes".repeat(3),
   )
   expect(() => IndexStore.open(path)).toThrow(/is damaged/)
+})
+
+test("a database that is empty, or a folder, is told as that", () => {
+  const [empty, directory] = [folder(), folder()]
+  mkdirSync(empty)
+  writeFileSync(join(empty, "index.sqlite"), "")
+  mkdirSync(join(directory, "index.sqlite"), { recursive: true })
+  expect(() => IndexStore.open(empty)).toThrow("index.sqlite is empty")
+  expect(() => IndexStore.open(directory)).toThrow("index.sqlite is not a file")
 })
 
 test("a read-only folder is read", async () => {

@@ -152,7 +152,15 @@ function generationOf(row: Row): Generation {
 
 /** Throws UserError where the folder has no index. */
 export function requireIndex(folder: string): void {
-  if (existsSync(join(folder, databaseFile))) return
+  const database = statSync(join(folder, databaseFile), { throwIfNoEntry: false })
+  if (database?.isFile() && database.size > 0) return
+  if (database) {
+    const what = database.isFile() ? "is empty" : "is not a file"
+    throw new UserError(
+      `${join(folder, databaseFile)} ${what}`,
+      "restore it from a copy, or remove the folder and index again",
+    )
+  }
   const found = statSync(folder, { throwIfNoEntry: false })
   const what = found === undefined ? "it does not exist" : found.isDirectory() ? `${databaseFile} is missing` : "a file"
   throw new UserError(
