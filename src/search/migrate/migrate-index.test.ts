@@ -32,6 +32,9 @@ beforeAll(async () => {
   const other = new Clip(config)
   initialize(other, 9)
   await exportModel(other, { ...tinyInfo, name: "other" }, at("new"))
+  const third = new Clip(config)
+  initialize(third, 10)
+  await exportModel(third, { ...tinyInfo, name: "third" }, at("third"))
   cpSync(at("old"), at("renamed"), { recursive: true })
   const lines: string[] = []
   for (let i = 0; i < count; i++) {
@@ -80,7 +83,10 @@ test("another process that searches all the while never fails, and each answer i
     output += data
   })
   const until = async (isReached: () => boolean) => {
-    while (!isReached() && child.exitCode === null) await sleep(10)
+    while (!isReached()) {
+      if (child.exitCode !== null) throw new Error(`the process that searches ended with ${child.exitCode}`)
+      await sleep(10)
+    }
   }
   await until(() => output.includes("\n"))
   await migrate(index)
@@ -128,15 +134,33 @@ test("a picture whose file is gone is told, and too many of them are not lost in
   expect(vectorsOf(index).equals(vectorsOf(at("done")))).toBe(true)
 })
 
-test("a migration to another model that has begun is gone on with, or given up", async () => {
-  const index = copyOf("done")
+/** Leaves a migration that has some rows. */
+async function abortedMigration(index: string, model: string): Promise<void> {
   const aborted = new AbortController()
-  const progress = { update: () => aborted.abort(), done() {} }
-  await expect(
-    migrateIndex(index, { model: at("old"), threads: 0, signal: aborted.signal, startProgress: () => progress }),
-  ).rejects.toThrow(/abort/)
-  await expect(migrate(index)).rejects.toThrow(/is of new already/)
-  await expect(previewModel(index, { model: at("old"), threads: 0, apply: true })).rejects.toThrow(/would be lost/)
+  const progress = {
+    update: (done: number) => {
+      if (done >= 70) aborted.abort()
+    },
+    done() {},
+  }
+  const run = migrate(index, { model, signal: aborted.signal, startProgress: () => progress })
+  await expect(run).rejects.toThrow(/abort/)
+  expect(vectorsOf(index).equals(vectorsOf(at("base")))).toBe(true)
+}
+
+test("a migration that was aborted goes on with the rows that it has", async () => {
+  const index = copyOf("base")
+  await abortedMigration(index, at("new"))
+  expect(await migrate(index)).toMatchObject({ before: 64, encoded: count - 64 })
+  expect(vectorsOf(index).equals(vectorsOf(at("done")))).toBe(true)
+})
+
+test("a migration to a third model is refused where another has begun, and --restart gives that up", async () => {
+  const index = copyOf("base")
+  await abortedMigration(index, at("new"))
+  await expect(migrate(index, { model: at("third") })).rejects.toThrow(/a migration to new .* has begun/)
+  await expect(previewModel(index, { model: at("third"), threads: 0, apply: true })).rejects.toThrow(/would be lost/)
+  expect(await migrate(index, { model: at("third"), restart: true })).toMatchObject({ before: 0, encoded: count })
 })
 
 test("the same weights under another name are adopted; another model is not", async () => {
