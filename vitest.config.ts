@@ -19,6 +19,7 @@ const slow = [
   "test/sigkill",
   "src/search/indexing/changes",
   "src/search/indexing/encode-once",
+  "src/search/indexing/excluded",
   "src/search/indexing/interrupted",
   "src/search/migrate/migrate-index",
   "src/search/upkeep/upkeep",

@@ -63,6 +63,7 @@ const [batchSize, batchSeconds] = [256, 2] as const
 const leastBackground = 256
 /** Files that are read ahead of the towers. */
 const readAhead = 16
+const goOnHint = "what was encoded is kept; run again when the folder is there"
 
 /**
  * @param folder of the index, which is made where there is none
@@ -257,11 +258,12 @@ class Indexing {
     for (const file of files) this.failFile(part, file, error)
   }
 
-  /** Throws the error where it is the machine's: a folder that went away, and not a file that may not be read. */
+  /** Throws EnvironmentError where the folder went away: its files are not damaged. */
   private failFile(part: IndexedPart, file: NewFile, error: UserError): void {
     const path = join(part.path, file.path)
-    if (error instanceof EnvironmentError && !existsSync(path)) {
-      if (!existsSync(join(part.path, part.below))) throw error
+    if (!existsSync(path)) {
+      const folder = join(part.path, part.below)
+      if (!existsSync(folder)) throw new EnvironmentError(`${folder} went away while it was indexed`, goOnHint)
       // It was removed since the walk: the next run sees that it is gone.
       return
     }

@@ -1,0 +1,71 @@
+/** Paths that are not to be indexed, and a folder that goes away while it is. */
+import { copyFileSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import sharp from "sharp"
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { exportModel } from "../../export/export.ts"
+import { IndexStore } from "../store/index-store.ts"
+import { IndexWriter } from "../store/index-writer.ts"
+import { type IndexOptions, indexPictures } from "./index-pictures.ts"
+
+let folder: string
+let own: string
+let runs = 0
+const at = (...names: string[]) => join(own, ...names)
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "excluded-"))
+  await exportModel(tinyModel(), tinyInfo, join(folder, "tiny"))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+beforeEach(async () => {
+  own = join(folder, String(runs++))
+  for (const name of ["kept", "secret", "secrets"]) {
+    mkdirSync(at("pictures", name), { recursive: true })
+    await draw(at("pictures", name, "a.png"), name.length)
+  }
+})
+
+async function draw(path: string, red: number): Promise<void> {
+  await sharp({ create: { width: 70, height: 70, channels: 3, background: { r: red * 20, g: 9, b: 9 } } }).toFile(path)
+}
+
+const run = (options: IndexOptions = {}) =>
+  indexPictures(at("index"), [at("pictures")], { model: join(folder, "tiny"), threads: 0, ...options })
+
+function paths(): unknown[] {
+  using store = IndexStore.open(at("index"))
+  return store.rows("SELECT path FROM files ORDER BY path").map(({ path }) => path)
+}
+
+test("an excluded folder, and an excluded file, are passed over, and a folder with a longer name is not", async () => {
+  await draw(at("pictures", "kept", "b.png"), 1)
+  const writer = await IndexWriter.open(at("index"), "a test")
+  for (const path of [at("pictures", "secret"), at("pictures", "kept", "b.png")])
+    writer.store.run("INSERT INTO excluded VALUES (?)", path)
+  writer[Symbol.dispose]()
+  expect(await run()).toMatchObject({ encoded: 2, failed: 0 })
+  expect(paths()).toEqual([join("kept", "a.png"), join("secrets", "a.png")])
+  expect(await run()).toMatchObject({ encoded: 0, unchanged: 2 })
+})
+
+test("a folder that goes away during a run ends it with its name, loses nothing, and is gone on with", async () => {
+  await run()
+  for (let i = 0; i < 60; i++) await draw(at("pictures", "kept", `${i}.png`), i / 20 + 0.5)
+  copyFileSync(at("pictures", "kept", "a.png"), at("pictures", "kept", "z.png"))
+  const startProgress = () => {
+    renameSync(at("pictures"), at("away"))
+    return { update() {}, done() {} }
+  }
+  await expect(run({ startProgress: startProgress as never })).rejects.toThrow(at("pictures"))
+  const left = paths()
+  for (const name of ["kept", "secret", "secrets"]) expect(left).toContain(join(name, "a.png"))
+  using store = IndexStore.open(at("index"))
+  expect(store.rows("SELECT path FROM failures")).toEqual([])
+  renameSync(at("away"), at("pictures"))
+  const last = await run()
+  expect(last).toMatchObject({ failed: 0, removed: 0, files: 64 })
+})
