@@ -218,6 +218,7 @@ export class SearchIndex implements AsyncDisposable {
         ...{ rows, contents, query, count, wordWeight, mask: found.mask, words: found.words, clock, request },
         ...{ background: found.background, scanner, isFiltered: isFiltering(filters) },
         ...{ firstRank: (cursor?.rank ?? 0) + 1, cursor: next ? cursorText(next) : null },
+        mapped: state.generation.settings.mapped ?? null,
       }
       return pageOf(answer)
     })

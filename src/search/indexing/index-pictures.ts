@@ -17,8 +17,6 @@ import { type EncodedFile, encodeFiles } from "../../pictures/encode-files.ts"
 import { pixelOptions } from "../../pictures/reading.ts"
 import { addBackgroundPrompts, backgroundKey, updateBackgroundPictures } from "../calibrate/make-background.ts"
 import { followIndex } from "../lance/index-table.ts"
-import { updateCodes } from "../scan/codes.ts"
-import { codesFromRows } from "../scan/scanner.ts"
 import type { Generation, IndexSettings } from "../store/index-store.ts"
 import {
   type ContentDetails,
@@ -27,7 +25,7 @@ import {
   type NewFile,
   type NewPicture,
 } from "../store/index-writer.ts"
-import { vectorOffset } from "../store/vector-file.ts"
+import { extendCodes } from "../upkeep/codes.ts"
 import { type ChangeOptions, type FolderChanges, folderChanges } from "./changes.ts"
 import { contentDetails, contentHash } from "./content-details.ts"
 import { IndexModel, type IndexModelOptions } from "./index-model.ts"
@@ -326,20 +324,12 @@ class Indexing {
 
   private async finish(): Promise<void> {
     const { writer, generation } = this
-    const { count } = writer.store
     const { signal, startProgress = noProgress } = this.options
     if (this.counts.encoded + this.counts.removed > 0) await updateBackgroundPictures(writer, generation)
     const { store } = generation.settings
     if (store !== "file")
       return void (await followIndex(store.lancedb, writer.store, generation, { signal, startProgress }))
-    if (count < codesFromRows) return
-    const [vectors, codes] = [writer.store.vectorsPath(generation), writer.store.codesPath(generation)]
-    const progress = startProgress("binary codes", count, { unit: "vectors" })
-    await updateCodes(vectors, codes, {
-      ...{ dim: generation.dim, offset: vectorOffset, count, signal },
-      onProgress: (done) => progress.update(done),
-    })
-    progress.done()
+    await extendCodes(writer.store, generation, { signal, startProgress })
   }
 }
 

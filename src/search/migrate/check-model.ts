@@ -4,6 +4,7 @@ import type { EmbedEncoder } from "../../embed/open-encoder.ts"
 import { encodePrompts } from "../calibrate/make-background.ts"
 import { type Generation, IndexStore, requireIndex } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
+import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
 import {
   encodeRows,
@@ -140,5 +141,6 @@ async function adopt(writer: IndexWriter, encoder: EmbedEncoder, source: string)
     next.id,
     active.id,
   )
+  await extendCodes(writer.store, next)
   await writer.activate(next)
 }

@@ -8,6 +8,7 @@ import type { EmbedEncoder } from "../../embed/open-encoder.ts"
 import { makeBackground } from "../calibrate/make-background.ts"
 import { type Generation, requireIndex } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
+import { extendCodes } from "../upkeep/codes.ts"
 import {
   type EncodedRow,
   encodeRows,
@@ -140,6 +141,7 @@ class Migration {
     this.requireFew(missing, pictures)
     options.onStage?.("making the background that scores are compared with")
     await makeBackground(writer, generation, (texts) => this.encoder.encodeTexts(texts))
+    await extendCodes(writer.store, generation, options)
     options.signal?.throwIfAborted()
     await writer.activate(generation)
     forgetProgress(writer, generation)

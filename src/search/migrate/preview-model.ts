@@ -7,6 +7,7 @@ import type { EmbedEncoder } from "../../embed/open-encoder.ts"
 import { encodePrompts, makeBackground } from "../calibrate/make-background.ts"
 import { type Generation, IndexStore, requireIndex } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
+import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
 import { applyMap, type FittedMap, fitLinearMap } from "./linear-map.ts"
 import { measureRecall, type Recall } from "./map-recall.ts"
@@ -160,6 +161,7 @@ async function apply(
   const next = writer.addGeneration({ ...values, settings: { ...values.settings, mapped } })
   await copyRows(writer, active, next, (rows) => applyMap(map, rows), signal)
   await makeBackground(writer, next, (texts) => encoder.encodeTexts(texts))
+  await extendCodes(writer.store, next, { signal })
   signal?.throwIfAborted()
   await writer.activate(next)
 }

@@ -1,13 +1,10 @@
 /** The vectors and the model of the generation that answers, opened once and closed when no query needs them any more. */
-import { join } from "node:path"
 import type { Background } from "../calibrate/background.ts"
 import { backgroundKey } from "../calibrate/make-background.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
 import type { Generation, IndexStore } from "../store/index-store.ts"
+import { requireVectorsOf, vectorOffset } from "../store/vector-file.ts"
 import { QueryModel, type QueryModelOptions } from "./query-model.ts"
-
-/** `vectorOffset` of store/vector-file.ts, which a query does not load: it checks headers. */
-const vectorOffset = 4096
 
 export class OpenGeneration {
   readonly model: QueryModel
@@ -74,13 +71,14 @@ export class OpenGeneration {
 
   private async openScanner(): Promise<Scanner> {
     const { folder } = this.store
-    const { id, dim, settings } = this.generation
+    const { dim, settings } = this.generation
     if (settings.store !== "file") {
       const { openTableScanner } = await import("../lance/index-table.ts")
       return openTableScanner(settings.store.lancedb, folder, this.generation)
     }
-    const codes = join(folder, `codes-${id}.bits`)
-    return openScanner(this.store.vectorsPath(this.generation), { dim, offset: vectorOffset, codes })
+    const path = this.store.vectorsPath(this.generation)
+    requireVectorsOf(path, this.generation)
+    return openScanner(path, { dim, offset: vectorOffset, codes: this.store.codesPath(this.generation) })
   }
 
   private async close(): Promise<void> {

@@ -5,6 +5,7 @@ import type { Background } from "../calibrate/background.ts"
 import { type Calibration, calibrationOf } from "../calibrate/calibration.ts"
 import { explainScore, explainThreshold } from "../calibrate/explain.ts"
 import type { Scanner } from "../scan/scanner.ts"
+import type { IndexSettings } from "../store/index-store.ts"
 import type { QueryKind } from "./combine.ts"
 import type { RankedRow } from "./find-hits.ts"
 import type { FoundContent } from "./look-up.ts"
@@ -33,6 +34,8 @@ export interface Answer {
   readonly cursor: string | null
   readonly request: SearchRequest
   readonly clock: Steps
+  /** Where vectors are mapped ones of another model. */
+  readonly mapped: IndexSettings["mapped"] | null
 }
 
 /**
@@ -67,9 +70,17 @@ export async function pageOf(answer: Answer): Promise<SearchPage> {
     ...{ hits: ranked, matches: matching.length, cursor: answer.cursor, searched },
     filtered: isFiltered ? searched : null,
     elapsedMs: answer.clock.elapsed,
-    notes: [...words.notes, ...(request.onlyMatches && weak.length > 0 ? [`${weak.length} weaker left out`] : [])],
+    notes: [
+      ...words.notes,
+      ...(answer.mapped ? [mappedNote(answer.mapped)] : []),
+      ...(request.onlyMatches && weak.length > 0 ? [`${weak.length} weaker left out`] : []),
+    ],
     ...(explanation && { explanation }),
   }
+}
+
+function mappedNote({ from }: NonNullable<Answer["mapped"]>): string {
+  return `vectors are mapped from ${from}, an approximation: \`mobileclip index migrate\` encodes the pictures`
 }
 
 /** Pages that follow each other as one. */

@@ -3,7 +3,7 @@
  * Any number of processes read it at any time; one writes (`index-writer.ts`). What a reader sees in one transaction is one
  * state of the index: vectors are on the disk before the transaction that counts them.
  */
-import { existsSync, statSync } from "node:fs"
+import { statSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite"

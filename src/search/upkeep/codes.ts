@@ -1,4 +1,4 @@
-/** The binary codes of an index after its rows changed in another way than by growing. */
+/** The binary codes of an index that is large enough for them. */
 import { rm } from "node:fs/promises"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { updateCodes } from "../scan/codes.ts"
@@ -11,17 +11,22 @@ interface CodesOptions {
   readonly startProgress?: StartProgress | undefined
 }
 
-/** Removes those that are there, and makes them anew where there are enough rows for them. */
-export async function restoreCodes(
+/** After its rows changed in another way than by growing: removes those that are there, and makes them anew. */
+export async function restoreCodes(store: IndexStore, generation: Generation, options?: CodesOptions): Promise<void> {
+  await rm(store.codesPath(generation), { force: true }).catch(() => {})
+  await extendCodes(store, generation, options)
+}
+
+/** For the rows that have none, where there are enough of them. */
+export async function extendCodes(
   store: IndexStore,
   generation: Generation,
   { signal, startProgress = noProgress }: CodesOptions = {},
 ): Promise<void> {
-  const [path, { count }] = [store.codesPath(generation), store]
-  await rm(path, { force: true }).catch(() => {})
+  const { count } = store
   if (count < codesFromRows || generation.settings.store !== "file") return
   const progress = startProgress("binary codes", count, { unit: "vectors" })
-  await updateCodes(store.vectorsPath(generation), path, {
+  await updateCodes(store.vectorsPath(generation), store.codesPath(generation), {
     ...{ dim: generation.dim, offset: vectorOffset, count, signal },
     onProgress: (done) => progress.update(done),
   })
