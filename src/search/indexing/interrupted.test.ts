@@ -119,8 +119,9 @@ test("while a process indexes, a second one is refused with its name, and search
   await using open = await SearchIndex.open(index, { cache: false })
   while (child.exitCode === null) {
     const page = await open.search({ terms: [{ kind: "text", weight: 1, text: "a red square" }], limit: 5 })
-    expect(page.hits).toHaveLength(5)
-    expect(page.searched).toBeGreaterThanOrEqual(committed)
+    // The first seconds of a slow machine may give fewer.
+    expect(page.hits).toHaveLength(Math.min(5, page.searched))
+    expect(page.searched).toBeGreaterThanOrEqual(Math.max(1, committed))
     committed = page.searched
     searches++
   }
