@@ -111,13 +111,14 @@ test("while a process indexes, a second one is refused with its name, and search
   const index = at("busy")
   const child = start(index)
   const ended = once(child, "exit")
-  while (countIn(index) === 0) await sleep(10)
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null
+  while (!hasEnded() && countIn(index) === 0) await sleep(10)
   await expect(indexPictures(index, [at("pictures")], { model: at("tiny") })).rejects.toThrow(
     /in use: mobileclip index/,
   )
   let [searches, committed] = [0, 0]
   await using open = await SearchIndex.open(index, { cache: false })
-  while (child.exitCode === null) {
+  while (!hasEnded()) {
     const page = await open.search({ terms: [{ kind: "text", weight: 1, text: "a red square" }], limit: 5 })
     // The first seconds of a slow machine may give fewer.
     expect(page.hits).toHaveLength(Math.min(5, page.searched))
