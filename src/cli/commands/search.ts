@@ -18,7 +18,7 @@ Examples:
   mobileclip search ./sketch.png "in winter" --index photos.index     a picture and a text together
   mobileclip search dog --after 2023 --in photos/travel --index photos.index
   mobileclip search dog -0 --index photos.index | xargs -0 cp -t dogs
-  mobileclip search --duplicates -0 --index photos.index | xargs -0 trash
+  mobileclip search --duplicates --threshold 1 -0 --index photos.index | xargs -0 trash
 
 A cosine says little by itself; z is by how many standard deviations it is above what this query finds by chance. Hits above the
 divider are matches; weaker ones stand below it. Where nothing matches the first line says so, and the exit code is 0.
