@@ -28,7 +28,7 @@ struct Kernel {
   void (*tile)(const float* rows, const float* columns, size_t dim, float* out);
   size_t tileRows;
   size_t tileColumns;
-  // Of each code [words] the bits that are set, and the sum of 2^b times those that it shares with plane b [kPlanes, words].
+  // For each code [words], the bits that are set, and the sum of 2^b times those that it shares with plane b [kPlanes, words].
   void (*codeSums)(const uint64_t* codes, size_t words, size_t count, const uint64_t* planes, uint32_t* bits,
                    uint32_t* sums);
 };

@@ -344,7 +344,7 @@ async function pictureBytes(path: string, kind: string): Promise<Uint8Array> {
   }
 }
 
-/** Of unit length, which rounding to float16 changed a little; null where the row has none. */
+/** Its vector, of unit length, which rounding to float16 changed a little; null where the row has none. */
 async function storedVector(open: OpenGeneration, row: number): Promise<Float32Array | null> {
   const vector = await (await open.scanner()).read(Uint32Array.of(row))
   if (Number.isNaN(vector[0])) return null

@@ -38,7 +38,7 @@ export interface CheckResult {
   readonly same: boolean
   readonly adopted: boolean
   readonly compared: number
-  /** Of the pictures; NaN where vectors are of another length. */
+  /** Cosine of the pictures; NaN where vectors are of another length. */
   readonly median: number
   readonly least: number
   /** Least cosine of the prompts in the background; NaN: there are none, or of another length. */

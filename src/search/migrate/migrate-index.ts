@@ -35,7 +35,7 @@ export interface MigrateOptions extends MigrationOptions {
 export const migrateDefaults = { mostMissing: 0.01 } as const
 
 export interface MissingPicture {
-  /** Of the vectors. */
+  /** Its row among the vectors. */
   readonly row: number
   readonly reason: string
 }

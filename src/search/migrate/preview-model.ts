@@ -42,7 +42,7 @@ export interface PreviewResult {
   /** Pictures that the map was learnt from, and that are searched in `text` and `picture`. */
   readonly sample: number
   readonly kind: "ridge" | "procrustes"
-  /** Of held-out pictures with their true vectors. */
+  /** Cosine of held-out pictures with their true vectors. */
   readonly meanCosine: number
   /** Prompts of the background by the new model, over mapped against encoded vectors. */
   readonly text: Recall

@@ -10,7 +10,7 @@ export interface Cursor {
   readonly count: number
   readonly lastFile: number
   readonly digest: string
-  /** Of the last hit, in the order by score. */
+  /** The last hit's, in the order by score. */
   readonly score: number
   readonly position: number
   /** Hits up to it. */

@@ -28,7 +28,7 @@ export interface DuplicateOptions {
 }
 
 export interface DuplicatePicture {
-  /** Of all files with these bytes that pass the filters. */
+  /** Paths of all files with these bytes that pass the filters. */
   readonly paths: readonly string[]
   /** With the best of the group; 1 for itself. */
   readonly cosine: number

@@ -19,7 +19,7 @@ export interface Filters {
   readonly cameras?: readonly string[]
   /** Pictures without a place are left out. */
   readonly near?: Near
-  /** Of the first bytes, as `pictureFormat` names them: "jpg", "heic". */
+  /** Formats by the first bytes, as `pictureFormat` names them: "jpg", "heic". */
   readonly formats?: readonly string[]
 }
 

@@ -77,7 +77,7 @@ function contentCondition(filters: Filters): Condition {
   return all([...ofContents(filters), ...inFiles])
 }
 
-/** Of `files` and `roots`; null where every file will do. */
+/** A condition on `files` and `roots`; null where every file will do. */
 export function fileCondition({ folders, names }: Filters): Condition | null {
   const conditions = [
     ...(folders ? [any(folders.map(folderCondition))] : []),

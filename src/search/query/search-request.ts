@@ -19,7 +19,7 @@ export interface SimilarRequest {
   readonly filters?: Filters | undefined
   /** Hits of a page. */
   readonly limit?: number | undefined
-  /** Of the page before, with the same query and filters. */
+  /** From the page before, with the same query and filters. */
   readonly cursor?: string | null | undefined
   /** What all words of the query in a file's path or caption add to its cosine; 0: they are not looked for. */
   readonly words?: number | undefined

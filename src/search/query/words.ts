@@ -68,7 +68,7 @@ interface State {
   readonly store: IndexStore
   /** Files above it are not looked at. */
   readonly lastFile: number
-  /** Of the database. */
+  /** Another number after each change of the database. */
   readonly version: number
   readonly kept: KeptWords
 }

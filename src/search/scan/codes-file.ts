@@ -24,7 +24,7 @@ export interface CodesHeader {
   readonly count: number
   /** Rows there were when the mean was made. */
   readonly meanOf: number
-  /** Of the bytes before the vectors' first row: another file's codes are not taken. */
+  /** Digest of the bytes before the vectors' first row: another file's codes are not taken. */
   readonly vectors: Buffer
   /** Rows that are to be scored exactly, of `measuredOf`, for nearly all of the best 20; 0: not measured. */
   readonly candidates: number

@@ -234,7 +234,7 @@ class RowCoder {
   }
 }
 
-/** Of rows spread over all; rows without a vector do not count. */
+/** The mean of rows spread over all; rows without a vector do not count. */
 function* meanOf(
   { vectors, vectorsPath }: Files,
   { dim, offset, count, signal }: CodesOptions,

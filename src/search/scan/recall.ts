@@ -16,7 +16,7 @@ export interface RecallOptions {
 export interface Recall {
   /** The share of the best `k` that was found, over all queries. */
   readonly recall: number
-  /** Of the query where it was least. */
+  /** The recall of the query where it was least. */
   readonly least: number
   readonly queries: number
   readonly k: number
@@ -32,7 +32,7 @@ export async function measureRecall(scanner: Scanner, options: RecallOptions): P
     const request = { query, count, k: k + 1 }
     const exact = without(await scanner.scan({ ...request, exact: true }), row, k)
     const found = without(await scanner.scan(request), row, k)
-    // Of equal scores any will do.
+    // Any of equal scores will do.
     const least = exact.at(-1)
     if (least !== undefined) shares.push(found.filter((score) => score >= least).length / exact.length)
   }

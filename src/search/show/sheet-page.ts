@@ -10,7 +10,7 @@ import { jpegUri } from "../../report/picture-card.ts"
 import type { SearchHit, SearchPage } from "../query/search-page.ts"
 import { reasonOf } from "./contact-sheet.ts"
 
-/** Of thumbnails, in pixels. */
+/** Side of thumbnails, in pixels. */
 const side = 320
 const atOnce = 4
 const cut = "<!-- figures -->"
@@ -57,7 +57,7 @@ async function figureOf(hit: SearchHit, onUnread: () => void): Promise<Html> {
 <figcaption><b>${rank}</b> ${cosine.toFixed(3)}${z === null ? "" : `, z ${z.toFixed(1)}`}<br>${name}${taken === null ? null : html`<br><small>${taken.replace("T", " ")}</small>`}${copies}</figcaption></figure>`
 }
 
-/** Of the first of its files that can be read. */
+/** A thumbnail of the first of its files that can be read. */
 async function pictureOf({ paths, caption }: SearchHit, onUnread: () => void): Promise<Html> {
   let reason = ""
   for (const path of paths) {

@@ -86,7 +86,7 @@ export class IndexStore implements Disposable {
     return join(this.folder, `vectors-${id}.f16`)
   }
 
-  /** Of binary codes, where the index is large. */
+  /** Where binary codes are, if the index is large. */
   codesPath({ id }: Pick<Generation, "id">): string {
     return join(this.folder, `codes-${id}.bits`)
   }

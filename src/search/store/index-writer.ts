@@ -47,7 +47,7 @@ export interface NewFile {
 
 export interface NewPicture {
   readonly content: ContentDetails
-  /** Of unit length [dim]; null: none yet, which is a row of NaN. */
+  /** A unit vector [dim]; null: none yet, which is a row of NaN. */
   readonly vector: Float32Array | null
   readonly files: readonly NewFile[]
 }

@@ -3,9 +3,7 @@ import { createHash } from "node:crypto"
 import { stat } from "node:fs/promises"
 import { extname } from "node:path"
 import { readBytes } from "../../../host/files/files.ts"
-import { pictureFormat } from "../../../host/image/picture-format.ts"
-import { readPictureMetadata } from "../../../host/image/picture-metadata.ts"
-import { pictureSize } from "../../../host/image/picture-size.ts"
+import { contentDetails } from "../../indexing/content-details.ts"
 import type { ContentDetails } from "../../store/index-writer.ts"
 import type { ImportedPicture } from "../sources/source.ts"
 
@@ -26,23 +24,13 @@ export interface ImportedContent {
 export async function importedContent(path: string, picture: ImportedPicture): Promise<ImportedContent> {
   const found = await stat(path).catch(() => null)
   if (!found?.isFile()) return { content: unseen(path, picture), size: 0, mtime: 0, isHere: false }
-  const bytes = await readBytes(path)
-  const { width, height } = await pictureSize(bytes, path)
-  const format = pictureFormat(bytes)
-  const said = await readPictureMetadata(bytes, format)
-  const [seenWidth, seenHeight] = said.orientation > 4 ? [height, width] : [width, height]
+  const own = await contentDetails(await readBytes(path), path)
   const facts = factsOf(picture)
+  // What people wrote in another program comes before what is in the file.
   const content = {
-    ...{ hash: createHash("sha256").update(bytes).digest(), bytes: bytes.length, format: format ?? "" },
-    ...{ width: seenWidth, height: seenHeight, orientation: said.orientation, sharpness: null },
-    // What people wrote in another program comes before what is in the file.
-    ...{
-      caption: facts.caption ?? said.caption,
-      taken: said.taken?.text ?? facts.taken,
-      camera: said.camera ?? facts.camera,
-    },
-    ...{ latitude: facts.latitude ?? said.latitude, longitude: facts.longitude ?? said.longitude },
-    ...{ lens: said.lens, keywords: said.keywords },
+    ...own,
+    ...{ caption: facts.caption ?? own.caption, taken: own.taken ?? facts.taken, camera: own.camera ?? facts.camera },
+    ...{ latitude: facts.latitude ?? own.latitude, longitude: facts.longitude ?? own.longitude },
   }
   return { content, size: found.size, mtime: found.mtimeMs, isHere: true }
 }
