@@ -1,10 +1,12 @@
 /**
  * How long a folder of pictures takes to be indexed: against the tower alone on the same pictures' pixels and as many threads, in
- * alternating rounds of one run; then the same folder again, the folder moved, and searches while another process indexes. Each
- * picture of `--pictures` is copied with a comment of its own until there are `--count` different files. The model has generated
- * weights, but where a folder is named.
+ * alternating rounds of one run; then searches while another process indexes, the same folder again, the folder moved, and all of it
+ * into a second index by a process that is killed `--kills` times, whose rows must be those of the first. Each picture of
+ * `--pictures` is copied with a comment of its own until there are `--count` different files. The model has generated weights, but
+ * where a folder is named.
  *
- *     npm run build && node dist/bench/search-index.js --pictures DIR [--count 20000] [--rounds 5] [--model mobileclip2-s0]
+ *     npm run build && node dist/bench/search-index.js --pictures DIR [--count 20000] [--rounds 5] [--kills 3]
+ *         [--model mobileclip2-s0]
  *
  * `--folder DIR` is where pictures and index are made (default: a temporary folder). Rates count everything: the walk, opening
  * model and threads, hashes, metadata, the background, and the database.
@@ -14,11 +16,13 @@ import { once } from "node:events"
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import { generatedClip } from "../src/benchmark/latency/generated.ts"
 import { median, quantile } from "../src/core/arrays/quantile.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import { type VariantName, variants } from "../src/core/family/variants.ts"
 import type { Preprocessing } from "../src/core/image/preprocess.ts"
 import { exportModel } from "../src/export/export.ts"
@@ -28,6 +32,8 @@ import { loadModel, openTower } from "../src/run/node.ts"
 import type { TowerPlace } from "../src/run/tower.ts"
 import { indexPictures } from "../src/search/indexing/index-pictures.ts"
 import { SearchIndex } from "../src/search/search-index.ts"
+import { IndexStore } from "../src/search/store/index-store.ts"
+import { vectorOffset } from "../src/search/store/vector-file.ts"
 
 const program = fileURLToPath(import.meta.url)
 const threads = availableParallelism()
@@ -49,6 +55,7 @@ async function main(): Promise<void> {
       pictures: { type: "string" },
       count: { type: "string", default: "20000" },
       rounds: { type: "string", default: "5" },
+      kills: { type: "string", default: "3" },
       model: { type: "string", default: "mobileclip2-s0" },
       folder: { type: "string" },
       search: { type: "string" },
@@ -56,13 +63,15 @@ async function main(): Promise<void> {
     },
   })
   if (values.search !== undefined) return search(values.search)
-  if (values.index !== undefined) return void (await indexPictures(values.index, [values.folder!], { threads }))
+  if (values.index !== undefined)
+    return void (await indexPictures(values.index, [values.folder!], { threads, model: values.model }))
   if (values.pictures === undefined) throw new Error("name a folder of JPEG files with --pictures")
   const folder = values.folder ?? mkdtempSync(join(tmpdir(), "search-index-"))
   mkdirSync(folder, { recursive: true })
   try {
     const model = await modelFolder(values.model, folder)
     await measure(folder, model, await jpegFiles(values.pictures), Number(values.count), Number(values.rounds))
+    await measureKilled(folder, model, Number(values.kills))
   } finally {
     if (values.folder === undefined) rmSync(folder, { recursive: true, force: true })
   }
@@ -102,7 +111,7 @@ async function measure(folder: string, model: string, files: string[], count: nu
     )
   }
   console.log(`share of the tower's rate: median ${median(shares).toFixed(3)}, least ${Math.min(...shares).toFixed(3)}`)
-  await measureSearches(index, files, join(pictures, String(rounds)), rounds * each, each)
+  await measureSearches(index, model, files, join(pictures, String(rounds)), rounds * each, each)
   await measureAgain(index, pictures)
 }
 
@@ -162,14 +171,26 @@ async function serveBare({ place, preprocessing, paths }: BareRequest): Promise<
 
 // ------------------------------------------------------------------------------------------- searches, and runs again
 
-async function measureSearches(index: string, files: string[], part: string, first: number, count: number) {
+async function measureSearches(
+  index: string,
+  model: string,
+  files: string[],
+  part: string,
+  first: number,
+  count: number,
+) {
   await searches(index, "alone")
   copies(files, part, first, count)
-  const indexing = spawn(process.execPath, [program, "--index", index, "--folder", part], { stdio: "inherit" })
+  const indexing = startIndexing(index, model, part)
   const ended = once(indexing, "exit")
-  await new Promise((resolve) => setTimeout(resolve, 4000))
+  await sleep(4000)
   await searches(index, "while another process indexes")
   await ended
+}
+
+function startIndexing(index: string, model: string, pictures: string): ChildProcess {
+  const words = ["--index", index, "--model", model, "--folder", pictures]
+  return spawn(process.execPath, [program, ...words], { stdio: "inherit" })
 }
 
 async function searches(index: string, what: string): Promise<void> {
@@ -210,4 +231,63 @@ async function measureAgain(index: string, pictures: string): Promise<void> {
   renameSync(pictures, `${pictures}-moved`)
   const moved = await indexPictures(index, [`${pictures}-moved`], { threads })
   console.log(`the folder moved: ${moved.encoded} encoded, ${moved.known} known, ${moved.seconds.toFixed(2)} s`)
+}
+
+// ------------------------------------------------------------------------------------------------------------- killed
+
+interface Row {
+  readonly path: string
+  readonly hash: string
+  readonly content: number
+}
+
+async function measureKilled(folder: string, model: string, kills: number): Promise<void> {
+  const [index, pictures] = [join(folder, "killed"), join(folder, "pictures-moved")]
+  const whole = contentRows(join(folder, "index"))
+  const random = new Random(Date.now())
+  for (let kill = 1; kill <= kills; kill++) {
+    const child = startIndexing(index, model, pictures)
+    const ended = once(child, "exit")
+    const enough = (whole.length * (kill - random.uniform())) / (kills + 1)
+    while (child.exitCode === null && contentRows(index).length < enough) await sleep(50)
+    child.kill("SIGKILL")
+    await ended
+    console.log(`killed with ${contentRows(index).length} of ${whole.length} files in the index`)
+  }
+  const { encoded, seconds } = await indexPictures(index, [pictures], { threads, model })
+  console.log(`then to the end: ${encoded} encoded, ${seconds.toFixed(0)} s`)
+  compareIndexes(join(folder, "index"), index)
+}
+
+function contentRows(index: string): Row[] {
+  if (!existsSync(join(index, "index.sqlite"))) return []
+  using store = IndexStore.open(index)
+  const rows = store.rows(
+    "SELECT path, hex(hash) AS hash, content FROM files JOIN contents ON contents.id = content ORDER BY path",
+  )
+  return rows.map(({ path, hash, content }) => ({ path: String(path), hash: String(hash), content: Number(content) }))
+}
+
+/** Throws where a file is in one index alone, in one of them twice, or has another vector. */
+function compareIndexes(one: string, other: string): void {
+  const [expected, found] = [contentRows(one), contentRows(other)]
+  const [expectedVectors, foundVectors] = [vectorsOf(one), vectorsOf(other)]
+  const names = (rows: Row[]) => rows.map(({ path, hash }) => `${path} ${hash}`).join("\n")
+  if (names(found) !== names(expected)) throw new Error("the killed index does not have the files of the other")
+  if (new Set(found.map(({ hash }) => hash)).size !== found.length) throw new Error("a content is there twice")
+  const differing = found.filter(
+    ({ content }, i) => !foundVectors(content).equals(expectedVectors(expected[i]!.content)),
+  )
+  if (differing.length > 0)
+    throw new Error(`${differing.length} files have other vectors, such as ${differing[0]!.path}`)
+  console.log(`${found.length} files as in the other index, none twice, every vector the same to the bit`)
+}
+
+/** A content's vector, as the bytes of its row. */
+function vectorsOf(index: string): (content: number) => Buffer {
+  using store = IndexStore.open(index)
+  const generation = store.active()
+  const bytes = readFileSync(store.vectorsPath(generation))
+  const width = 2 * generation.dim
+  return (content) => bytes.subarray(vectorOffset + (content - 1) * width, vectorOffset + content * width)
 }
