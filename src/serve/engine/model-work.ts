@@ -1,7 +1,11 @@
 /** What a server asks of a model's process. */
 import type { ErrorMessage } from "../../core/error-message.ts"
+import { UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { PictureReading } from "../../pictures/reading.ts"
+
+/** A text or a picture of a request cannot be used, whatever the machine. */
+export class ContentError extends UserError {}
 
 export interface ModelSettings extends PictureReading {
   /** Whatever `loadModel` takes. */

@@ -1,10 +1,9 @@
 /** A model as a server uses it: texts and pictures to unit vectors, through queues, a cache, and a process that is replaced. */
 import { fileURLToPath } from "node:url"
-import { fromMessage } from "../../core/error-message.ts"
-import { assert, UserError } from "../../core/errors.ts"
+import { assert } from "../../core/errors.ts"
 import { workerFile } from "../../host/worker-file.ts"
 import { LastingProcess, type Lifetime } from "../processes/lasting.ts"
-import type { ModelAnswer, ModelSettings, ModelTask, ServedModel } from "./model-work.ts"
+import { ContentError, type ModelAnswer, type ModelSettings, type ModelTask, type ServedModel } from "./model-work.ts"
 import { contentKey, type ResultCache } from "./result-cache.ts"
 import { type Priority, TaskQueue } from "./task-queue.ts"
 
@@ -71,19 +70,19 @@ export class ModelEngine implements AsyncDisposable {
     }
   }
 
-  /** Throws UserError where the model has no text tower, QueueFull. */
+  /** Throws ContentError where the model has no text tower, QueueFull. */
   async encodeTexts(texts: readonly string[], asking: Asking = {}): Promise<Float32Array[]> {
-    if (!this.model.hasText) throw new UserError(`${this.model.name} has no text tower`, "send pictures only")
+    if (!this.model.hasText) throw new ContentError(`${this.model.name} has no text tower`, "send pictures only")
     return this.cached("text", texts, this.texts, asking)
   }
 
-  /** @param pictures the bytes of their files. Throws UserError where one is not a picture, QueueFull. */
+  /** @param pictures the bytes of their files. Throws ContentError where one is not a picture, QueueFull. */
   encodePictures(pictures: readonly Uint8Array[], asking: Asking = {}): Promise<Float32Array[]> {
     return this.cached("picture", pictures, this.pictures, asking)
   }
 
   async caption(bytes: Uint8Array, perImage: number, { priority = "query", signal }: Asking = {}) {
-    if (!this.model.hasCaptions) throw new UserError(`${this.model.name} writes no captions`, "serve a captioner")
+    if (!this.model.hasCaptions) throw new ContentError(`${this.model.name} writes no captions`, "serve a captioner")
     return (await this.captions.add([{ bytes, perImage }], priority, signal))[0]!
   }
 
@@ -122,7 +121,7 @@ export class ModelEngine implements AsyncDisposable {
 
   private async ask(task: ModelTask, signal: AbortSignal): Promise<Exclude<ModelAnswer, { kind: "refused" }>> {
     const answer = await this.process.ask(task, signal)
-    if (answer.kind === "refused") throw fromMessage(answer.error)
+    if (answer.kind === "refused") throw new ContentError(answer.error.message, answer.error.hint)
     return answer
   }
 

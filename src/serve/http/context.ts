@@ -1,0 +1,42 @@
+/** What the protocols of a server share. */
+import type { OpenAPIHono } from "@hono/zod-openapi"
+import type { Models } from "../engine/models.ts"
+import type { FetchPicture } from "./content.ts"
+import type { RequestError } from "./errors.ts"
+
+export interface Limits {
+  /** Bytes of a request's body. */
+  readonly bodyBytes: number
+  /** Texts and pictures of a request. */
+  readonly parts: number
+  /** Pixels of a picture. */
+  readonly pixels: number
+  /** Seconds that a request may take, reading it included. */
+  readonly seconds: number
+}
+
+export const limitDefaults: Limits = { bodyBytes: 64 * 2 ** 20, parts: 256, pixels: 1e8, seconds: 60 }
+
+export interface ServeContext {
+  readonly models: Models
+  readonly fetchPicture: FetchPicture
+  readonly limits: Limits
+}
+
+/** What a request's handlers find beside it. */
+export interface Variables {
+  /** Ends when the client goes away, or the time is over. */
+  readonly signal: AbortSignal
+}
+
+export type ServeApp = OpenAPIHono<{ Variables: Variables }>
+
+/** One of the interfaces that a server speaks. */
+export interface Protocol {
+  readonly name: string
+  /** Whether a path is one of this protocol's. */
+  owns(path: string): boolean
+  register(app: ServeApp, context: ServeContext): void
+  /** The body of a refusal. */
+  errorBody(error: RequestError): object
+}

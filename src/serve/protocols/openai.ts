@@ -1,0 +1,200 @@
+/**
+ * OpenAI's embeddings (`POST /v1/embeddings`, `GET /v1/models`), with pictures: `input` is a text, a data URI, `{ text }` or
+ * `{ image }`, or a list of these (so are Jina's and NVIDIA's); `messages` with vLLM's content parts make one vector.
+ * openai-node asks for base64, so that is the hot path: little-endian float32.
+ */
+import { createRoute, z } from "@hono/zod-openapi"
+import { l2Normalize } from "../../core/arrays/similarity.ts"
+import { Tokenizer } from "../../core/text/tokenizer.ts"
+import { type Content, encodeContents, isDataUri, readPicture } from "../http/content.ts"
+import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
+import { type ErrorKind, RequestError } from "../http/errors.ts"
+import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
+
+const picture = z.string().min(1).describe("A data URI, base64, or an address where the server allows them")
+const part = z.union([
+  z.string().describe("A text, or a picture as a data URI"),
+  z.object({ text: z.string() }),
+  z.object({ image: picture }),
+])
+const tokens = z.union([z.array(z.int()).min(1), z.array(z.array(z.int()).min(1)).min(1)])
+const messagePart = z.union([
+  z.object({ type: z.enum(["text", "input_text"]), text: z.string() }),
+  z.object({ type: z.literal("image_url"), image_url: z.union([picture, z.object({ url: picture })]) }),
+  z.object({ type: z.literal("input_image"), image_url: picture }),
+])
+const message = z.object({ role: z.string(), content: z.union([z.string(), z.array(messagePart)]) })
+
+const request = z
+  .object({
+    model: z.string().optional().describe("As /v1/models has it; absent: the server's first model"),
+    input: z.union([part, z.array(part), tokens]).optional(),
+    messages: z.array(message).min(1).optional().describe("One vector: of a text, of a picture, or of their mean"),
+    encoding_format: z.enum(["float", "base64"]).default("float"),
+    modality: z.enum(["text", "image"]).optional().describe("image: plain texts of input are pictures"),
+    dimensions: z.int().positive().optional().describe("The model's own number, or absent"),
+  })
+  .openapi("EmbeddingRequest")
+
+const embedding = z.union([z.array(z.number()), z.string()]).describe("A unit vector, or its float32 in base64")
+const response = z
+  .object({
+    object: z.literal("list"),
+    data: z.array(z.object({ object: z.literal("embedding"), index: z.int(), embedding })),
+    model: z.string(),
+    usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
+  })
+  .openapi("EmbeddingResponse")
+
+const model = z.object({
+  id: z.string(),
+  object: z.literal("model"),
+  created: z.int(),
+  owned_by: z.string(),
+})
+
+const embeddings = createRoute({
+  method: "post",
+  path: "/v1/embeddings",
+  summary: "Unit vectors of texts and pictures (OpenAI, Jina, NVIDIA, vLLM)",
+  request: { body: jsonBody(request) },
+  responses: { 200: jsonResponse(response, "Vectors, in the order of the input") },
+})
+const models = createRoute({
+  method: "get",
+  path: "/v1/models",
+  summary: "The models that are served",
+  responses: { 200: jsonResponse(z.object({ object: z.literal("list"), data: z.array(model) }), "Models") },
+})
+
+export const openai: Protocol = {
+  name: "OpenAI",
+  owns: (path) => path === "/v1/embeddings" || path === "/v1/models",
+  register,
+  errorBody: ({ kind, message, parameter }) => ({
+    error: { message, type: types[kind], param: parameter, code: kind === "notFound" ? "model_not_found" : null },
+  }),
+}
+
+const types: Record<ErrorKind, string> = {
+  ...{ invalid: "invalid_request_error", notFound: "invalid_request_error", unsupported: "invalid_request_error" },
+  ...{ tooLarge: "invalid_request_error", unauthorized: "authentication_error", busy: "rate_limit_error" },
+  ...{ internal: "server_error", unavailable: "server_error", timeout: "server_error" },
+}
+
+function register(app: ServeApp, context: ServeContext): void {
+  app.openapi(embeddings, async (c) => {
+    const given = c.req.valid("json")
+    const signal = c.get("signal")
+    const groups = await contentsOf(given, context, signal)
+    return context.models.use(given.model, async (engine) => {
+      const { name, embedDim } = engine.model
+      requireDimensions(given.dimensions, embedDim)
+      const vectors = await encodeContents(engine, groups.flat(), askingOf(groups.flat(), signal))
+      const rows = "messages" in given && given.messages ? [meanOf(vectors, embedDim)] : vectors
+      const data = rows.map((row, index) => ({
+        ...{ object: "embedding" as const, index },
+        embedding: given.encoding_format === "base64" ? base64Of(row) : [...row],
+      }))
+      const used = tokensOf(groups.flat())
+      const usage = { prompt_tokens: used, total_tokens: used }
+      return c.json({ object: "list" as const, data, model: given.model ?? name, usage }, 200)
+    })
+  })
+  app.openapi(models, (c) => {
+    const data = context.models.names.map((id) => ({
+      ...{ id, object: "model" as const, created: 0, owned_by: "mobileclip" },
+    }))
+    return c.json({ object: "list" as const, data }, 200)
+  })
+}
+
+type Request = z.infer<typeof request>
+
+/** What is asked for; the parts of messages are one group. */
+async function contentsOf(
+  { input, messages, modality }: Request,
+  { fetchPicture, limits }: ServeContext,
+  signal: AbortSignal,
+): Promise<Content[][]> {
+  if ((input === undefined) === (messages === undefined))
+    throw new RequestError("invalid", "either input or messages is expected", "input")
+  const picture = async (value: string, field: string): Promise<Content> => ({
+    kind: "picture",
+    bytes: await readPicture(value, field, fetchPicture, signal),
+  })
+  if (messages !== undefined) {
+    const parts = messages.flatMap(partsOfMessage)
+    requireParts(parts.length, limits, "messages")
+    if (parts.length === 0) throw new RequestError("invalid", "messages hold no text and no picture", "messages")
+    return [
+      await Promise.all(parts.map((each) => ("text" in each ? textContent(each.text) : picture(each.url, "messages")))),
+    ]
+  }
+  const list = Array.isArray(input) ? input : [input!]
+  if (list.some((each) => typeof each === "number" || Array.isArray(each))) throw tokenIds()
+  if (list.length === 0) throw new RequestError("invalid", "input is an empty list", "input")
+  requireParts(list.length, limits, "input")
+  const contents = list.map((each, i) => {
+    const field = Array.isArray(input) ? `input[${i}]` : "input"
+    if (typeof each !== "string")
+      return "image" in (each as object)
+        ? picture((each as { image: string }).image, field)
+        : textContent((each as { text: string }).text)
+    return modality === "image" || (modality !== "text" && isDataUri(each)) ? picture(each, field) : textContent(each)
+  })
+  return (await Promise.all(contents)).map((each) => [each])
+}
+
+function textContent(text: string): Content {
+  return { kind: "text", text }
+}
+
+/** A text that is empty stands beside a picture in vLLM's own examples. */
+function partsOfMessage({ content }: z.infer<typeof message>): ({ text: string } | { url: string })[] {
+  if (typeof content === "string") return [{ text: content }]
+  const parts = content.map((part) => {
+    if ("text" in part) return { text: part.text }
+    return { url: typeof part.image_url === "string" ? part.image_url : part.image_url.url }
+  })
+  return parts.filter((part) => "url" in part || part.text.trim() !== "")
+}
+
+function tokenIds(): RequestError {
+  const what = "input holds token ids, which belong to another model's tokenizer: send the texts themselves"
+  return new RequestError(
+    "invalid",
+    `${what} (LangChain: checkEmbeddingCtxLength or check_embedding_ctx_length false)`,
+    "input",
+  )
+}
+
+function requireDimensions(dimensions: number | undefined, embedDim: number): void {
+  if (dimensions === undefined || dimensions === embedDim) return
+  throw new RequestError(
+    "invalid",
+    `this model's vectors have ${embedDim} values and cannot be shortened`,
+    "dimensions",
+  )
+}
+
+/** The mean of unit vectors, of length 1 again. */
+export function meanOf(vectors: readonly Float32Array[], embedDim: number): Float32Array {
+  if (vectors.length === 1) return vectors[0]!
+  const sum = new Float32Array(embedDim)
+  for (const vector of vectors) for (let i = 0; i < embedDim; i++) sum[i]! += vector[i]!
+  return l2Normalize(sum, embedDim)
+}
+
+export function base64Of({ buffer, byteOffset, byteLength }: Float32Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("base64")
+}
+
+let tokenizer: Tokenizer | null = null
+
+export function tokensOf(contents: readonly Content[]): number {
+  tokenizer ??= new Tokenizer()
+  let count = 0
+  for (const content of contents) if (content.kind === "text") count += tokenizer.encode(content.text).length
+  return count
+}

@@ -1,0 +1,85 @@
+/** A server of embeddings that listens: opened, and stopped without losing what it is asked. */
+import { once } from "node:events"
+import type { Server } from "node:http"
+import type { AddressInfo } from "node:net"
+import { createAdaptorServer } from "@hono/node-server"
+import { EnvironmentError } from "../core/errors.ts"
+import type { ModelSettings } from "./engine/model-work.ts"
+import { Models, type ModelsOptions } from "./engine/models.ts"
+import { cacheBytesDefault } from "./engine/result-cache.ts"
+import { createApp } from "./http/app.ts"
+import type { FetchPicture } from "./http/content.ts"
+import { type Limits, limitDefaults } from "./http/context.ts"
+import { RequestError } from "./http/errors.ts"
+import { lifetimeDefaults } from "./processes/lasting.ts"
+
+export interface ServeOptions {
+  readonly host?: string
+  /** 0: any that is free. */
+  readonly port?: number
+  readonly limits?: Partial<Limits>
+  readonly engine?: Partial<ModelsOptions>
+  readonly fetchPicture?: FetchPicture
+  /** Gets an error that is a fault of ours, with its stack. */
+  readonly onFault?: (error: unknown) => void
+}
+
+export const serveDefaults = { host: "127.0.0.1", port: 8000 } as const
+
+export const engineDefaults: ModelsOptions = {
+  ...{ mostWaiting: 1024, textBatch: 32, maxDelay: 0, lifetime: lifetimeDefaults },
+  ...{ idleSeconds: null, cacheBytes: cacheBytesDefault },
+}
+
+export class EmbeddingServer implements AsyncDisposable {
+  private constructor(
+    private readonly server: Server,
+    private readonly models: Models,
+  ) {}
+
+  /**
+   * @param models by the name that requests use; the first is opened before the server listens
+   * @throws UserError where it cannot be opened; EnvironmentError where the port is taken
+   */
+  static async start(models: ReadonlyMap<string, ModelSettings>, options: ServeOptions = {}): Promise<EmbeddingServer> {
+    const { host, port } = { ...serveDefaults, ...options }
+    const limits = { ...limitDefaults, ...options.limits }
+    const opened = new Models(models, { ...engineDefaults, ...options.engine })
+    try {
+      await opened.use(undefined, async () => {})
+      const fetchPicture = options.fetchPicture ?? refuseAddresses
+      const app = createApp({ models: opened, fetchPicture, limits }, options)
+      const server = createAdaptorServer({
+        fetch: app.fetch,
+        overrideGlobalObjects: false,
+        serverOptions: { requestTimeout: limits.seconds * 1000, headersTimeout: 10_000, keepAliveTimeout: 5000 },
+      }) as Server
+      server.listen(port, host)
+      await Promise.race([once(server, "listening"), once(server, "error").then(([error]) => Promise.reject(error))])
+      return new EmbeddingServer(server, opened)
+    } catch (error) {
+      await opened[Symbol.asyncDispose]()
+      throw (error as { code?: unknown }).code === "EADDRINUSE"
+        ? new EnvironmentError(`port ${port} of ${host} is in use`, "choose another with --port", { cause: error })
+        : error
+    }
+  }
+
+  get url(): string {
+    const { address, port, family } = this.server.address() as AddressInfo
+    return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
+  }
+
+  /** Answers what it was asked, takes nothing new, and ends. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.server, "close")
+    this.server.close()
+    this.server.closeIdleConnections()
+    await closed
+    await this.models[Symbol.asyncDispose]()
+  }
+}
+
+const refuseAddresses: FetchPicture = async () => {
+  throw new RequestError("invalid", "this server does not fetch pictures from addresses: send their bytes", "input")
+}
