@@ -2,11 +2,15 @@
 import { OpenAPIHono } from "@hono/zod-openapi"
 import { bodyLimit } from "hono/body-limit"
 import { version } from "../../host/version.ts"
+import { cohere } from "../protocols/cohere.ts"
+import { immich } from "../protocols/immich.ts"
+import { ollama } from "../protocols/ollama.ts"
 import { openai } from "../protocols/openai.ts"
+import { weaviate } from "../protocols/weaviate.ts"
 import type { Protocol, ServeApp, ServeContext, Variables } from "./context.ts"
 import { RequestError, requestError } from "./errors.ts"
 
-const protocols: readonly Protocol[] = [openai]
+const protocols: readonly Protocol[] = [openai, cohere, ollama, weaviate, immich]
 
 export interface AppHooks {
   /** Gets an error that is a fault of ours, with its stack. */

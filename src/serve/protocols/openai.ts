@@ -4,12 +4,12 @@
  * openai-node asks for base64, so that is the hot path: little-endian float32.
  */
 import { createRoute, z } from "@hono/zod-openapi"
-import { l2Normalize } from "../../core/arrays/similarity.ts"
-import { Tokenizer } from "../../core/text/tokenizer.ts"
-import { type Content, encodeContents, isDataUri, readPicture } from "../http/content.ts"
+import { type Content, encodeContents, isDataUri } from "../http/content.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { type ErrorKind, RequestError } from "../http/errors.ts"
 import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
+import { requireOwnDimension } from "./cohere.ts"
+import { base64Of, meanOf, pictureContent, textContent, tokensOf } from "./shared.ts"
 
 const picture = z.string().min(1).describe("A data URI, base64, or an address where the server allows them")
 const part = z.union([
@@ -89,7 +89,7 @@ function register(app: ServeApp, context: ServeContext): void {
     const groups = await contentsOf(given, context, signal)
     return context.models.use(given.model, async (engine) => {
       const { name, embedDim } = engine.model
-      requireDimensions(given.dimensions, embedDim)
+      requireOwnDimension(given.dimensions, embedDim, "dimensions")
       const vectors = await encodeContents(engine, groups.flat(), askingOf(groups.flat(), signal))
       const rows = "messages" in given && given.messages ? [meanOf(vectors, embedDim)] : vectors
       const data = rows.map((row, index) => ({
@@ -111,43 +111,43 @@ function register(app: ServeApp, context: ServeContext): void {
 
 type Request = z.infer<typeof request>
 
-/** What is asked for; the parts of messages are one group. */
-async function contentsOf(
-  { input, messages, modality }: Request,
-  { fetchPicture, limits }: ServeContext,
-  signal: AbortSignal,
-): Promise<Content[][]> {
+/** What is asked for, a group for each vector. */
+function contentsOf({ input, messages, modality }: Request, context: ServeContext, signal: AbortSignal) {
+  const picture = (value: string, field: string) => pictureContent(value, field, context, signal)
   if ((input === undefined) === (messages === undefined))
     throw new RequestError("invalid", "either input or messages is expected", "input")
-  const picture = async (value: string, field: string): Promise<Content> => ({
-    kind: "picture",
-    bytes: await readPicture(value, field, fetchPicture, signal),
-  })
-  if (messages !== undefined) {
-    const parts = messages.flatMap(partsOfMessage)
-    requireParts(parts.length, limits, "messages")
-    if (parts.length === 0) throw new RequestError("invalid", "messages hold no text and no picture", "messages")
-    return [
-      await Promise.all(parts.map((each) => ("text" in each ? textContent(each.text) : picture(each.url, "messages")))),
-    ]
-  }
+  if (messages) return contentsOfMessages(messages, context, picture)
   const list = Array.isArray(input) ? input : [input!]
-  if (list.some((each) => typeof each === "number" || Array.isArray(each))) throw tokenIds()
+  if (!isListOfParts(list)) throw tokenIds()
   if (list.length === 0) throw new RequestError("invalid", "input is an empty list", "input")
-  requireParts(list.length, limits, "input")
-  const contents = list.map((each, i) => {
-    const field = Array.isArray(input) ? `input[${i}]` : "input"
-    if (typeof each !== "string")
-      return "image" in (each as object)
-        ? picture((each as { image: string }).image, field)
-        : textContent((each as { text: string }).text)
-    return modality === "image" || (modality !== "text" && isDataUri(each)) ? picture(each, field) : textContent(each)
-  })
-  return (await Promise.all(contents)).map((each) => [each])
+  requireParts(list.length, context.limits, "input")
+  return Promise.all(
+    list.map(async (each, i) => {
+      const field = Array.isArray(input) ? `input[${i}]` : "input"
+      if (typeof each === "object")
+        return [await ("image" in each ? picture(each.image, field) : textContent(each.text))]
+      const isPicture = modality === "image" || (modality !== "text" && isDataUri(each))
+      return [await (isPicture ? picture(each, field) : textContent(each))]
+    }),
+  )
 }
 
-function textContent(text: string): Content {
-  return { kind: "text", text }
+type Part = z.infer<typeof part>
+
+function isListOfParts(list: readonly (Part | number | number[])[]): list is Part[] {
+  return !list.some((each) => typeof each === "number" || Array.isArray(each))
+}
+
+async function contentsOfMessages(
+  messages: readonly z.infer<typeof message>[],
+  { limits }: ServeContext,
+  picture: (url: string, field: string) => Promise<Content>,
+): Promise<Content[][]> {
+  const parts = messages.flatMap(partsOfMessage)
+  requireParts(parts.length, limits, "messages")
+  if (parts.length === 0) throw new RequestError("invalid", "messages hold no text and no picture", "messages")
+  const contents = parts.map((each) => ("text" in each ? textContent(each.text) : picture(each.url, "messages")))
+  return [await Promise.all(contents)]
 }
 
 /** A text that is empty stands beside a picture in vLLM's own examples. */
@@ -167,34 +167,4 @@ function tokenIds(): RequestError {
     `${what} (LangChain: checkEmbeddingCtxLength or check_embedding_ctx_length false)`,
     "input",
   )
-}
-
-function requireDimensions(dimensions: number | undefined, embedDim: number): void {
-  if (dimensions === undefined || dimensions === embedDim) return
-  throw new RequestError(
-    "invalid",
-    `this model's vectors have ${embedDim} values and cannot be shortened`,
-    "dimensions",
-  )
-}
-
-/** The mean of unit vectors, of length 1 again. */
-export function meanOf(vectors: readonly Float32Array[], embedDim: number): Float32Array {
-  if (vectors.length === 1) return vectors[0]!
-  const sum = new Float32Array(embedDim)
-  for (const vector of vectors) for (let i = 0; i < embedDim; i++) sum[i]! += vector[i]!
-  return l2Normalize(sum, embedDim)
-}
-
-export function base64Of({ buffer, byteOffset, byteLength }: Float32Array): string {
-  return Buffer.from(buffer, byteOffset, byteLength).toString("base64")
-}
-
-let tokenizer: Tokenizer | null = null
-
-export function tokensOf(contents: readonly Content[]): number {
-  tokenizer ??= new Tokenizer()
-  let count = 0
-  for (const content of contents) if (content.kind === "text") count += tokenizer.encode(content.text).length
-  return count
 }
