@@ -38,6 +38,12 @@ export class ServedTiny implements AsyncDisposable {
     return served
   }
 
+  /** What the library says of the same model. */
+  async clip<T>(work: (clip: MobileCLIP) => Promise<T>): Promise<T> {
+    await using clip = await MobileCLIP.load(join(this.folder, "tiny"), { threads: 1 })
+    return await work(clip)
+  }
+
   get url(): string {
     return this.server.url
   }

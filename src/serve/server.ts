@@ -7,21 +7,20 @@ import { EnvironmentError } from "../core/errors.ts"
 import type { ModelSettings } from "./engine/model-work.ts"
 import { Models, type ModelsOptions } from "./engine/models.ts"
 import { cacheBytesDefault } from "./engine/result-cache.ts"
-import { createApp } from "./http/app.ts"
+import { type AppOptions, createApp } from "./http/app.ts"
 import type { FetchPicture } from "./http/content.ts"
 import { type Limits, limitDefaults } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
 import { lifetimeDefaults } from "./processes/lasting.ts"
 
-export interface ServeOptions {
+export interface ServeOptions extends AppOptions {
   readonly host?: string
   /** 0: any that is free. */
   readonly port?: number
   readonly limits?: Partial<Limits>
   readonly engine?: Partial<ModelsOptions>
-  readonly fetchPicture?: FetchPicture
-  /** Gets an error that is a fault of ours, with its stack. */
-  readonly onFault?: (error: unknown) => void
+  /** Default: none are fetched. */
+  readonly fetchPicture?: FetchPicture | undefined
 }
 
 export const serveDefaults = { host: "127.0.0.1", port: 8000 } as const

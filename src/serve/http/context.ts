@@ -15,7 +15,7 @@ export interface Limits {
   readonly seconds: number
 }
 
-export const limitDefaults: Limits = { bodyBytes: 64 * 2 ** 20, parts: 256, pixels: 1e8, seconds: 60 }
+export const limitDefaults: Limits = { bodyBytes: 64 * 2 ** 20, parts: 2048, pixels: 1e8, seconds: 60 }
 
 export interface ServeContext {
   readonly models: Models

@@ -94,7 +94,7 @@ test.each([
   [{ input: { image: Buffer.from("no picture").toString("base64") } }, 400, /^the picture is not /],
   [{ input: { image: "http://127.0.0.1/a.jpg" } }, 400, /^this server does not fetch pictures/],
   [{ input: "a", encoding_format: "int3" }, 400, /^encoding_format: /],
-  [{ input: Array(300).fill("a") }, 413, /^input has 300 parts, and a request may have 256/],
+  [{ input: Array(3000).fill("a") }, 413, /^input has 3000 parts, and a request may have 2048/],
 ])("%j is %i, in OpenAI's shape", async (body, status, message) => {
   const answer = await post(body)
   expect(answer.status).toBe(status)
