@@ -2,6 +2,7 @@
 import { once } from "node:events"
 import type { Server } from "node:http"
 import type { AddressInfo } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import { createAdaptorServer } from "@hono/node-server"
 import { EnvironmentError } from "../core/errors.ts"
 import type { ModelSettings } from "./engine/model-work.ts"
@@ -31,10 +32,17 @@ export const engineDefaults: ModelsOptions = {
 }
 
 export class EmbeddingServer implements AsyncDisposable {
+  private isStopping = false
+
   private constructor(
     private readonly server: Server,
     private readonly models: Models,
-  ) {}
+  ) {
+    // The next request of a client finds another server, or none.
+    server.prependListener("request", (_, answer) => {
+      if (this.isStopping) answer.setHeader("Connection", "close")
+    })
+  }
 
   /**
    * @param models by the name that requests use; the first is opened before the server listens
@@ -71,13 +79,18 @@ export class EmbeddingServer implements AsyncDisposable {
 
   /** Answers what it was asked, takes nothing new, and ends. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.isStopping = true
+    // Connections that are open may bring a request that is on its way; closing the server would cut them.
+    await sleep(settling)
     const closed = once(this.server, "close")
     this.server.close()
-    this.server.closeIdleConnections()
     await closed
     await this.models[Symbol.asyncDispose]()
   }
 }
+
+/** Milliseconds in which what clients have sent arrives. */
+const settling = 200
 
 const refuseAddresses: FetchPicture = async () => {
   throw new RequestError("invalid", "this server does not fetch pictures from addresses: send their bytes", "input")
