@@ -4,7 +4,8 @@ import { Random } from "../../src/core/arrays/random.ts"
 import { temporaryFolder } from "../../src/host/files/temporary.ts"
 import { findIndexModel } from "../../src/search/query/query-model.ts"
 import { SearchIndex } from "../../src/search/search-index.ts"
-import { IndexWriter, type NewPicture } from "../../src/search/store/index-writer.ts"
+import { IndexWriter } from "../../src/search/store/index-writer.ts"
+import { plainPicture } from "../../test/plain-picture.ts"
 
 export interface Labelled {
   readonly classNames: readonly string[]
@@ -62,9 +63,12 @@ async function writeIndex(path: string, { model, pictures, captions, seed }: Wor
   const generation = writer.addGeneration({ model: "model", source: model, identity, dim: pictures.dim, settings })
   writer.store.run("INSERT INTO roots (id, path) VALUES (1, '/pictures')")
   const random = Random.of(seed, "captions")
+  const { vectors, dim, labels } = pictures
   writer.addPictures(
     generation,
-    pictures.labels.map((_, n) => pictureOf(pictures, n, captionOf(pictures, n, captions, random))),
+    labels.map((_, n) =>
+      plainPicture(n, vectors.slice(n * dim, (n + 1) * dim), captionOf(pictures, n, captions, random)),
+    ),
   )
 }
 
@@ -74,17 +78,4 @@ function captionOf({ classNames, labels }: Labelled, n: number, { right, wrong }
   const label = labels[n]!
   if (drawn < right) return classNames[label]!
   return drawn < right + wrong ? classNames[other < label ? other : other + 1]! : null
-}
-
-function pictureOf({ vectors, dim }: Labelled, n: number, caption: string | null): NewPicture {
-  const hash = Buffer.alloc(32)
-  hash.writeUInt32LE(n)
-  return {
-    content: {
-      ...{ hash, bytes: 1, format: "jpg", width: 1, height: 1, orientation: 1, sharpness: null, caption, keywords: [] },
-      ...{ taken: null, camera: null, lens: null, latitude: null, longitude: null },
-    },
-    vector: vectors.slice(n * dim, (n + 1) * dim),
-    files: [{ root: 1, path: `IMG_${n}.jpg`, size: 1, mtime: n }],
-  }
 }

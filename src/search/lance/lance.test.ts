@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { plainPicture } from "../../../test/plain-picture.ts"
 import { credentials, S3Server } from "../../../test/s3-server.ts"
 import { float16ToFloat32, float32ToFloat16 } from "../../core/arrays/half.ts"
 import { Random } from "../../core/arrays/random.ts"
@@ -49,20 +50,8 @@ afterAll(() => {
 function addRows(first: number, rows: number): void {
   const pictures = Array.from({ length: rows }, (_, i) => {
     const row = first + i
-    const hash = Buffer.alloc(32)
-    hash.writeUInt32LE(row)
-    const size = { bytes: 1, format: "jpg", width: 1, height: 1, orientation: 1, sharpness: null }
-    const facts = {
-      taken: null,
-      camera: null,
-      lens: null,
-      latitude: null,
-      longitude: null,
-      caption: null,
-      keywords: [],
-    }
     const vector = vectors.slice((row % count) * dim, ((row % count) + 1) * dim)
-    return { content: { hash, ...size, ...facts }, vector: Number.isNaN(vector[0]) ? null : vector, files: [] }
+    return { ...plainPicture(row, Number.isNaN(vector[0]) ? null : vector), files: [] }
   })
   index.addPictures(generation, pictures)
 }

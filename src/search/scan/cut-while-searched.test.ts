@@ -7,10 +7,11 @@ import { join } from "node:path"
 import type { Readable } from "node:stream"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
+import { plainPicture } from "../../../test/plain-picture.ts"
 import { headerBytes, unitRows, writeVectors } from "../../../test/vector-file.ts"
 import { Random } from "../../core/arrays/random.ts"
 import { asUserError } from "../../core/errors.ts"
-import { IndexWriter, type NewPicture } from "../store/index-writer.ts"
+import { IndexWriter } from "../store/index-writer.ts"
 import { openScanner } from "./scanner.ts"
 
 /** 40 MB: most of a search's time is its scan. */
@@ -31,7 +32,7 @@ beforeAll(async () => {
   const vector = unitRows(new Random(1), 1, dim)
   writer.addPictures(
     generation,
-    Array.from({ length: count }, (_, n) => pictureOf(n, vector)),
+    Array.from({ length: count }, (_, n) => plainPicture(n, vector)),
   )
   vectors = writer.store.vectorsPath(generation)
   copyFileSync(vectors, whole)
@@ -42,14 +43,6 @@ afterEach(() => {
   children.clear()
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-function pictureOf(n: number, vector: Float32Array): NewPicture {
-  const hash = Buffer.alloc(32)
-  hash.writeUInt32LE(n)
-  const size = { bytes: 1, format: "jpg", width: 1, height: 1, orientation: 1, sharpness: null }
-  const facts = { taken: null, camera: null, lens: null, latitude: null, longitude: null, caption: null, keywords: [] }
-  return { content: { hash, ...size, ...facts }, vector, files: [{ root: 1, path: `${n}.jpg`, size: 1, mtime: n }] }
-}
 
 /** What a process that searches says when the file is cut after so many milliseconds, and how it ends. */
 async function cutAfter(milliseconds: number, bytes: number) {
