@@ -37,6 +37,8 @@ const slow = [
   "src/embed/embed",
   "src/search/exchange/import/import-index",
   "src/search/lance/lance",
+  "src/search/leaks",
+  "src/search/scan/cut-while-searched",
   "test/hostile-chain",
   "src/data/reinforced/hostile",
   "src/cli/reinforce/models",

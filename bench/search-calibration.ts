@@ -10,20 +10,15 @@
  * second class and query, and counted on the others; the calibrated one is also shown with the strictness that is the default for texts.
  */
 import { createHash } from "node:crypto"
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { spacedPercent, textTable } from "../src/cli/table.ts"
 import { Random } from "../src/core/arrays/random.ts"
 import { cosines } from "../src/core/arrays/similarity.ts"
-import { COLOURS, namesOf } from "../src/data/scenes/attributes.ts"
-import { renderScene } from "../src/data/scenes/render.ts"
-import { sampleScene } from "../src/data/scenes/scene.ts"
-import { otherNames } from "../src/experiments/cifar10/classes.ts"
 import { MobileCLIP } from "../src/index.ts"
 import { chooseBackgroundPictures } from "../src/search/calibrate/background.ts"
 import { calibrationOf, defaultStrictness } from "../src/search/calibrate/calibration.ts"
 import { backgroundPrompts } from "../src/search/calibrate/prompts.ts"
+import { classPictures } from "./search/class-pictures.ts"
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -70,21 +65,15 @@ interface Data {
   readonly logitScale: number
 }
 
-interface Pictures {
-  readonly classNames: readonly string[]
-  readonly phrasings: (name: string) => readonly string[]
-  readonly files: AsyncIterable<{ readonly bytes: Buffer; readonly label: number }>
-}
-
 /** Pictures of each class that are queries and in no index. */
 const pictureQueries = 6
 
 async function load(): Promise<Data> {
   await using clip = await MobileCLIP.load(modelFolder!)
-  const { classNames, phrasings, files } = folder === "scenes" ? scenes() : classFolders(folder!)
+  const { classNames, phrasings, otherPhrasings, pictures } = classPictures(folder!)
   const [labels, hashes, parts, queries]: [number[], string[], Float32Array[], Query[]] = [[], [], [], []]
   const taken = new Map<number, number>()
-  for await (const { bytes, label } of files) {
+  for await (const { bytes, label } of pictures) {
     const vector = await clip.encodeImage(bytes)
     const before = taken.get(label) ?? 0
     taken.set(label, before + 1)
@@ -97,7 +86,9 @@ async function load(): Promise<Data> {
     parts.push(vector)
   }
   const texts = [
-    ...classNames.flatMap((name, label) => phrasings(name).map((text) => ({ text, label }))),
+    ...classNames.flatMap((name, label) =>
+      [...phrasings(name), ...otherPhrasings(name)].map((text) => ({ text, label })),
+    ),
     ...nonsense.map((text) => ({ text, label: -1 })),
   ]
   for (const { text, label } of texts) queries.push({ text, label, vector: await clip.encodeText(text), kind: "text" })
@@ -111,41 +102,6 @@ async function load(): Promise<Data> {
     aPhoto: await clip.encodeText("a photo"),
     logitScale: clip.logitScale ?? 100,
   }
-}
-
-function classFolders(root: string): Pictures {
-  const top = readdirSync(root).includes("test") ? join(root, "test") : root
-  const classNames = readdirSync(top).sort()
-  const others = otherNames as Readonly<Record<string, readonly string[]>>
-  const templates = ["{}", "a photo of a {}.", "a picture of a {}", "the {}", "a small {}"]
-  async function* files() {
-    for (const [label, name] of classNames.entries())
-      for (const file of readdirSync(join(top, name)).sort())
-        yield { bytes: readFileSync(join(top, name, file)), label }
-  }
-  return {
-    classNames,
-    files: files(),
-    phrasings: (name) => [
-      ...templates.map((text) => text.replace("{}", name)),
-      ...(others[name] ?? []).flatMap((other) => [other, `a photo of a ${other}`]),
-    ],
-  }
-}
-
-/** Pictures of one object from a seed that no model is trained on; the class is the object's colour. */
-function scenes(): Pictures {
-  const classNames = namesOf(COLOURS)
-  const templates = ["{}", "one {} object", "a {} shape", "a picture of a {} object", "something {}"]
-  async function* files() {
-    for (let index = 0; index < 5000; index++) {
-      const scene = sampleScene(424_242, "train", index)
-      if (scene.layout !== "single") continue
-      const label = classNames.indexOf(scene.objects[0]!.colour)
-      yield { bytes: Buffer.from(await renderScene(scene)), label }
-    }
-  }
-  return { classNames, files: files(), phrasings: (name) => templates.map((text) => text.replace("{}", name)) }
 }
 
 // -------------------------------------------------------------------------------------------------------- searches

@@ -4,7 +4,6 @@
  */
 import { assert, UserError } from "../../core/errors.ts"
 import type { Hits, Pairs, Scanner, ScanRequest } from "../scan/scan-request.ts"
-import { requirePositions, requireQuery, requireScan } from "../scan/scan-request.ts"
 import type { FoundRows, VectorTable } from "./vector-table.ts"
 
 /** Up to so many rows are named in the search; of more, candidates are fetched until enough are among them. */
@@ -22,8 +21,6 @@ export class LanceScanner implements Scanner {
   }
 
   async scan(request: ScanRequest): Promise<Hits> {
-    requireScan(request)
-    requireQuery(request.query, this.dim)
     const { query, count, k, mask, after, exact = false } = request
     const named = mask === undefined ? null : positionsIn(mask, count, mostNamed)
     if (named?.length === 0) return noHits
@@ -50,13 +47,11 @@ export class LanceScanner implements Scanner {
   }
 
   async scores(query: Float32Array, positions: Uint32Array): Promise<Float32Array> {
-    requireQuery(query, this.dim)
     const rows = await this.read(positions)
     return Float32Array.from(positions, (_, i) => dot(rows, i, query))
   }
 
   async read(positions: Uint32Array): Promise<Float32Array> {
-    requirePositions(positions)
     const { dim } = this
     const found = await this.table.read([...new Set(positions)])
     const places = new Map(Array.from(found.positions, (position, i) => [position, i]))

@@ -1,4 +1,4 @@
-/** A scanner over the addon: what is asked is checked, and its failures are put in words. */
+/** A scanner over the addon, whose failures are put in words. */
 import { closeSync, fstatSync, openSync } from "node:fs"
 import {
   type AddonHits,
@@ -17,10 +17,6 @@ import {
   type Pairs,
   type PairsRequest,
   type RowLayout,
-  requirePairs,
-  requirePositions,
-  requireQuery,
-  requireScan,
   type Scanner,
   type ScanRequest,
   shortFile,
@@ -59,8 +55,6 @@ export class AddonScanner implements Scanner {
 
   async scan(request: ScanRequest): Promise<Hits> {
     const { query, after, exact = false } = request
-    requireQuery(query, this.dim)
-    requireScan(request)
     // Places in the order are exact: a row that estimates have passed over must still be found on a later page.
     const codes = exact || after ? null : this.codes.choose(request.count, request.k)
     const asked = this.asked(request)
@@ -71,8 +65,6 @@ export class AddonScanner implements Scanner {
   }
 
   async scanMany(queries: readonly Float32Array[], request: Omit<ScanRequest, "query" | "after">): Promise<Hits[]> {
-    for (const query of queries) requireQuery(query, this.dim)
-    requireScan(request)
     const hits: AddonHits[] = []
     for (let first = 0; first < queries.length; first += mostAtOnce) {
       const some = queries.slice(first, first + mostAtOnce)
@@ -90,20 +82,15 @@ export class AddonScanner implements Scanner {
   }
 
   async scores(query: Float32Array, positions: Uint32Array): Promise<Float32Array> {
-    requireQuery(query, this.dim)
-    requirePositions(positions)
     return this.answered(this.vectors.scores(query, positions), rowsUpTo(positions))
   }
 
   async read(positions: Uint32Array): Promise<Float32Array> {
-    requirePositions(positions)
     return this.answered(this.vectors.read(positions), rowsUpTo(positions))
   }
 
   async nearPairs(request: PairsRequest): Promise<Pairs> {
-    requirePairs(request)
     const { count, threshold, mask, signal, onProgress } = request
-    signal?.throwIfAborted()
     const state = new Int32Array(new SharedArrayBuffer(8))
     const total = pairBlocks(count)
     const timer = setInterval(() => onProgress?.(Atomics.load(state, 1), total), progressMilliseconds)
