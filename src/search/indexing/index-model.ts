@@ -45,9 +45,10 @@ export class IndexModel implements AsyncDisposable {
     const settings = settingsOf(this.active, this.options.settings)
     const { active, options } = this
     // A model of the same name is opened, and compared, when something is encoded.
-    if (active !== null && (options.model === undefined || absolute(options.model) === active.source)) return active
+    if (active !== null && (options.model === undefined || absoluteSource(options.model) === active.source))
+      return active
     const { name, identity, embedDim } = await this.encoder()
-    return { model: name, source: absolute(this.source), identity, dim: embedDim, settings }
+    return { model: name, source: absoluteSource(this.source), identity, dim: embedDim, settings }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -72,7 +73,7 @@ export class IndexModel implements AsyncDisposable {
 }
 
 /** What is written down does not depend on the working folder. */
-function absolute(source: string): string {
+export function absoluteSource(source: string): string {
   return existsSync(source) ? resolve(source) : source
 }
 

@@ -2,12 +2,12 @@
  * An index to another model: every picture is encoded into a generation beside the one that answers, which is switched to when
  * all are there. How far it is stands in the index, raised after the vectors are on the disk, so a run that was killed goes on.
  */
-import { UserError } from "../../core/errors.ts"
+import { assert, UserError } from "../../core/errors.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 import type { EmbedEncoder } from "../../embed/open-encoder.ts"
 import { makeBackground } from "../calibrate/make-background.ts"
-import { type Generation, requireIndex } from "../store/index-store.ts"
-import { IndexWriter } from "../store/index-writer.ts"
+import type { Generation } from "../store/index-store.ts"
+import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import {
   type EncodedRow,
@@ -15,15 +15,12 @@ import {
   generationBy,
   isBy,
   type MigrationOptions,
-  openModel,
-  requireFileStore,
   startedProgress,
+  withMigration,
   withRows,
 } from "./migration-model.ts"
 
 export interface MigrateOptions extends MigrationOptions {
-  /** Whatever `loadModel` takes. */
-  readonly model: string
   /** Begins again, where vectors of another model, or of this one, are there already. */
   readonly restart?: boolean | undefined
   /** Switches however many pictures could not be encoded. */
@@ -52,17 +49,18 @@ export interface MigrateResult {
 }
 
 /** @throws UserError where the index is of the model already, another one is being built, or too many pictures are missing */
-export async function migrateIndex(folder: string, options: MigrateOptions): Promise<MigrateResult> {
-  requireIndex(folder)
-  using writer = await IndexWriter.open(folder, "mobileclip index migrate", options.signal)
-  const active = writer.store.active()
-  requireFileStore(active)
-  await using encoder = await openModel(options.model, options)
-  if (isBy(active, encoder) && active.settings.mapped === undefined)
-    throw new UserError(`the index in ${folder} is of ${encoder.name} already`, "there is nothing to do")
-  const migration = new Migration(writer, await buildingGeneration(writer, encoder, active, options), encoder, options)
-  const { encoded, before } = await migration.encode()
-  return { model: encoder.name, encoded, before, ...(await migration.finish(active)) }
+export function migrateIndex(folder: string, options: MigrateOptions): Promise<MigrateResult> {
+  return withMigration(folder, "mobileclip index migrate", options, async ({ writer, active, encoder }) => {
+    assert(writer !== null, "an index that is changed has a writer")
+    // What a run left that was killed right after the switch.
+    forgetProgress(writer, active)
+    if (isBy(active, encoder) && active.settings.mapped === undefined)
+      throw new UserError(`the index in ${folder} is of ${encoder.name} already`, "there is nothing to do")
+    const generation = await buildingGeneration(writer, encoder, active, options)
+    const migration = new Migration(writer, generation, encoder, options)
+    const { encoded, before } = await migration.encode()
+    return { model: encoder.name, encoded, before, ...(await migration.finish(active)) }
+  })
 }
 
 /** The one that is being built by the same model, or a new one. */

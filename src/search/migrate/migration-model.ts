@@ -6,14 +6,17 @@ import { type EmbedEncoder, openEncoder } from "../../embed/open-encoder.ts"
 import { defaultMaxPixels } from "../../host/image/images.ts"
 import { encodeFiles } from "../../pictures/encode-files.ts"
 import { pixelOptions } from "../../pictures/reading.ts"
+import { absoluteSource } from "../indexing/index-model.ts"
 import { weightsOf } from "../query/query-model.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
-import type { Generation, IndexStore } from "../store/index-store.ts"
-import type { NewGeneration } from "../store/index-writer.ts"
+import { type Generation, IndexStore, requireIndex } from "../store/index-store.ts"
+import { IndexWriter, type NewGeneration } from "../store/index-writer.ts"
 import { vectorOffset } from "../store/vector-file.ts"
 import { type Located, locate } from "./locate.ts"
 
 export interface MigrationOptions {
+  /** Whatever `loadModel` takes. */
+  readonly model: string
   readonly threads?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly startProgress?: StartProgress | undefined
@@ -28,19 +31,46 @@ export type EncodedRow = { readonly row: number } & (
   | { readonly gone: true }
 )
 
-/** Throws UserError where there is no such model, or it cannot compute. */
-export function openModel(model: string, { threads, onStage }: MigrationOptions): Promise<EmbedEncoder> {
-  return openEncoder(
-    model,
-    { ...(threads !== undefined && { threads }), ...(onStage && { onStage }) },
-    async () => null,
-  )
+export interface OpenMigration {
+  readonly store: IndexStore
+  /** Null where the index is only read. */
+  readonly writer: IndexWriter | null
+  readonly active: Generation
+  readonly encoder: EmbedEncoder
 }
 
-/** Pictures are read as they were for the generation before. */
-export function generationBy(encoder: EmbedEncoder, source: string, before: Generation): NewGeneration {
+/**
+ * Opens an index and the model for the time of `work`.
+ *
+ * @param command that changes the index, for the message that another process gets; null: it is only read
+ * @throws UserError where the index has no vectors in a file, or is written by another process; where there is no such model
+ */
+export async function withMigration<T>(
+  folder: string,
+  command: string | null,
+  options: MigrationOptions,
+  work: (open: OpenMigration) => Promise<T>,
+): Promise<T> {
+  requireIndex(folder)
+  using writer = command === null ? null : await IndexWriter.open(folder, command, options.signal)
+  using reader = writer === null ? IndexStore.open(folder) : null
+  const store = (writer?.store ?? reader)!
+  const active = store.active()
+  requireFileStore(active)
+  await using encoder = await openModel(options)
+  return await work({ store, writer, active, encoder })
+}
+
+function openModel({ model, threads, onStage }: MigrationOptions): Promise<EmbedEncoder> {
+  const options = { ...(threads !== undefined && { threads }), ...(onStage && { onStage }) }
+  return openEncoder(model, options, async () => null)
+}
+
+/** @param model what the user called it. Pictures are read as they were for the generation before. */
+export function generationBy(encoder: EmbedEncoder, model: string, before: Generation): NewGeneration {
   const { mapped: _, ...settings } = before.settings
-  return { model: encoder.name, source, identity: encoder.identity, dim: encoder.embedDim, settings }
+  const { name, identity, embedDim } = encoder
+  return { model: name, source: absoluteSource(model), identity, dim: embedDim, settings }
 }
 
 export function isBy(generation: Generation, encoder: EmbedEncoder): boolean {
@@ -48,7 +78,7 @@ export function isBy(generation: Generation, encoder: EmbedEncoder): boolean {
 }
 
 /** Throws UserError where vectors are kept elsewhere than in the index's own file. */
-export function requireFileStore({ settings }: Generation): void {
+function requireFileStore({ settings }: Generation): void {
   if (settings.store === "file") return
   throw new UserError(
     "the index keeps its vectors in LanceDB, and only those of an index's own file are changed to another model",
@@ -62,7 +92,7 @@ export async function* encodeRows(
   rows: Iterable<number>,
   encoder: EmbedEncoder,
   { settings }: Generation,
-  { threads, signal }: MigrationOptions,
+  { threads, signal }: Pick<MigrationOptions, "threads" | "signal">,
 ): AsyncGenerator<EncodedRow> {
   // Rows whose pictures are on the way, and those without one between them, in their order.
   const waiting: (Located | { readonly row: number; readonly gone: true })[] = []
