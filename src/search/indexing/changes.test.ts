@@ -130,6 +130,25 @@ test("pictures are turned as cameras noted, captions beside them are kept, and H
   await expect(run([], { settings: { orientation: "ignore" } })).rejects.toThrow(/orientation "apply", not "ignore"/)
 })
 
+test("a caption beside a picture that changed alone is read again, and nothing is encoded", async () => {
+  const words = (text: string) => {
+    using store = IndexStore.open(at("index"))
+    const found = store.rows("SELECT path FROM files WHERE id IN (SELECT rowid FROM words WHERE words MATCH ?)", text)
+    return found.map(({ path }) => path)
+  }
+  writeFileSync(at("pictures", "a.txt"), "a tower")
+  copyFileSync(at("pictures", "a.jpg"), at("pictures", "sub", "copy.jpg"))
+  expect(await run([at("pictures")])).toMatchObject({ encoded: 4, known: 1 })
+  expect(await run()).toMatchObject({ unchanged: 5, described: 0 })
+  writeFileSync(at("pictures", "a.txt"), "a bridge")
+  writeFileSync(at("pictures", "sub", "d.png.txt"), "a harbour")
+  // As a copy that keeps the time of what it is of.
+  utimesSync(at("pictures", "sub", "d.png.txt"), 1, 1)
+  expect(await run()).toMatchObject({ encoded: 0, known: 0, unchanged: 5, described: 2, removed: 0 })
+  expect([words("tower"), words("bridge"), words("harbour")]).toEqual([[], ["a.jpg", "sub/copy.jpg"], ["sub/d.png"]])
+  expect(await run()).toMatchObject({ unchanged: 5, described: 0 })
+})
+
 test("another model than the index's is refused, and nothing changes", async () => {
   await run([at("pictures")])
   await exportModel(tinyModel(), { ...tinyInfo, preprocessing: { ...tinyInfo.preprocessing, size: 32 } }, at("other"))
