@@ -149,7 +149,8 @@ export class IndexWriter implements Disposable {
   /** The log goes when its last reader closes the database, which may be much later: without content it hinders nobody. */
   private emptyLog(): void {
     try {
-      this.store.db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+      // A reader may be busy for minutes, as an export is.
+      this.store.db.exec("PRAGMA busy_timeout = 500; PRAGMA wal_checkpoint(TRUNCATE)")
     } catch {
       // A full disk, or a reader that is busy: what is in the log counts all the same.
     }

@@ -239,6 +239,15 @@ test("an exported folder is imported with its vectors; a model of another name a
   expectVectors(await contentOf(second), vectors)
 })
 
+test("an export that has ended holds no state of the index: a writer empties its log", async () => {
+  const index = newIndex()
+  await run(index, at("apply"))
+  await contentOf(index)
+  using writer = await IndexWriter.open(index, "test")
+  writer.setMeta("a test", "writes")
+  expect(writer.store.row("PRAGMA wal_checkpoint(TRUNCATE)")).toMatchObject({ busy: 0 })
+})
+
 test("bytes whose vector was lost are not known: a source's vector is taken, or the picture is encoded", async () => {
   for (const from of [at("apply"), at("ignore")]) {
     const index = newIndex()
