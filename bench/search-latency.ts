@@ -22,7 +22,8 @@ import type { Filters } from "../src/search/query/filters.ts"
 import { findIndexModel } from "../src/search/query/query-model.ts"
 import type { SearchRequest } from "../src/search/query/search-request.ts"
 import { SearchIndex } from "../src/search/search-index.ts"
-import { IndexWriter, type NewPicture } from "../src/search/store/index-writer.ts"
+import { IndexWriter } from "../src/search/store/index-writer.ts"
+import type { NewPicture } from "../src/search/store/picture-rows.ts"
 
 const { values: options } = parseArgs({
   options: {

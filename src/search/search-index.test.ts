@@ -13,7 +13,8 @@ import { loadModel } from "../weights/load-model.ts"
 import type { Filters } from "./query/filters.ts"
 import { findIndexModel } from "./query/query-model.ts"
 import { SearchIndex } from "./search-index.ts"
-import { type ContentDetails, IndexWriter, type NewPicture } from "./store/index-writer.ts"
+import { IndexWriter } from "./store/index-writer.ts"
+import type { ContentDetails, NewPicture } from "./store/picture-rows.ts"
 
 const dim = 16
 const count = 200

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import { type EmbedEncoder, type EncoderOptions, openEncoder } from "../../embed/open-encoder.ts"
 import { databaseFile, type Generation, type IndexSettings, IndexStore } from "../store/index-store.ts"
-import type { NewGeneration } from "../store/index-writer.ts"
+import type { IndexWriter, NewGeneration } from "../store/index-writer.ts"
 
 export interface IndexModelOptions extends Pick<EncoderOptions, "onStage" | "onChoice"> {
   /** Whatever `loadModel` takes: for a new index; an index that is there knows its own. */
@@ -70,6 +70,19 @@ export class IndexModel implements AsyncDisposable {
       "leave out --model, or change the index first: mobileclip index migrate --model MODEL",
     )
   }
+}
+
+/**
+ * The generation that pictures are added to, made where the index is new.
+ *
+ * @param wanted as `IndexModel.description` gave it before the index was locked
+ * @throws UserError where the index has become another model's since
+ */
+export function generationOf(writer: IndexWriter, wanted: NewGeneration): Generation {
+  const { active } = writer
+  if (active === null) return writer.addGeneration(wanted)
+  if (active.identity === wanted.identity) return active
+  throw new UserError(`the index has just become one of ${active.model}`, "run the same command again")
 }
 
 /** What is written down does not depend on the working folder. */

@@ -14,7 +14,8 @@ import { DatabaseSync } from "@photostructure/sqlite"
 import { afterEach, expect, test } from "vitest"
 import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { IndexStore } from "./index-store.ts"
-import { type ContentDetails, IndexWriter, type NewPicture } from "./index-writer.ts"
+import { IndexWriter } from "./index-writer.ts"
+import { type ContentDetails, type NewPicture, putFile } from "./picture-rows.ts"
 import { readVectorHeader, vectorOffset } from "./vector-file.ts"
 
 const made: string[] = []
@@ -80,7 +81,7 @@ test("what was added is read while the writer is open: rows, files, words, vecto
   writer.removeFile(1)
   expect(found("blue").map(({ rowid }) => rowid)).toEqual([2])
   expect(store.rows("SELECT id FROM contents WHERE copies = 0")).toEqual([{ id: 1 }])
-  writer.putFile({ root: 1, path: "c/copy.jpg", size: 10, mtime: 2 }, 2)
+  putFile(writer.store, { file: { root: 1, path: "c/copy.jpg", size: 10, mtime: 2 }, content: 2 })
   expect(store.row("SELECT copies FROM contents WHERE id = 2")).toEqual({ copies: 2 })
   writer[Symbol.dispose]()
 })

@@ -3,13 +3,14 @@
  * Any number of processes read it at any time; one writes (`index-writer.ts`). What a reader sees in one transaction is one
  * state of the index: vectors are on the disk before the transaction that counts them.
  */
-import { statSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite"
 import { EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { applicationId, indexVersion } from "./schema.ts"
+import { rowsWithoutVector } from "./vector-file.ts"
 
 export const databaseFile = "index.sqlite"
 
@@ -89,6 +90,13 @@ export class IndexStore implements Disposable {
   /** Where binary codes are, if the index is large. */
   codesPath({ id }: Pick<Generation, "id">): string {
     return join(this.folder, `codes-${id}.bits`)
+  }
+
+  /** Ids of contents that count and have no vector by a generation. */
+  withoutVector(generation: Generation): Set<number> {
+    const path = this.vectorsPath(generation)
+    if (this.count === 0 || !existsSync(path)) return new Set()
+    return new Set(rowsWithoutVector(path, generation.dim, this.count).map((row) => row + 1))
   }
 
   /** Statements are prepared once. Parameters are those of node:sqlite. */
