@@ -19,8 +19,8 @@ export {
   worseFiles,
 } from "./query/duplicates.ts"
 export type { Filters, Near, Shape, SizeBound, TimeRange } from "./query/filters.ts"
-export { type FilterWords, parseFilters } from "./query/parse-filters.ts"
-export { type ParsedQuery, parseQuery, type QueryTerm, queryText } from "./query/parse-query.ts"
+export { type FilterWords, parseFilters } from "./query/parse/parse-filters.ts"
+export { type ParsedQuery, parseQuery, type QueryTerm, queryText } from "./query/parse/parse-query.ts"
 export type { Explanation, SearchHit, SearchPage, Verdict, WordScore } from "./query/search-page.ts"
 export { type SearchRequest, type SearchTerm, type SimilarRequest, searchDefaults } from "./query/search-request.ts"
 export { SearchIndex, type SearchOptions } from "./search-index.ts"

@@ -11,13 +11,14 @@ import { type Cursor, cursorText, digestOf, parseCursor, requireSameRows } from 
 import { describeIndex, type IndexDescription } from "./query/describe.ts"
 import type { DuplicateOptions, Duplicates } from "./query/duplicates.ts"
 import type { Filters } from "./query/filters.ts"
-import { rankRows } from "./query/find-hits.ts"
-import { KeptMasks } from "./query/kept-masks.ts"
-import { lookUpRows, rowOfFile, rowOfHash } from "./query/look-up.ts"
-import { isFiltering, type Mask } from "./query/mask.ts"
 import { OpenGeneration } from "./query/open-generation.ts"
 import { type Answer, joinPages, pageOf } from "./query/page.ts"
 import type { QueryModelOptions } from "./query/query-model.ts"
+import { rankRows } from "./query/rows/find-hits.ts"
+import { KeptMasks } from "./query/rows/kept-masks.ts"
+import { lookUpRows, rowOfFile, rowOfHash } from "./query/rows/look-up.ts"
+import { isFiltering, type Mask } from "./query/rows/mask.ts"
+import { findWords, KeptWords, noWords, type WordHits, wordHits, wordsOf } from "./query/rows/words.ts"
 import type { SearchPage } from "./query/search-page.ts"
 import {
   mostLimit,
@@ -27,7 +28,6 @@ import {
   Steps,
   searchDefaults,
 } from "./query/search-request.ts"
-import { findWords, KeptWords, noWords, type WordHits, wordHits, wordsOf } from "./query/words.ts"
 import { databaseFile, type Generation, IndexStore } from "./store/index-store.ts"
 
 export type SearchOptions = QueryModelOptions

@@ -2,7 +2,7 @@
 import { basename } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { type DuplicatePicture, type Duplicates, worseFiles } from "../../search/query/duplicates.ts"
-import { parseFilters } from "../../search/query/parse-filters.ts"
+import { parseFilters } from "../../search/query/parse/parse-filters.ts"
 import { SearchIndex } from "../../search/search-index.ts"
 import type { CommandContext } from "../context.ts"
 import { progressReporter } from "../progress.ts"

@@ -1,6 +1,6 @@
 /** A page of results in the form that was asked for. */
 import { existsSync } from "node:fs"
-import type { FilterWords } from "../../search/query/parse-filters.ts"
+import type { FilterWords } from "../../search/query/parse/parse-filters.ts"
 import type { SearchHit, SearchPage } from "../../search/query/search-page.ts"
 import { resultJson, resultPaths, tableLines } from "../../search/show/result-lines.ts"
 import type { CommandContext } from "../context.ts"

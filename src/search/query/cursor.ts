@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import { UserError } from "../../core/errors.ts"
 import { jsonOrNull } from "../../core/json.ts"
-import type { WordWeight } from "./words.ts"
+import type { WordWeight } from "./rows/words.ts"
 
 export interface Cursor {
   readonly generation: number

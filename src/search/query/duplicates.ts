@@ -7,10 +7,10 @@ import { UserError } from "../../core/errors.ts"
 import type { Pairs } from "../scan/scanner.ts"
 import type { IndexStore } from "../store/index-store.ts"
 import type { Filters } from "./filters.ts"
-import { type FoundContent, lookUpRows } from "./look-up.ts"
-import type { Mask } from "./mask.ts"
 import type { OpenGeneration } from "./open-generation.ts"
 import { withSharpness } from "./picture-sharpness.ts"
+import { type FoundContent, lookUpRows } from "./rows/look-up.ts"
+import type { Mask } from "./rows/mask.ts"
 
 /** Pictures that differ by size, format or little edits are above it, other pictures of one scene mostly below. */
 export const duplicateDefaults = { threshold: 0.96 } as const

@@ -7,13 +7,13 @@ import { explainScore, explainThreshold } from "../calibrate/explain.ts"
 import type { Scanner } from "../scan/scanner.ts"
 import type { IndexSettings } from "../store/index-store.ts"
 import type { QueryKind } from "./combine.ts"
-import type { RankedRow } from "./find-hits.ts"
-import type { FoundContent } from "./look-up.ts"
-import type { Mask } from "./mask.ts"
-import { queryText } from "./parse-query.ts"
+import { queryText } from "./parse/parse-query.ts"
+import type { RankedRow } from "./rows/find-hits.ts"
+import type { FoundContent } from "./rows/look-up.ts"
+import type { Mask } from "./rows/mask.ts"
+import type { WordHits } from "./rows/words.ts"
 import type { Explanation, SearchHit, SearchPage } from "./search-page.ts"
 import type { SearchRequest, SearchTerm, Steps } from "./search-request.ts"
-import type { WordHits } from "./words.ts"
 
 export interface Answer {
   readonly rows: readonly RankedRow[]

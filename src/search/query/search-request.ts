@@ -1,6 +1,6 @@
 /** What a search is asked. */
 import type { Filters } from "./filters.ts"
-import type { QueryTerm } from "./parse-query.ts"
+import type { QueryTerm } from "./parse/parse-query.ts"
 
 export type SearchTerm = QueryTerm | PictureBytes
 

@@ -1,5 +1,5 @@
 /** The best rows for a vector, with what their words add, in one order: score descending, then the row. */
-import type { Hits, Scanner, ScanRequest } from "../scan/scanner.ts"
+import type { Hits, Scanner, ScanRequest } from "../../scan/scanner.ts"
 import type { Mask } from "./mask.ts"
 import type { WordHits } from "./words.ts"
 

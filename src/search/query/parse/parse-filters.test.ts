@@ -1,6 +1,6 @@
 import { resolve } from "node:path"
 import { expect, test } from "vitest"
-import { UserError } from "../../core/errors.ts"
+import { UserError } from "../../../core/errors.ts"
 import { type FilterWords, parseFilters } from "./parse-filters.ts"
 
 const here = { now: new Date(2024, 5, 15, 12), folder: resolve("/home/photos") }

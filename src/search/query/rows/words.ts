@@ -3,7 +3,7 @@
  * weight by BM25's idf: paths and captions are short, so that how often they say a word, and how long they are, says little
  * (BM25 with k1 = 0). 1: all of the words. Weights are those of the first page on all pages.
  */
-import type { IndexStore } from "../store/index-store.ts"
+import type { IndexStore } from "../../store/index-store.ts"
 import { numbersIn } from "./mask.ts"
 
 export interface WordWeight {

@@ -1,9 +1,9 @@
 /** The values of filter options to filters. What may mean two things is refused. Nothing is looked up: a folder may be gone. */
 import { resolve, sep } from "node:path"
-import { quoted, UserError } from "../../core/errors.ts"
-import { nearestNames } from "../../core/nearest.ts"
-import { alternatives } from "../../host/files/glob.ts"
-import { type Filters, type Near, type Shape, type SizeBound, shapes, type TimeRange } from "./filters.ts"
+import { quoted, UserError } from "../../../core/errors.ts"
+import { nearestNames } from "../../../core/nearest.ts"
+import { alternatives } from "../../../host/files/glob.ts"
+import { type Filters, type Near, type Shape, type SizeBound, shapes, type TimeRange } from "../filters.ts"
 import { parseTime } from "./parse-time.ts"
 
 /** As a command line has them; several values of a list are alternatives, but sizes all hold. */

@@ -2,8 +2,8 @@
  * Masks that a process keeps: by their filters, as long as the index is as it was. Where only contents matter, which never change,
  * a mask is continued with those that came; contents without a file are taken out of it each time.
  */
-import type { IndexStore } from "../store/index-store.ts"
-import type { Filters } from "./filters.ts"
+import type { IndexStore } from "../../store/index-store.ts"
+import type { Filters } from "../filters.ts"
 import { addFiltered, goneRows, isFiltering, isOfFiles, type Mask } from "./mask.ts"
 
 /** A mask of a million rows has 125 KB. */
