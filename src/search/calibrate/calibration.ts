@@ -48,7 +48,7 @@ export interface CalibrationOptions {
    * How far above generic captions' best pictures the divider is: 0 is their median, 1 as far above it as the lowest tenth
    * lies below.
    */
-  readonly strictness?: number
+  readonly strictness?: number | undefined
 }
 
 /**

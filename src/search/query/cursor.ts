@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import { UserError } from "../../core/errors.ts"
 import { jsonOrNull } from "../../core/json.ts"
 import type { WordWeight } from "./rows/words.ts"
+import { type SearchRequest, type SearchTerm, searchDefaults } from "./search-request.ts"
 
 export interface Cursor {
   readonly generation: number
@@ -56,6 +57,13 @@ function isCursor(value: unknown): value is Parts {
 }
 
 /** Tells queries apart: what decides which hits there are, and their order. */
-export function digestOf(...parts: readonly unknown[]): string {
+export function requestDigest({ terms, filters = {}, words = searchDefaults.words }: SearchRequest): string {
+  const given = Object.entries(filters).filter(([, value]) => value !== undefined)
+  const parts = [terms.map(withHash), given.sort(([a], [b]) => (a < b ? -1 : 1)), words]
   return createHash("sha256").update(JSON.stringify(parts)).digest("base64url").slice(0, 16)
+}
+
+/** Bytes by their hash. */
+function withHash(term: SearchTerm): object {
+  return "bytes" in term ? { ...term, bytes: createHash("sha256").update(term.bytes).digest("hex") } : term
 }

@@ -1,16 +1,14 @@
 /** Ranked rows to a page: verdicts, the divider, and what gave each score. */
-
-import { UserError } from "../../core/errors.ts"
 import type { Background } from "../calibrate/background.ts"
 import { type Calibration, calibrationOf } from "../calibrate/calibration.ts"
 import { explainScore, explainThreshold } from "../calibrate/explain.ts"
 import type { Scanner } from "../scan/scanner.ts"
 import type { IndexSettings } from "../store/index-store.ts"
-import type { QueryKind } from "./combine.ts"
+import type { EncodedQuery } from "./encode-query.ts"
 import { queryText } from "./parse/parse-query.ts"
 import type { RankedRow } from "./rows/find-hits.ts"
 import type { FoundContent } from "./rows/look-up.ts"
-import type { Mask } from "./rows/mask.ts"
+import { isFiltering, type Mask } from "./rows/mask.ts"
 import type { WordHits } from "./rows/words.ts"
 import type { Explanation, SearchHit, SearchPage } from "./search-page.ts"
 import type { SearchRequest, SearchTerm, Steps } from "./search-request.ts"
@@ -18,14 +16,9 @@ import type { SearchRequest, SearchTerm, Steps } from "./search-request.ts"
 export interface Answer {
   readonly rows: readonly RankedRow[]
   readonly contents: ReadonlyMap<number, FoundContent>
-  readonly query: {
-    readonly vector: Float32Array
-    readonly kind: QueryKind
-    readonly terms: readonly { readonly term: SearchTerm; readonly vector: Float32Array }[]
-  }
+  readonly query: EncodedQuery
   readonly count: number
   readonly mask: Mask | null
-  readonly isFiltered: boolean
   readonly words: WordHits
   readonly wordWeight: number
   readonly background: Background
@@ -43,9 +36,9 @@ export interface Answer {
  * have matches where one before it had weaker hits.
  */
 export async function pageOf(answer: Answer): Promise<SearchPage> {
-  const { rows, contents, query, count, mask, isFiltered, request, background, scanner, words, wordWeight } = answer
+  const { rows, contents, query, count, mask, request, background, scanner, words, wordWeight } = answer
   const searched = mask?.left ?? count
-  const calibration = calibrationOf(query.vector, query.kind, background, searched, strictnessOf(request))
+  const calibration = calibrationOf(query.vector, query.kind, background, searched, request)
   const found = rows.filter(({ position }) => contents.has(position))
   const vectors = await scanner.read(Uint32Array.from(found, ({ position }) => position))
   const { dim } = scanner
@@ -68,7 +61,7 @@ export async function pageOf(answer: Answer): Promise<SearchPage> {
   answer.clock.step("calibrate")
   return {
     ...{ hits: ranked, matches: matching.length, cursor: answer.cursor, searched },
-    filtered: isFiltered ? searched : null,
+    filtered: isFiltering(request.filters ?? {}) ? searched : null,
     elapsedMs: answer.clock.elapsed,
     notes: [
       ...words.notes,
@@ -102,12 +95,6 @@ export function joinPages(pages: readonly SearchPage[]): SearchPage {
     notes: [...new Set(pages.flatMap(({ notes }) => notes))],
     ...(first.explanation && { explanation: { ...first.explanation, hits: reranked } }),
   }
-}
-
-function strictnessOf({ strictness }: SearchRequest) {
-  if (strictness === undefined) return {}
-  if (Number.isFinite(strictness)) return { strictness }
-  throw new UserError(`strictness: ${strictness} is not a finite number`, "0 is the median of chance, 1 the default")
 }
 
 async function explained(answer: Answer, calibration: Calibration, hits: readonly SearchHit[]): Promise<Explanation> {

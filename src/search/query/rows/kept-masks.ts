@@ -4,6 +4,7 @@
  */
 import type { IndexStore } from "../../store/index-store.ts"
 import type { Filters } from "../filters.ts"
+import { dataVersion } from "./data-version.ts"
 import { addFiltered, goneRows, isFiltering, isOfFiles, type Mask } from "./mask.ts"
 
 /** A mask of a million rows has 125 KB. */
@@ -20,25 +21,21 @@ export class KeptMasks {
   private readonly kept = new Map<string, Kept>()
   private gone: { readonly version: number; readonly rows: readonly number[] } | null = null
 
-  /** Forgets everything: rows are others in another generation. */
-  clear(): void {
-    this.kept.clear()
-    this.gone = null
-  }
-
-  /**
-   * Within a transaction. Null: all rows may be hits.
-   *
-   * @param version of the database, which changes with every commit of another process
-   */
-  mask(store: IndexStore, filters: Filters, count: number, version: number, without: readonly number[]): Mask | null {
-    if (this.gone?.version !== version) this.gone = { version, rows: goneRows(store) }
-    const absent = [...this.gone.rows, ...without].filter((row) => row < count)
+  /** Within a transaction. Null: all of the first `count` rows may be hits. */
+  mask(store: IndexStore, filters: Filters, count: number, without: readonly number[] = []): Mask | null {
+    const absent = [...this.goneOf(store, count), ...without]
     if (!isFiltering(filters)) return absent.length === 0 ? null : cleared(filled(count), absent, count)
-    return cleared(this.filtered(store, filters, count, version).slice(), absent, count)
+    return cleared(this.filtered(store, filters, count).slice(), absent, count)
   }
 
-  private filtered(store: IndexStore, filters: Filters, count: number, version: number): Uint8Array {
+  private goneOf(store: IndexStore, count: number): readonly number[] {
+    const version = dataVersion(store)
+    if (this.gone?.version !== version) this.gone = { version, rows: goneRows(store) }
+    return this.gone.rows.filter((row) => row < count)
+  }
+
+  private filtered(store: IndexStore, filters: Filters, count: number): Uint8Array {
+    const version = dataVersion(store)
     const key = JSON.stringify(filters, Object.keys(filters).sort().concat(partNames))
     const found = this.kept.get(key)
     const isCurrent = found && (found.version === version || !isOfFiles(filters))

@@ -10,6 +10,10 @@ export interface Mask {
   readonly left: number
 }
 
+export function isIn(row: number, count: number, mask: Mask | null): boolean {
+  return row < count && (mask === null || (mask.bits[row >> 3]! & (1 << (row & 7))) !== 0)
+}
+
 interface Condition {
   readonly sql: string
   readonly values: readonly SqlValue[]
