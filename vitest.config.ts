@@ -98,7 +98,7 @@ const slow = [
   "src/search/scan/scanner",
   "src/search/scan/near-pairs",
   "src/search/scan/codes",
-  "src/search/search-index",
+  "src/search/query/followed-index",
   // Their mocks of modules of Node's need processes of their own.
   "src/data/sample-index/index-shards",
   "src/native/own-cache",

@@ -41,7 +41,7 @@ export async function answerQuery(
   const before = cursor?.rank ?? 0
   const last = ranked.length > limit ? rows.at(-1)! : null
   const next = last && {
-    ...{ generation: open.generation.id, digest: requestDigest(request), rank: before + rows.length },
+    ...{ generation: open.generation, digest: requestDigest(request), rank: before + rows.length },
     ...{ count: found.count, lastFile: found.lastFile, words: found.words.weights },
     ...{ score: last.score, position: last.position },
   }
@@ -59,7 +59,7 @@ const emptyPage: SearchPage = {
 function cursorOf(request: SearchRequest, { open, count }: IndexState): Cursor | null {
   if (!request.cursor) return null
   const cursor = parseCursor(request.cursor, requestDigest(request))
-  requireSameRows(cursor, { generation: open.generation.id, count })
+  requireSameRows(cursor, { generation: open.generation, count })
   return cursor
 }
 

@@ -25,6 +25,7 @@ export class FollowedIndex implements AsyncDisposable {
   private opened: { readonly id: string; readonly generation: OpenGeneration } | null = null
   private readonly ending = new Set<Promise<void>>()
   private place: string
+  private isDisposed = false
   private store: IndexStore
 
   /** Throws UserError where there is no index, it is damaged, or of a newer version. */
@@ -38,6 +39,7 @@ export class FollowedIndex implements AsyncDisposable {
 
   /** Opened again where another one lies in its place. Throws UserError where none does. */
   database(): IndexStore {
+    if (this.isDisposed) throw new Error(`the index in ${this.folder} was disposed here`)
     const place = placeOf(this.folder)
     if (place === this.place) return this.store
     const store = IndexStore.open(this.folder)
@@ -84,6 +86,7 @@ export class FollowedIndex implements AsyncDisposable {
       await Promise.all(this.ending)
     }
     this.store[Symbol.dispose]()
+    this.isDisposed = true
   }
 
   private state(): IndexState {
