@@ -54,9 +54,13 @@ const hit = z.object({
   score: z.number().describe("What hits are ordered by"),
   cosine: z.number(),
   z: z.number().nullable().describe("Standard deviations above what this query finds by chance; null: unknown"),
-  verdict: z.enum(["match", "weak"]).describe("weak: no better than chance"),
+  verdict: z
+    .enum(["match", "weak"])
+    .nullable()
+    .describe("weak: no better than chance; null: nothing says it, as for a query that is a picture"),
   words: z.object({ score: z.number(), matched: z.array(z.string()) }).nullable(),
   paths: z.array(z.string()).describe("All files with these bytes"),
+  missing: z.array(z.string()).describe("Those of the files that are not there any more"),
   width: z.int(),
   height: z.int(),
   taken: z.string().nullable().describe("Local time of the camera"),
@@ -67,10 +71,14 @@ const hit = z.object({
 export const pageOutput = z.object({
   query: z.string().describe("As it was understood"),
   hits: z.array(hit),
-  matches: z.int().describe("How many hits of this page are matches; the others are weaker, and perhaps none is meant"),
+  matches: z
+    .int()
+    .nullable()
+    .describe("How many hits of this page are matches, the others are weaker; null: nothing says it"),
   cursor: z.string().nullable().describe("For the next page; null: there is none"),
-  searched: z.int(),
-  filtered: z.int().nullable().describe("Pictures that the filters left"),
+  pictures: z.int().describe("Of the index"),
+  searched: z.int().describe("Those that were compared"),
+  filtered: z.int().nullable().describe("Those that the filters left; null: there were none"),
   notes: z.array(z.string()),
 })
 

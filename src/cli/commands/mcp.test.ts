@@ -66,6 +66,8 @@ test("mobileclip mcp searches, labels and describes a real index", async () => {
   expect(found.hits.flatMap((hit) => hit.paths).sort()).toEqual(paths)
   const like = (await call("similar", { path: paths[1], limit: 1 })) as { hits: { paths: string[] }[]; cursor: string }
   expect(like.hits).toHaveLength(1)
+  // A picture as a query has no divider.
+  expect(like).toMatchObject({ matches: null, pictures: 3, searched: 2, hits: [{ verdict: null, missing: [] }] })
   expect(like.hits[0]!.paths).not.toEqual([paths[1]])
   const next = (await call("similar", { path: paths[1], limit: 1, cursor: like.cursor })) as typeof like
   expect([...like.hits, ...next.hits].flatMap((hit) => hit.paths).sort()).toEqual([paths[0], paths[2]])

@@ -2,6 +2,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { brute, count, dim, dot, pictures, rowsOf, SmallIndex, stored, textTerm } from "../../../test/small-index.ts"
+import { updateBackgroundPictures } from "../calibrate/make-background.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import type { Filters } from "./filters.ts"
@@ -97,4 +98,36 @@ test("rows of NaN and contents without a file are never hits", async () => {
     expect(rows).toEqual(brute(query, (n) => n !== first && n !== second))
   }
   writer[Symbol.dispose]()
+})
+
+test("a page says of how many pictures, and what filters left", async () => {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  writer.removeFile(1)
+  await using index = await SearchIndex.open(path)
+  const numbers = async (filters: Filters) => {
+    const page = await index.search({ terms: [textTerm("x")], filters, limit: 1 })
+    return [page.pictures, page.searched, page.filtered, page.hits.length]
+  }
+  expect(await numbers({})).toEqual([count - 1, count - 1, null, 1])
+  expect(await numbers({ names: ["img_1?.jpg"] })).toEqual([count - 1, 10, 10, 1])
+  expect(await numbers({ cameras: ["none has this one"] })).toEqual([count - 1, 0, 0, 0])
+})
+
+test("a query that is a picture has no divider, and none of its hits is called a match", async () => {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  await updateBackgroundPictures(writer, writer.active!)
+  await using index = await SearchIndex.open(path)
+  const picture = join(pictures, "ab/winter/beach/IMG_4.jpg")
+  const { hits, matches, notes, explanation } = await index.similar(picture, { onlyMatches: true, explain: true })
+  expect([matches, new Set(hits.map(({ verdict }) => verdict)), hits.length]).toEqual([null, new Set([null]), 20])
+  expect(hits.every(({ z }) => z !== null)).toBe(true)
+  expect(notes).toEqual(["nothing says which of these are matches, so none was left out"])
+  expect([explanation!.threshold, explanation!.text]).toEqual([null, expect.stringMatching(/have no divider/)])
+  const all = await index.searchAll({ terms: [{ kind: "like", weight: 1, path: picture }] })
+  expect([all.matches, all.hits.length]).toEqual([null, count - 1])
+  const strict = await index.similar(picture, { strictness: 1 })
+  expect(strict.matches).toBe(strict.hits.filter(({ verdict }) => verdict === "match").length)
+  expect(strict.hits.every(({ verdict }) => verdict !== null)).toBe(true)
 })

@@ -52,8 +52,7 @@ export async function answerQuery(
 }
 
 const emptyPage: SearchPage = {
-  ...{ hits: [], matches: 0, cursor: null, searched: 0, filtered: null, elapsedMs: {} },
-  notes: ["the index has no pictures yet"],
+  ...{ hits: [], matches: 0, cursor: null, pictures: 0, searched: 0, filtered: null, elapsedMs: {}, notes: [] },
 }
 
 function cursorOf(request: SearchRequest, { open, count }: IndexState): Cursor | null {
@@ -71,7 +70,7 @@ function narrowed(state: IndexState, request: SearchRequest, cursor: Cursor | nu
   const { count, lastFile } = cursor ?? state
   const mask = open.masks.mask(store, filters, count, without)
   const words = weight > 0 ? wordsFor({ ...state, lastFile }, request, cursor) : noWords
-  return { count, lastFile, mask, words, background: open.background() }
+  return { count, lastFile, mask, words, pictures: open.masks.present(store, count), background: open.background() }
 }
 
 function wordsFor({ store, open, lastFile }: IndexState, { terms }: SearchRequest, cursor: Cursor | null): WordHits {

@@ -28,6 +28,11 @@ export class KeptMasks {
     return cleared(this.filtered(store, filters, count).slice(), absent, count)
   }
 
+  /** How many of the first `count` rows are pictures that have a file. Within a transaction. */
+  present(store: IndexStore, count: number): number {
+    return count - this.goneOf(store, count).length
+  }
+
   private goneOf(store: IndexStore, count: number): readonly number[] {
     const version = dataVersion(store)
     if (this.gone?.version !== version) this.gone = { version, rows: goneRows(store) }
