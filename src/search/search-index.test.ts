@@ -60,7 +60,9 @@ test("weights that changed, and another model, are refused with the command that
 test("duplicates are those of a brute force; their best has most pixels, and no chain joins groups", async () => {
   await using index = await SearchIndex.open(small.path)
   const threshold = 0.7
-  const { groups } = await index.duplicates({ threshold })
+  const told: [number, number][] = []
+  const { groups } = await index.duplicates({ threshold, onProgress: (...at) => told.push(at) })
+  expect([new Set(told.map(([, total]) => total)), told.at(-1)]).toEqual([new Set([count]), [count, count]])
   const better = (x: number, y: number) => {
     const pixels = (n: number) => (n % 3 === 1 ? 40_000 : 60_000)
     return pixels(y) - pixels(x) || y - x

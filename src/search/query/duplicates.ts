@@ -21,7 +21,7 @@ export interface DuplicateOptions {
   readonly filters?: Filters | undefined
   readonly threads?: number | undefined
   readonly signal?: AbortSignal | undefined
-  /** Rows that were compared with all others. */
+  /** Pictures, in proportion to the pairs that were compared. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined
   /** Pictures whose sharpness was measured, of those that decide by it. */
   readonly onSharpness?: ((done: number, total: number) => void) | undefined
@@ -65,14 +65,15 @@ export async function findDuplicates(
     throw new UserError(`threshold: ${threshold} is not above 0 and at most 1`, "write 0.96, or 1 for the same bytes")
   const { store, open, count } = state
   const mask = store.reading(() => open.masks.mask(store, filters, count))
-  const near = threshold === 1 || count === 0 ? noPairs : await nearPairs(state, mask, { ...options, threshold })
+  const searched = mask?.left ?? count
+  const near = threshold === 1 || searched === 0 ? noPairs : await nearPairs(state, mask, { ...options, threshold })
   const contents = index.readStill(state, () => {
     const rows = new Set([...near.a, ...near.b, ...copiedRows(store).filter((row) => isIn(row, count, mask))])
     return lookUpRows(store, [...rows], filters, "passing only")
   })
   if (contents === null) return null
   const measured = await withSharpness(contents, near, { signal, onProgress: onSharpness })
-  return { groups: groupsOf(measured, near), threshold, searched: mask?.left ?? count }
+  return { groups: groupsOf(measured, near), threshold, searched }
 }
 
 async function nearPairs(
@@ -81,12 +82,15 @@ async function nearPairs(
   { threshold, threads, signal, onProgress }: DuplicateOptions & { readonly threshold: number },
 ): Promise<Pairs> {
   const scanner = await open.scanner()
+  const pictures = mask?.left ?? count
+  // Scanners count blocks of pairs, of sizes of their own.
+  const inPictures = (done: number, total: number) => onProgress?.(Math.floor((pictures * done) / total), pictures)
   return scanner.nearPairs({
     ...{ count, threshold },
     ...(mask && { mask: mask.bits }),
     ...(threads !== undefined && { threads }),
     ...(signal && { signal }),
-    ...(onProgress && { onProgress }),
+    ...(onProgress && { onProgress: inPictures }),
   })
 }
 
