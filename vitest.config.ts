@@ -23,6 +23,7 @@ const slow = [
   "src/search/indexing/interrupted",
   "src/search/migrate/migrate-index",
   "src/search/upkeep/upkeep",
+  "src/cli/commands/search",
   "src/cli/commands/doctor",
   "src/cli/pictures-alone",
   "src/cli/standard-output",

@@ -167,9 +167,9 @@ function emptyCell({ width, height }: SheetLayout["cell"], reason: string): Prom
   return rendered(width, height, [words], colours.empty)
 }
 
-/** The end of a name tells more than its middle. */
+/** The end of a name tells more than its middle. XML has no U+FFFE and U+FFFF. */
 function shortened(text: string, most: number): string {
-  const letters = [...printable(text)]
+  const letters = [...printable(text).replaceAll(/[\ufffe\uffff]/g, "\ufffd")]
   if (letters.length <= most) return letters.join("")
   const kept = Math.max(2, Math.floor(most) - 1)
   const end = Math.floor(kept / 2)
