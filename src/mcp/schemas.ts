@@ -4,29 +4,33 @@ import { z } from "zod"
 export const mostHits = 100
 export const mostThumbnails = 20
 
-const path = z.string().min(1).describe("Absolute path, as results have it")
-const text = z.string().min(1)
+const path = z.string().min(1).max(32_767).describe("Absolute path, as results have it")
+/** A model reads 77 tokens. */
+const text = z.string().min(1).max(2000)
+const several = z.array(text).max(100)
 
 const filters = {
   after: text.optional().describe('Taken at this time or later: "2023", "2023-07", "2023-07-14", "3 weeks ago"'),
   before: text.optional().describe("Taken before this time begins"),
   date: text.optional().describe("Taken within this day, month or year"),
-  folders: z.array(text).optional().describe("Absolute paths: files below one of these folders"),
-  names: z.array(text).optional().describe('File names that match one of these patterns: "IMG_2*", "*.heic"'),
-  larger: z
-    .array(text)
-    .optional()
-    .describe('At least so large: "2MP" (pixels), "1000x800" (both sides), "1MB" (the file)'),
-  smaller: z.array(text).optional().describe("Smaller than that"),
+  folders: z.array(path).max(100).optional().describe("Absolute paths: files below one of these folders"),
+  names: several.optional().describe('File names that match one of these patterns: "IMG_2*", "*.heic"'),
+  larger: several.optional().describe('At least so large: "2MP" (pixels), "1000x800" (both sides), "1MB" (the file)'),
+  smaller: several.optional().describe("Smaller than that"),
   orientation: text.optional().describe("landscape, portrait or square; several separated by commas"),
-  cameras: z.array(text).optional().describe("A part of the camera's name"),
+  cameras: several.optional().describe("A part of the camera's name"),
   near: text.optional().describe('Taken near a place: "LAT,LON" or "LAT,LON,KM"'),
   format: text.optional().describe("jpg, png, webp, avif, tif, gif, heic; several separated by commas"),
 }
 
 const paging = {
   limit: z.int().min(1).max(mostHits).default(20).describe("Hits on a page"),
-  cursor: text.optional().describe("The cursor of the page before, with the same query and filters"),
+  cursor: z
+    .string()
+    .min(1)
+    .max(20_000)
+    .optional()
+    .describe("The cursor of the page before, with the same query and filters"),
   thumbnails: z
     .int()
     .min(0)
@@ -38,7 +42,11 @@ const paging = {
 export const searchInput = z.strictObject({
   query: text.optional().describe('What is to be seen in the picture, in a few words: "a red car at night"'),
   image: path.optional().describe("Absolute path of a picture that is a part of the query"),
-  minus: z.array(text).optional().describe("Texts to lead away from: a model does not understand words such as not"),
+  minus: z
+    .array(text)
+    .max(20)
+    .optional()
+    .describe("Texts to lead away from: a model does not understand words such as not"),
   ...filters,
   ...paging,
 })

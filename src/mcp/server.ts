@@ -7,7 +7,7 @@ import { inspect } from "node:util"
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
 import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js"
 import type { z } from "zod"
-import { quoted, UserError } from "../core/errors.ts"
+import { messageOf, oneLine, quoted, UserError } from "../core/errors.ts"
 import { thumbnail } from "../host/image/thumbnail.ts"
 import { version } from "../host/version.ts"
 import { parseFilters } from "../search/query/parse/parse-filters.ts"
@@ -38,6 +38,7 @@ interface Extra {
 
 export function createServer(index: SearchedIndex, { allowFiles = false, onError }: ServerOptions = {}): McpServer {
   const server = new McpServer({ name: "mobileclip", version: version() }, { instructions })
+  server.server.onerror = (error) => onError?.(`a message of the client: ${oneLine(messageOf(error), 300)}`)
   const answering = <Arguments>(work: (given: Arguments, extra: Extra) => Promise<CallToolResult>) => {
     return (given: Arguments, extra: Extra) => work(given, extra).catch((error) => errorResult(error, onError))
   }

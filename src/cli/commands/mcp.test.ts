@@ -80,6 +80,16 @@ test("mobileclip mcp searches, labels and describes a real index", async () => {
   // Towers in float32 with other numbers of threads.
   for (const [i, { cosine }] of pictures[0]!.labels.entries())
     expect(Math.abs(cosine - labels![i]!.cosine)).toBeLessThan(1e-5)
+  for (const [name, given, text] of [
+    ["search", { query: "a cat", cursor: "unknown" }, "the cursor is not one that a page of results ended with"],
+    ["search", { query: "a cat", cursor: like.cursor }, "the cursor is of another query or other filters"],
+    ["similar", { path: `${photos}/../model/config.json` }, "is not in the index, and other files are not read"],
+    ["classify", { paths: [paths[0]], labels: ["  "] }, "label"],
+  ] as const) {
+    const answer = await client.callTool({ name, arguments: given })
+    expect([answer.isError, JSON.stringify(answer.content)]).toEqual([true, expect.stringContaining(text)])
+  }
+  expect(await call("describe_index")).toMatchObject({ pictures: 3 })
   await client.close()
   expect(faults).toEqual([])
 })

@@ -35,6 +35,14 @@ test("names are SQLite's patterns", () => {
   ])
 })
 
+test("braces that stand for very many patterns are refused before they are counted out", () => {
+  expect(parse({ name: ["{a,b}{c,d,e}.*"] }).names).toHaveLength(6)
+  expect(parse({ name: ["{1,2,3,4,5,6,7,8,9,0}{1,2,3,4,5,6,7,8,9,0}*"] }).names).toHaveLength(100)
+  expect(() => parse({ name: ["{a,b}".repeat(40)] })).toThrow("--name stands for 1099511627776 values, more than 200")
+  expect(() => parse({ name: Array(101).fill("{a,b}") })).toThrow("--name stands for 202 values")
+  expect(() => parse({ in: Array(201).fill("a") })).toThrow("--in stands for 201 values")
+})
+
 test("sizes say of what", () => {
   expect(parse({ larger: ["2MP", "800x1000"], smaller: ["1.5 MB", "2MiB"] }).sizes).toEqual([
     { than: "larger", unit: "pixels", pixels: 2_000_000 },
