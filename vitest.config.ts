@@ -23,6 +23,7 @@ const slow = [
   "src/search/indexing/interrupted",
   "src/search/migrate/migrate-index",
   "src/search/upkeep/upkeep",
+  "src/cli/commands/search",
   "src/cli/commands/doctor",
   "src/cli/pictures-alone",
   "src/cli/standard-output",
@@ -100,10 +101,11 @@ const slow = [
   "src/search/scan/scanner",
   "src/search/scan/near-pairs",
   "src/search/scan/codes",
-  "src/search/search-index",
-  // Their mocks of modules of Node's need processes of their own.
+  "src/search/query/followed-index",
+  // Their mocks of modules need processes of their own.
   "src/data/sample-index/index-shards",
   "src/native/own-cache",
+  "src/search/indexing/unread",
 ].map((name) => `${name}.test.ts`)
 
 const gone = slow.filter((file) => !existsSync(file))

@@ -1,5 +1,5 @@
 /** Pictures of an index, for tests and measurements that are about vectors and captions. */
-import type { NewPicture } from "../src/search/store/index-writer.ts"
+import type { NewPicture } from "../src/search/store/picture-rows.ts"
 
 /** Number `n`, with the file `n.jpg` in root 1. @param vector null: it has none */
 export function plainPicture(n: number, vector: Float32Array | null, caption: string | null = null): NewPicture {

@@ -29,3 +29,8 @@ export function rateText(perSecond: number): string {
   if (perSecond >= 1) return `${perSecond.toFixed(1)}/s`
   return `${(perSecond * 60).toFixed(perSecond * 60 < 10 ? 1 : 0)}/min`
 }
+
+/** "1 picture", "1,500 pictures" */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`
+}

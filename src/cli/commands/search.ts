@@ -1,9 +1,9 @@
 /** mobileclip search */
 import { type Command, Option } from "commander"
-import { parseFilters } from "../../search/query/parse-filters.ts"
-import { type ParsedQuery, parseQuery, queryText } from "../../search/query/parse-query.ts"
+import { parseFilters } from "../../search/query/parse/parse-filters.ts"
+import { type ParsedQuery, parseQuery, queryText } from "../../search/query/parse/parse-query.ts"
+import { signedWords } from "../../search/query/parse/signed-words.ts"
 import { mostLimit, type SearchRequest, searchDefaults } from "../../search/query/search-request.ts"
-import { signedWords } from "../../search/query/signed-words.ts"
 import { SearchIndex } from "../../search/search-index.ts"
 import type { CommandContext } from "../context.ts"
 import { number, progressOption, repeated, threadsOption, wholeNumber } from "../options.ts"

@@ -1,7 +1,7 @@
 /** A page of results in the form that was asked for. */
-import { existsSync } from "node:fs"
-import type { FilterWords } from "../../search/query/parse-filters.ts"
-import type { SearchHit, SearchPage } from "../../search/query/search-page.ts"
+import type { FilterWords } from "../../search/query/parse/parse-filters.ts"
+import type { SearchPage } from "../../search/query/search-page.ts"
+import { checkFiles } from "../../search/show/hit-files.ts"
 import { resultJson, resultPaths, tableLines } from "../../search/show/result-lines.ts"
 import type { CommandContext } from "../context.ts"
 import type { ProgressMode } from "../progress.ts"
@@ -49,7 +49,7 @@ export async function writePage(
   to: Writing,
   say: (line: string) => void,
 ): Promise<void> {
-  const page = { ...found, hits: found.hits.map(presentFirst) }
+  const page = checkFiles(found)
   if (sheet !== undefined) {
     const { writeSheet } = await import("../../search/show/write-sheet.ts")
     for (const note of await writeSheet(page, sheet, query)) say(note)
@@ -59,10 +59,7 @@ export async function writePage(
     return to.writeUnchanged(resultPaths(page, { end: "\0" }))
   }
   if (json) return to.writeOut?.(resultJson(page, query))
-  const lines = tableLines(page, { folder: process.cwd(), mostWeak: weak }).map(({ text, hit }) => ({
-    text: hit && isMissing(hit) ? `${text}  [missing]` : text,
-    hit,
-  }))
+  const lines = tableLines(page, { folder: process.cwd(), mostWeak: weak })
   const protocol = pictures && (await import("../../search/show/terminal/choose-protocol.ts")).chooseProtocol(pictures)
   if (protocol) {
     const { writeWithPictures } = await import("../../search/show/terminal-pictures.ts")
@@ -74,17 +71,6 @@ export async function writePage(
   if (explain && page.explanation) to.writeOut?.(explanationText(page.explanation))
   for (const note of page.notes) say(note)
   if (page.cursor !== null) say(`more: --cursor ${page.cursor}`)
-}
-
-/** A content may be in several files, of which some are gone since. */
-function presentFirst(hit: SearchHit): SearchHit {
-  if (hit.paths.length === 1) return hit
-  const isThere = new Set(hit.paths.filter((path) => existsSync(path)))
-  return { ...hit, paths: [...isThere, ...hit.paths.filter((path) => !isThere.has(path))] }
-}
-
-function isMissing({ paths }: SearchHit): boolean {
-  return !paths.some((path) => existsSync(path))
 }
 
 function explanationText({ text, words, wordWeight, hits }: NonNullable<SearchPage["explanation"]>): string {

@@ -3,7 +3,7 @@ import { Random } from "../../core/arrays/random.ts"
 import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { type Background, chooseBackgroundPictures } from "./background.ts"
 import { calibrationOf, type QueryKind } from "./calibration.ts"
-import { explainScore, explainThreshold, noMatchText } from "./explain.ts"
+import { explainScore, explainThreshold } from "./explain.ts"
 import { backgroundPrompts } from "./prompts.ts"
 
 const dim = 32
@@ -117,7 +117,7 @@ test("small indexes: captions alone judge a text, and nothing judges a picture",
     expect(text.verdict(text.zOf(dot(match, query), match))).toBe("match")
     for (const kind of ["picture", "mixed"] as const) {
       const none = calibrationOf(query, kind, background(pictures), pictures)
-      expect([none.basis, none.zOf(0.5, query), none.verdict(Number.NaN)]).toEqual(["none", Number.NaN, "match"])
+      expect([none.basis, none.zOf(0.5, query), none.verdict(Number.NaN)]).toEqual(["none", Number.NaN, null])
     }
   }
   const twenty = calibrationOf(query, "text", background(20), 20)
@@ -134,7 +134,9 @@ test("an empty background has no basis; a picture has z without a divider unless
   const calibration = calibrationOf(picture, "picture", given, 200)
   expect(calibration.threshold).toBe(Number.NEGATIVE_INFINITY)
   expect(calibration.zOf(1, picture)).toBeGreaterThan(2)
-  expect(Number.isFinite(calibrationOf(picture, "picture", given, 200, { strictness: 1 }).threshold)).toBe(true)
+  expect([calibration.hasDivider, calibration.verdict(9), calibration.verdict(-9)]).toEqual([false, null, null])
+  const asked = calibrationOf(picture, "picture", given, 200, { strictness: 1 })
+  expect([asked.hasDivider, asked.verdict(1000), asked.verdict(-1000)]).toEqual([true, "match", "weak"])
 })
 
 test("pictures and captions that are all alike divide by nothing", () => {
@@ -169,10 +171,18 @@ test("there are a few hundred captions, no two alike", () => {
 
 test("explanations name the number, what it is compared with, and the verdict", () => {
   const calibration = calibrationOf(query, "text", background(), 1500)
-  expect(explainScore(calibration, 0.31, calibration.threshold + 1)).toMatch(
+  const [above, below] = [calibration.threshold + 1, -1]
+  expect(explainScore(calibration, { cosine: 0.31, z: above, verdict: "match" })).toMatch(
     /^Cosine 0\.310 is .* above .*: a match\.$/,
   )
-  expect(explainScore(calibration, 0.1, -1)).toMatch(/1\.0 standard deviations below .*: a weaker match\.$/)
+  expect(explainScore(calibration, { cosine: 0.1, z: below, verdict: "weak" })).toMatch(
+    /1\.0 standard deviations below .*: a weaker match\.$/,
+  )
+  expect(explainScore(calibration, { cosine: 0.1, z: below, verdict: "match" })).toMatch(/: a match with its words\.$/)
   expect(explainThreshold(calibration)).toContain("the best of 1,500 pictures")
-  expect(noMatchText(calibration)).toContain("1,500 pictures")
+  const ofPicture = calibrationOf(query, "picture", background(), 1500)
+  expect(explainScore(ofPicture, { cosine: 0.5, z: 9, verdict: null })).toMatch(
+    /^Cosine 0\.500 is 9\.0 standard deviations above .* of the index\.$/,
+  )
+  expect(explainThreshold(ofPicture)).toMatch(/^Results of a picture have no divider: /)
 })

@@ -25,6 +25,7 @@ import {
  */
 export type QueryKind = "text" | "picture" | "mixed"
 
+/** "weak": no better than what unrelated queries reach by chance; such hits come after all matches. */
 export type Verdict = "match" | "weak"
 
 /** What z was compared with; `none`: the index has too few pictures for this kind of query. */
@@ -35,12 +36,14 @@ export interface Calibration {
   readonly basis: Basis
   /** Pictures that were searched. */
   readonly searched: number
-  /** The divider, in z; -Infinity without a basis, and for pictures by default: all results are matches then. */
+  /** False without a basis, and for pictures by default. */
+  readonly hasDivider: boolean
+  /** The divider, in z; -Infinity where there is none. */
   readonly threshold: number
   /** z of a picture's cosine with the query; NaN without a basis. `picture` [dim] has unit length. */
   zOf(cosine: number, picture: Float32Array): number
-  /** Without a basis all are matches: nothing is known against them. NaN is weak elsewhere. */
-  verdict(z: number): Verdict
+  /** Null without a divider. NaN is weak. */
+  verdict(z: number): Verdict | null
 }
 
 export interface CalibrationOptions {
@@ -48,7 +51,7 @@ export interface CalibrationOptions {
    * How far above generic captions' best pictures the divider is: 0 is their median, 1 as far above it as the lowest tenth
    * lies below.
    */
-  readonly strictness?: number
+  readonly strictness?: number | undefined
 }
 
 /**
@@ -81,9 +84,9 @@ export function calibrationOf(
   const hasDivider = scale !== null && strictness > Number.NEGATIVE_INFINITY
   const threshold = hasDivider ? bestOf(best, searched, strictness) : Number.NEGATIVE_INFINITY
   return {
-    ...{ kind, basis, searched, threshold },
+    ...{ kind, basis, searched, hasDivider, threshold },
     zOf: scale ?? (() => Number.NaN),
-    verdict: (z) => (scale === null || z > threshold ? "match" : "weak"),
+    verdict: (z) => (hasDivider ? (z > threshold ? "match" : "weak") : null),
   }
 }
 

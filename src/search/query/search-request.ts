@@ -1,6 +1,7 @@
 /** What a search is asked. */
+import { UserError } from "../../core/errors.ts"
 import type { Filters } from "./filters.ts"
-import type { QueryTerm } from "./parse-query.ts"
+import type { QueryTerm } from "./parse/parse-query.ts"
 
 export type SearchTerm = QueryTerm | PictureBytes
 
@@ -39,6 +40,33 @@ export interface SimilarRequest {
 export const searchDefaults = { limit: 20, words: 0.1 } as const
 
 export const mostLimit = 10_000
+
+/** Throws UserError where nothing is looked for, or a number is out of its range. */
+export function requireRequest({
+  terms,
+  limit = searchDefaults.limit,
+  words = searchDefaults.words,
+  strictness = 0,
+}: SearchRequest): void {
+  if (!Array.isArray(terms) || terms.length === 0)
+    throw new UserError("the query is empty", 'terms: [{ kind: "text", weight: 1, text: "a red car" }]')
+  for (const { weight } of terms)
+    if (!Number.isFinite(weight) || weight === 0)
+      throw new UserError(`weight: ${weight} is not a finite number other than 0`, "1 as a rule, -1 leads away")
+  if (terms.every(({ weight }) => weight < 0))
+    throw new UserError("the query only says what is not looked for", "add a term with a positive weight")
+  if (!(Number.isInteger(limit) && limit >= 1 && limit <= mostLimit))
+    throw new UserError(
+      `limit: ${limit} is not a whole number from 1 to ${mostLimit}`,
+      "ask for more with the page's cursor",
+    )
+  if (!(words >= 0 && words <= 1)) throw new UserError(`words: ${words} is not from 0 to 1`, "0 looks for none")
+  if (!Number.isFinite(strictness))
+    throw new UserError(
+      `strictness: ${strictness} is not a finite number`,
+      "0 is the median of chance, 1.5 the default for texts",
+    )
+}
 
 /** Milliseconds by step. */
 export class Steps {

@@ -4,13 +4,14 @@
  */
 import { basename } from "node:path"
 import type { Sharp } from "sharp"
-import { messageOf, UserError } from "../../core/errors.ts"
+import { UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import { mapOrdered } from "../../core/parallel.ts"
 import { printable } from "../../core/printable.ts"
 import { thumbnailPixels } from "../../host/image/thumbnail.ts"
 import { Html, html } from "../../report/html.ts"
-import type { SearchHit, SearchPage } from "../query/search-page.ts"
+import { dividerPlace, type SearchHit, type SearchPage } from "../query/search-page.ts"
+import { firstReadable } from "./hit-files.ts"
 import { captionHeight, dividerHeight, gap, layOut, type SheetLayout, type SheetRow } from "./sheet-layout.ts"
 
 export interface DrawnSheet {
@@ -33,9 +34,10 @@ const atOnce = 4
 
 /** Takes the memory of the sheet's pixels and of four thumbnails. Throws UserError where the format cannot be so large. */
 export async function drawSheet(page: SearchPage, format: SheetFormat): Promise<DrawnSheet> {
-  const { hits, matches } = page
+  const { hits } = page
   if (hits.length === 0) throw new UserError("there are no results for a contact sheet", "search without filters first")
-  const layout = layOut(matches, hits.length - matches)
+  const before = dividerPlace(hits)
+  const layout = layOut(before, hits.length - before)
   requireSides(layout, format)
   const canvas = new Canvas(layout.width, layout.height)
   const reasons = await drawPictures(canvas, layout, hits)
@@ -96,40 +98,20 @@ class Canvas {
 async function drawPictures(canvas: Canvas, layout: SheetLayout, hits: readonly SearchHit[]) {
   const reasons = new Map<number, string>()
   let place = 0
-  for await (const read of mapOrdered(hits, atOnce, (hit) => readThumbnail(hit, layout.cell))) {
+  const read = ({ paths }: SearchHit) => firstReadable(paths, (path) => thumbnailPixels(path, layout.cell))
+  for await (const found of mapOrdered(hits, atOnce, read)) {
     const { left, top } = placeOf(layout, place)
     const { width, height } = layout.cell
-    if ("reason" in read) {
+    if ("reason" in found) {
       canvas.fill(left, top, width, height, colours.empty)
-      reasons.set(place, read.reason)
+      reasons.set(place, found.reason)
     } else {
-      const { image } = read
+      const image = found.value
       canvas.paste(image, left + ((width - image.width) >> 1), top + height - image.height)
     }
     place++
   }
   return reasons
-}
-
-/** The first of the hit's files that can be read. */
-async function readThumbnail({ paths }: SearchHit, size: SheetLayout["cell"]) {
-  let reason = ""
-  for (const path of paths) {
-    try {
-      return { image: await thumbnailPixels(path, size) }
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error
-      reason ||= reasonOf(error, path)
-    }
-  }
-  return { reason }
-}
-
-/** The message without the path, which stands below. */
-export function reasonOf(error: UserError, path: string): string {
-  const cause = error.cause as NodeJS.ErrnoException | undefined
-  if (cause?.code === "ENOENT") return "missing"
-  return messageOf(error).replace(path, "").trim().replace(/^is /, "") || "unreadable"
 }
 
 function placeOf({ rows, cell }: SheetLayout, place: number): { left: number; top: number } {
@@ -168,7 +150,7 @@ function caption(hit: SearchHit, left: number, width: number): Html {
   const { rank, cosine, z, verdict, paths } = hit
   const scores = `${rank}   ${cosine.toFixed(3)}${z === null ? "" : `   z ${z.toFixed(1)}`}`
   return html`<svg x="${left}" width="${width}" height="${captionHeight}">
-<text x="0" y="14" font-size="12" font-weight="bold" fill="${verdict === "match" ? colours.ink : colours.weak}">${scores}</text>
+<text x="0" y="14" font-size="12" font-weight="bold" fill="${verdict === "weak" ? colours.weak : colours.ink}">${scores}</text>
 <text x="0" y="29" font-size="11" fill="${colours.soft}">${shortened(basename(paths[0]!), width / 6.8)}</text></svg>`
 }
 
@@ -185,9 +167,9 @@ function emptyCell({ width, height }: SheetLayout["cell"], reason: string): Prom
   return rendered(width, height, [words], colours.empty)
 }
 
-/** The end of a name tells more than its middle. */
+/** The end of a name tells more than its middle. XML has no U+FFFE and U+FFFF. */
 function shortened(text: string, most: number): string {
-  const letters = [...printable(text)]
+  const letters = [...printable(text).replaceAll(/[\ufffe\uffff]/g, "\ufffd")]
   if (letters.length <= most) return letters.join("")
   const kept = Math.max(2, Math.floor(most) - 1)
   const end = Math.floor(kept / 2)

@@ -1,6 +1,6 @@
 /** The best rows for a vector, with what their words add, in one order: score descending, then the row. */
-import type { Hits, Scanner, ScanRequest } from "../scan/scanner.ts"
-import type { Mask } from "./mask.ts"
+import type { Hits, Scanner, ScanRequest } from "../../scan/scanner.ts"
+import { isIn, type Mask } from "./mask.ts"
 import type { WordHits } from "./words.ts"
 
 export interface RankedRow {
@@ -49,8 +49,7 @@ export async function rankRows(scanner: Scanner, request: RankRequest): Promise<
 }
 
 function wordedRows({ rows }: WordHits, count: number, mask: Mask | null): Uint32Array {
-  const isIn = (row: number) => row < count && (!mask || (mask.bits[row >> 3]! & (1 << (row & 7))) !== 0)
-  return Uint32Array.from([...rows.keys()].filter(isIn)).sort()
+  return Uint32Array.from([...rows.keys()].filter((row) => isIn(row, count, mask))).sort()
 }
 
 function without(bits: Uint8Array, rows: Uint32Array): Uint8Array {

@@ -2,7 +2,7 @@
  * Words for a time to a range of local times, as a camera writes them: "2023", "2023-07", "2023-07-14", "2023-07-14T18:02",
  * "today", "yesterday", "3 weeks ago". The year comes first, because 03/04/2023 is two days.
  */
-import { quoted, UserError } from "../../core/errors.ts"
+import { quoted, UserError } from "../../../core/errors.ts"
 
 /** "2023-07-14T18:02:11", without an end: `start <= t < end` compares as texts. */
 export interface Span {

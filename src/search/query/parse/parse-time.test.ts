@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { UserError } from "../../core/errors.ts"
+import { UserError } from "../../../core/errors.ts"
 import { parseTime } from "./parse-time.ts"
 
 /** Local time: a Thursday in a leap year's spring. */

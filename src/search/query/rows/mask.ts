@@ -1,13 +1,17 @@
 /** Filters to bits: bit p of a mask is 1 where the content of row p may be a hit. */
 import { sep } from "node:path"
-import type { IndexStore, SqlValue } from "../store/index-store.ts"
-import type { Filters, Near, SizeBound } from "./filters.ts"
+import type { IndexStore, SqlValue } from "../../store/index-store.ts"
+import type { Filters, Near, SizeBound } from "../filters.ts"
 
 export interface Mask {
   /** Least significant bit first; bits from the count on are 0. */
   readonly bits: Uint8Array
   /** How many are 1. */
   readonly left: number
+}
+
+export function isIn(row: number, count: number, mask: Mask | null): boolean {
+  return row < count && (mask === null || (mask.bits[row >> 3]! & (1 << (row & 7))) !== 0)
 }
 
 interface Condition {

@@ -10,9 +10,9 @@
 import { statSync } from "node:fs"
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
-import { quoted, UserError } from "../../core/errors.ts"
-import { pathOfFileUrl } from "../../host/files/file-url.ts"
-import { isPictureName } from "../../host/image/picture-folder.ts"
+import { quoted, UserError } from "../../../core/errors.ts"
+import { pathOfFileUrl } from "../../../host/files/file-url.ts"
+import { isPictureName } from "../../../host/image/picture-folder.ts"
 
 /** Weights are finite and not 0; negative ones lead away from the term. */
 export type QueryTerm =

@@ -1,6 +1,6 @@
 import { Command } from "commander"
 import { expect, test } from "vitest"
-import { UserError } from "../../core/errors.ts"
+import { UserError } from "../../../core/errors.ts"
 import { signedWords } from "./signed-words.ts"
 
 /** As `mobileclip search` is parsed: a program that knows -V and -h, and a command with options of all kinds. */

@@ -2,8 +2,9 @@
  * Masks that a process keeps: by their filters, as long as the index is as it was. Where only contents matter, which never change,
  * a mask is continued with those that came; contents without a file are taken out of it each time.
  */
-import type { IndexStore } from "../store/index-store.ts"
-import type { Filters } from "./filters.ts"
+import type { IndexStore } from "../../store/index-store.ts"
+import type { Filters } from "../filters.ts"
+import { dataVersion } from "./data-version.ts"
 import { addFiltered, goneRows, isFiltering, isOfFiles, type Mask } from "./mask.ts"
 
 /** A mask of a million rows has 125 KB. */
@@ -20,25 +21,26 @@ export class KeptMasks {
   private readonly kept = new Map<string, Kept>()
   private gone: { readonly version: number; readonly rows: readonly number[] } | null = null
 
-  /** Forgets everything: rows are others in another generation. */
-  clear(): void {
-    this.kept.clear()
-    this.gone = null
-  }
-
-  /**
-   * Within a transaction. Null: all rows may be hits.
-   *
-   * @param version of the database, which changes with every commit of another process
-   */
-  mask(store: IndexStore, filters: Filters, count: number, version: number, without: readonly number[]): Mask | null {
-    if (this.gone?.version !== version) this.gone = { version, rows: goneRows(store) }
-    const absent = [...this.gone.rows, ...without].filter((row) => row < count)
+  /** Within a transaction. Null: all of the first `count` rows may be hits. */
+  mask(store: IndexStore, filters: Filters, count: number, without: readonly number[] = []): Mask | null {
+    const absent = [...this.goneOf(store, count), ...without]
     if (!isFiltering(filters)) return absent.length === 0 ? null : cleared(filled(count), absent, count)
-    return cleared(this.filtered(store, filters, count, version).slice(), absent, count)
+    return cleared(this.filtered(store, filters, count).slice(), absent, count)
   }
 
-  private filtered(store: IndexStore, filters: Filters, count: number, version: number): Uint8Array {
+  /** How many of the first `count` rows are pictures that have a file. Within a transaction. */
+  present(store: IndexStore, count: number): number {
+    return count - this.goneOf(store, count).length
+  }
+
+  private goneOf(store: IndexStore, count: number): readonly number[] {
+    const version = dataVersion(store)
+    if (this.gone?.version !== version) this.gone = { version, rows: goneRows(store) }
+    return this.gone.rows.filter((row) => row < count)
+  }
+
+  private filtered(store: IndexStore, filters: Filters, count: number): Uint8Array {
+    const version = dataVersion(store)
     const key = JSON.stringify(filters, Object.keys(filters).sort().concat(partNames))
     const found = this.kept.get(key)
     const isCurrent = found && (found.version === version || !isOfFiles(filters))

@@ -2,7 +2,7 @@
  * A command line in which `-people` may be a term of a query. A parser of options would take such words for options, so they are
  * rewritten to `--minus=people` before it reads them. What is an option, or was meant to be one, stays or is refused.
  */
-import { quoted, UserError } from "../../core/errors.ts"
+import { quoted, UserError } from "../../../core/errors.ts"
 
 /** An option as its parser knows it. */
 export interface KnownOption {

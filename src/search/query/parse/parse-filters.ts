@@ -1,9 +1,9 @@
 /** The values of filter options to filters. What may mean two things is refused. Nothing is looked up: a folder may be gone. */
 import { resolve, sep } from "node:path"
-import { quoted, UserError } from "../../core/errors.ts"
-import { nearestNames } from "../../core/nearest.ts"
-import { alternatives } from "../../host/files/glob.ts"
-import { type Filters, type Near, type Shape, type SizeBound, shapes, type TimeRange } from "./filters.ts"
+import { quoted, UserError } from "../../../core/errors.ts"
+import { nearestNames } from "../../../core/nearest.ts"
+import { alternatives } from "../../../host/files/glob.ts"
+import { type Filters, type Near, type Shape, type SizeBound, shapes, type TimeRange } from "../filters.ts"
 import { parseTime } from "./parse-time.ts"
 
 /** As a command line has them; several values of a list are alternatives, but sizes all hold. */
@@ -37,6 +37,7 @@ export function parseFilters(
   words: FilterWords,
   { now, folder }: Surroundings = { now: new Date(), folder: process.cwd() },
 ): Filters {
+  requireFew(words)
   const taken = timeRange(words, now)
   const sizes = [...sizeBounds("larger", words.larger), ...sizeBounds("smaller", words.smaller)]
   return {
@@ -49,6 +50,33 @@ export function parseFilters(
     ...(words.near !== undefined && { near: placeOf(words.near) }),
     ...(words.format !== undefined && { formats: formatsOf(words.format) }),
   }
+}
+
+/** Values of an option, and patterns of a name's braces: more make a database's condition too deep. */
+const mostValues = 200
+
+function requireFew(words: FilterWords): void {
+  const counts = Object.entries(words).flatMap(([name, values]) =>
+    Array.isArray(values) ? [{ name, count: name === "name" ? sumOf(values.map(alternativesOf)) : values.length }] : [],
+  )
+  for (const { name, count } of counts)
+    if (count > mostValues)
+      throw new UserError(`--${name} stands for ${count} values, more than ${mostValues}`, "search several times")
+}
+
+/** How many patterns the braces of a name stand for, at most: their choices multiply. */
+function alternativesOf(pattern: string): number {
+  const open: number[] = []
+  let product = 1
+  for (const letter of pattern)
+    if (letter === "{") open.push(1)
+    else if (letter === "," && open.length > 0) open[open.length - 1]!++
+    else if (letter === "}") product *= open.pop() ?? 1
+  return product
+}
+
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0)
 }
 
 // ------------------------------------------------------------------------------------------------------ time

@@ -2,8 +2,8 @@ import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { expect, test } from "vitest"
-import { Random } from "../../core/arrays/random.ts"
-import { UserError } from "../../core/errors.ts"
+import { Random } from "../../../core/arrays/random.ts"
+import { UserError } from "../../../core/errors.ts"
 import { type ParsedQuery, parseQuery, type QueryTerm, type QueryWords, queryText } from "./parse-query.ts"
 
 const folder = resolve("/pictures")

@@ -1,6 +1,6 @@
 import { resolve } from "node:path"
 import { expect, test } from "vitest"
-import { UserError } from "../../core/errors.ts"
+import { UserError } from "../../../core/errors.ts"
 import { type FilterWords, parseFilters } from "./parse-filters.ts"
 
 const here = { now: new Date(2024, 5, 15, 12), folder: resolve("/home/photos") }
@@ -33,6 +33,14 @@ test("names are SQLite's patterns", () => {
   expect(parse({ name: ["IMG_2*", "*.{JPG,heic}", "[!A-C]?.png"] }).names).toEqual([
     ...["img_2*", "*.jpg", "*.heic", "[^a-c]?.png"],
   ])
+})
+
+test("braces that stand for very many patterns are refused before they are counted out", () => {
+  expect(parse({ name: ["{a,b}{c,d,e}.*"] }).names).toHaveLength(6)
+  expect(parse({ name: ["{1,2,3,4,5,6,7,8,9,0}{1,2,3,4,5,6,7,8,9,0}*"] }).names).toHaveLength(100)
+  expect(() => parse({ name: ["{a,b}".repeat(40)] })).toThrow("--name stands for 1099511627776 values, more than 200")
+  expect(() => parse({ name: Array(101).fill("{a,b}") })).toThrow("--name stands for 202 values")
+  expect(() => parse({ in: Array(201).fill("a") })).toThrow("--in stands for 201 values")
 })
 
 test("sizes say of what", () => {

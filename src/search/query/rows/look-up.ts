@@ -1,9 +1,9 @@
 /** What an index knows of rows, and of single files. */
 import { sep } from "node:path"
-import type { IndexStore, Row } from "../store/index-store.ts"
-import type { Filters } from "./filters.ts"
+import type { IndexStore, Row } from "../../store/index-store.ts"
+import type { Filters } from "../filters.ts"
+import type { SearchHit } from "../search-page.ts"
 import { fileCondition } from "./mask.ts"
-import type { SearchHit } from "./search-page.ts"
 
 export type FoundContent = Pick<
   SearchHit,

@@ -3,7 +3,8 @@
  * weight by BM25's idf: paths and captions are short, so that how often they say a word, and how long they are, says little
  * (BM25 with k1 = 0). 1: all of the words. Weights are those of the first page on all pages.
  */
-import type { IndexStore } from "../store/index-store.ts"
+import type { IndexStore } from "../../store/index-store.ts"
+import { dataVersion } from "./data-version.ts"
 import { numbersIn } from "./mask.ts"
 
 export interface WordWeight {
@@ -47,17 +48,14 @@ export class KeptWords {
   private version = Number.NaN
 
   /** Files with a word, as pairs [file, content], one more than `mostFilesOfWord` at most. Within a transaction. */
-  files(store: IndexStore, word: string, lastFile: number, version: number): Uint32Array {
+  files(store: IndexStore, word: string, lastFile: number): Uint32Array {
+    const version = dataVersion(store)
     if (version !== this.version || this.kept.size >= mostKept) this.kept.clear()
     this.version = version
     const key = `${lastFile} ${word}`
     const found = this.kept.get(key) ?? filesOfWord(store, word, lastFile)
     this.kept.set(key, found)
     return found
-  }
-
-  clear(): void {
-    this.kept.clear()
   }
 }
 
@@ -68,8 +66,6 @@ interface State {
   readonly store: IndexStore
   /** Files above it are not looked at. */
   readonly lastFile: number
-  /** Another number after each change of the database. */
-  readonly version: number
   readonly kept: KeptWords
 }
 
@@ -102,8 +98,8 @@ export function wordHits(state: State, weights: readonly WordWeight[]): WordHits
 
 const none = new Uint32Array(0)
 
-function filesIn({ store, lastFile, version, kept }: State, word: string): Uint32Array {
-  return kept.files(store, word, lastFile, version)
+function filesIn({ store, lastFile, kept }: State, word: string): Uint32Array {
+  return kept.files(store, word, lastFile)
 }
 
 /** The best file of each content. */
@@ -135,7 +131,7 @@ function wordsOfBits(bits: number, weights: readonly WordWeight[]): RowWords {
   }
 }
 
-/** A phrase in quotes: nothing in it is an operator of FTS5. The beginnings of words count from three letters on. */
+/** A phrase in quotes: nothing in it is an operator of FTS5. */
 function matchText(word: string): string {
   return `"${word.replaceAll('"', '""')}"`
 }
