@@ -4,7 +4,7 @@ import { join, resolve } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import { type EmbedEncoder, type EncoderOptions, openEncoder } from "../../embed/open-encoder.ts"
-import { databaseFile, type Generation, type IndexSettings, IndexStore } from "../store/index-store.ts"
+import { databaseFile, type Generation, type IndexSettings, IndexStore, statOf } from "../store/index-store.ts"
 import type { IndexWriter, NewGeneration } from "../store/index-writer.ts"
 
 export interface IndexModelOptions extends Pick<EncoderOptions, "onStage" | "onChoice"> {
@@ -104,7 +104,7 @@ function settingsOf(active: Generation | null, wished: Partial<IndexSettings> = 
 
 /** Null where there is no index, or it is empty. */
 function activeIn(folder: string): Generation | null {
-  if (!existsSync(join(folder, databaseFile))) return null
+  if (!statOf(join(folder, databaseFile))) return null
   using store = IndexStore.open(folder)
   return store.generations().find(({ state }) => state === "active") ?? null
 }

@@ -27,6 +27,7 @@ export class FollowedIndex implements AsyncDisposable {
   private place: string
   private isDisposed = false
   private store: IndexStore
+  private openings = 0
 
   /** Throws UserError where there is no index, it is damaged, or of a newer version. */
   constructor(
@@ -41,11 +42,12 @@ export class FollowedIndex implements AsyncDisposable {
   database(): IndexStore {
     if (this.isDisposed) throw new Error(`the index in ${this.folder} was disposed here`)
     const place = placeOf(this.folder)
-    if (place === this.place) return this.store
+    if (place === this.place && !this.store.isOutdated) return this.store
     const store = IndexStore.open(this.folder)
     this.store[Symbol.dispose]()
     this.store = store
     this.place = place
+    this.openings++
     return store
   }
 
@@ -99,7 +101,7 @@ export class FollowedIndex implements AsyncDisposable {
   }
 
   private open(generation: Generation): OpenGeneration {
-    const id = `${this.place} ${generation.id} ${generation.created}`
+    const id = `${this.openings} ${generation.id} ${generation.created}`
     if (this.opened?.id === id) return this.opened.generation
     this.endOpened()
     this.opened = { id, generation: new OpenGeneration(this.store, generation, this.options) }

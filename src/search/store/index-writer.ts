@@ -2,9 +2,11 @@
  * The one process that writes an index. It appends a batch's vectors and has them on the disk, and then counts them in one
  * transaction together with their pictures and files: killed at any moment, an index has all of a batch or nothing of it.
  */
+import { renameSync, rmSync, statSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { DatabaseSync, type DatabaseSyncInstance } from "@photostructure/sqlite"
+import { DatabaseSync } from "@photostructure/sqlite"
 import { assert } from "../../core/errors.ts"
+import { removeAbandonedOnce, stagingPath } from "../../host/files/staging.ts"
 import { type Lock, lockFolder } from "../../host/locks/lock.ts"
 import { GenerationFiles } from "./generation-files.ts"
 import { databaseFile, type Generation, IndexStore, inDatabase, requireVersion } from "./index-store.ts"
@@ -40,6 +42,7 @@ export class IndexWriter implements Disposable {
   static async open(folder: string, command: string, signal?: AbortSignal): Promise<IndexWriter> {
     const lock = await lockFolder(folder, command, signal)
     try {
+      await removeAbandonedOnce(folder)
       const writer = new IndexWriter(openToWrite(resolve(folder)), lock)
       await writer.files.removeUnknown()
       return writer
@@ -160,14 +163,13 @@ export class IndexWriter implements Disposable {
 function openToWrite(folder: string): IndexStore {
   const path = join(folder, databaseFile)
   return inDatabase(path, () => {
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) makeDatabase(path)
     const db = new DatabaseSync(path)
     try {
-      db.exec("PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = 1")
-      const tables = db.prepare("SELECT count(*) AS count FROM sqlite_schema").get() as { count: number }
-      if (tables.count === 0) begin(db)
       requireVersion(db, path)
       // What a transaction says is on the disk before files are removed that it does without.
-      db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+      db.exec(`PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = 1;
+        PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`)
       return new IndexStore(folder, db)
     } catch (error) {
       db.close()
@@ -176,8 +178,21 @@ function openToWrite(folder: string): IndexStore {
   })
 }
 
-/** The tables and the version, or nothing. */
-function begin(db: DatabaseSyncInstance): void {
-  db.exec(`BEGIN IMMEDIATE; ${schema}
-    PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${indexVersion}; COMMIT`)
+/** All tables and the version, or no file: it takes its name when it is complete. */
+function makeDatabase(path: string): void {
+  const temporary = stagingPath(path)
+  try {
+    const db = new DatabaseSync(temporary)
+    try {
+      db.exec(`BEGIN IMMEDIATE; ${schema}
+        PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${indexVersion}; COMMIT`)
+    } finally {
+      db.close()
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    rmSync(`${temporary}-journal`, { force: true })
+    throw error
+  }
 }
