@@ -4,8 +4,8 @@
  *     npm run build && node dist/bench/search-scan.js [--rows 80000,1000000] [--dim 512] [--rounds 10] [--threads 2]
  *                                                     [--sides NAME,...] [--json FILE]
  *
- * Ten million rows, of which ours alone does not make copies (10 GB in the system's temporary folder, and as much memory free
- * for its pages):
+ * Ten million rows, by ours alone, because the others make copies (10 GB in the system's temporary folder, and as much memory
+ * that is free for the file's pages):
  *
  *     node dist/bench/search-scan.js --rows 10000000 --sides "mobileclip addon,mobileclip codes" --json 10m.json
  *

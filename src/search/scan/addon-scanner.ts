@@ -1,5 +1,5 @@
 /** A scanner over the addon, whose failures are put in words. */
-import { closeSync, fstatSync, openSync } from "node:fs"
+import { closeSync, fstatSync } from "node:fs"
 import {
   type AddonHits,
   type MappedVectors,
@@ -8,8 +8,7 @@ import {
   type ScanFailure,
 } from "../../../scan/index.ts"
 import { EnvironmentError } from "../../core/errors.ts"
-import { fileError } from "../../host/files/file-error.ts"
-import { readWithoutBlocking } from "../../host/files/read-at.ts"
+import { openToRead } from "../../host/files/read-at.ts"
 import { usableProcessors } from "../../host/processors.ts"
 import { type CodesChoice, OpenCodes } from "./open-codes.ts"
 import {
@@ -40,7 +39,7 @@ export class AddonScanner implements Scanner {
     codes: CodesChoice = {},
     kernel = "",
   ) {
-    const descriptor = opened(path)
+    const descriptor = openToRead(path)
     try {
       this.vectors = new addon.VectorFile(descriptor, layout.dim, layout.offset, kernel)
     } finally {
@@ -169,16 +168,8 @@ export class AddonScanner implements Scanner {
 /** Queries of one pass: what they keep of hits stays small. */
 const mostAtOnce = 64
 
-function opened(path: string): number {
-  try {
-    return openSync(path, readWithoutBlocking)
-  } catch (error) {
-    throw fileError(error, "reading", path)
-  }
-}
-
 function sizeOf(path: string): number {
-  const descriptor = opened(path)
+  const descriptor = openToRead(path)
   try {
     return fstatSync(descriptor).size
   } finally {

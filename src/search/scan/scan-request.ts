@@ -74,6 +74,11 @@ export interface RowLayout {
 
 const mostRows = 2 ** 32 - 1
 
+/** Whether a row may be a hit. */
+export function isSet(mask: Uint8Array | undefined, row: number): boolean {
+  return mask === undefined || ((mask[row >>> 3]! >> (row & 7)) & 1) === 1
+}
+
 export function requireLayout({ dim, offset }: RowLayout): void {
   requireCount("dim", dim)
   if (dim > 65_536) throw new UserError(`dim must be at most 65536, not ${dim}`)

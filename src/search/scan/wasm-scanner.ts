@@ -70,6 +70,8 @@ export class WasmScanner implements Scanner {
     const { count, threshold, mask, threads = this.processors, signal, onProgress } = request
     this.rows.requireRows(count)
     const firsts = Array.from({ length: Math.ceil(count / pairRows) }, (_, i) => i * pairRows)
+    // Rows that are read for each piece of work: its share of the time.
+    const total = firsts.reduce((sum, first) => sum + count - first, 0)
     const parts = new Map<number, Pairs>()
     let [done, found] = [0, 0]
     await forEachConcurrently(firsts, threads, async (first) => {
@@ -80,7 +82,7 @@ export class WasmScanner implements Scanner {
       found += pairs.a.length
       if (found > mostPairs) throw tooManyPairs(threshold)
       done += count - first
-      onProgress?.(done, total(firsts, count))
+      onProgress?.(done, total)
     })
     return joined(firsts.map((first) => parts.get(first)!))
   }
@@ -148,9 +150,4 @@ function joined(parts: readonly Pairs[]): Pairs {
     b: all(new Uint32Array(length), "b"),
     scores: all(new Float32Array(length), "scores"),
   }
-}
-
-/** Rows that are read for all pieces of work: their share of the time. */
-function total(firsts: readonly number[], count: number): number {
-  return firsts.reduce((sum, first) => sum + count - first, 0)
 }
