@@ -33,6 +33,7 @@ const slow = [
   "src/experiments/cifar10/pipeline",
   "test/bench-run",
   "src/cli/picture-commands",
+  "src/cli/search/index-migrate",
   "src/cli/commands/embed",
   "src/cli/bad-input",
   "src/embed/embed",
