@@ -28,6 +28,11 @@ function filesBeside(path: string) {
   return readers.flatMap(([ending, read]) => [`${path}.${ending}`, `${stem}.${ending}`].map((name) => ({ name, read })))
 }
 
+/** Whether a file may be read by `captionBeside`, by the end of its name. */
+export function mayDescribe(name: string): boolean {
+  return readers.some(([ending]) => name.endsWith(`.${ending}`))
+}
+
 /** Names of the files that `captionBeside` reads. */
 export function namesBeside(path: string): string[] {
   return filesBeside(path).map(({ name }) => name)

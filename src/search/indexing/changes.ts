@@ -7,7 +7,7 @@ import { join, sep } from "node:path"
 import { promisify } from "node:util"
 import { counted } from "../../core/counted.ts"
 import { isDirectory } from "../../host/files/files.ts"
-import { namesBeside } from "../../host/image/caption-beside.ts"
+import { mayDescribe, namesBeside } from "../../host/image/caption-beside.ts"
 import { walkPictures } from "../../host/image/picture-folder.ts"
 import type { IndexStore } from "../store/index-store.ts"
 import type { NewFile } from "../store/picture-rows.ts"
@@ -26,7 +26,7 @@ export interface FolderChanges {
   readonly gone: readonly number[]
   /** Paths of failures that are not there any more. */
   readonly goneFailures: readonly string[]
-  /** Absolute paths of all other files, for captions beside pictures. */
+  /** Paths of all other files below the root, for what they may say about pictures. */
   readonly others: ReadonlySet<string>
   /** When the folder began to be walked, ISO 8601; null: it is not there. */
   readonly walked: string | null
@@ -65,7 +65,7 @@ export async function folderChanges(
   const paths = found.pictures.map((path) => join(part.below, path)).filter(isWanted(store, part))
   const comparison = new Comparison(part, known, lost, retry ? new Map() : failures)
   await comparison.add(paths, signal)
-  const others = new Set([...found.others].map((path) => join(folder, path)))
+  const others = part.below === "" ? found.others : new Set([...found.others].map((path) => join(part.below, path)))
   const since = Date.parse(lastWalk(store, part) ?? walked)
   const described = await comparison.describedSince(since, others, signal)
   const unread = found.unread.map(({ path }) => join(part.below, path))
@@ -114,26 +114,14 @@ class Comparison {
     }
   }
 
-  /** Unchanged files with one beside them that came or changed since then. */
+  /** Unchanged files with one of the others beside them that came or changed since then. */
   async describedSince(time: number, others: ReadonlySet<string>, signal?: AbortSignal): Promise<NewFile[]> {
-    if (others.size === 0) return []
-    const isThere = (name: string) => others.has(join(this.part.path, name))
-    const pairs = this.unchanged.flatMap((file) =>
-      namesBeside(file.path)
-        .filter(isThere)
-        .map((name) => ({ file, name })),
-    )
-    const described = new Set<NewFile>()
-    let pair = 0
-    for await (const { found } of this.stats(
-      pairs.map(({ name }) => name),
-      signal,
-    )) {
-      const { file } = pairs[pair++]!
-      // A copy may have the time of what it is of; when it came is another one.
-      if (found && Math.max(found.mtimeMs, found.ctimeMs) >= time) described.add(file)
-    }
-    return [...described]
+    const recent = new Set<string>()
+    // A copy may have the time of what it is of; when it came is another one.
+    for await (const { path, found } of this.stats([...others].filter(mayDescribe), signal))
+      if (found && Math.max(found.mtimeMs, found.ctimeMs) >= time) recent.add(path)
+    if (recent.size === 0) return []
+    return this.unchanged.filter(({ path }) => namesBeside(path).some((name) => recent.has(name)))
   }
 
   private isUnchanged(file: NewFile): boolean {

@@ -3,7 +3,7 @@
  * the walk.
  */
 import { existsSync, readdirSync } from "node:fs"
-import { basename, dirname, join } from "node:path"
+import { basename, dirname, join, relative } from "node:path"
 import { asUserError, EnvironmentError, UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../../core/parallel.ts"
 import { readBytes } from "../../host/files/files.ts"
@@ -137,7 +137,7 @@ async function read(
   try {
     const bytes = await readBytes(name)
     const hash = contentHash(bytes)
-    const isThere = (path: string) => changes.others.has(path)
+    const isThere = (path: string) => changes.others.has(relative(part.path, path))
     const isWanted = isDescribedAgain || !intake.has(hash)
     const content = isWanted ? await contentDetails(bytes, name, hash, isThere) : null
     return { name, file, hash, bytes, content, isDescribedAgain, vector: null }

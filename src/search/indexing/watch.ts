@@ -26,7 +26,8 @@ export async function watchPictures(folder: string, folders: readonly string[], 
       await changed.wait(signal, 1000 * (watcher.tells() ? 2 ** 31 : againSeconds))
       await changed.rest(signal, 1000 * restSeconds)
       const summary = await passWhenFree(folder, options)
-      if (summary.encoded + summary.known + summary.removed + summary.failed > 0) onPass?.(summary)
+      const { encoded, known, described, removed, failed, unread } = summary
+      if (encoded + known + described + removed + failed + unread > 0) onPass?.(summary)
     }
   } finally {
     await watcher.close()
