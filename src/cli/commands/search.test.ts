@@ -81,13 +81,13 @@ test("a sheet has the pictures of the page in its order", async () => {
   const like = ["--like", at("photos", "red.png")]
   const { hits } = await pageOf(...like)
   expect(await run(...like, "--sheet", at("out.png"), ...index())).toMatchObject({ code: 0, err: "" })
-  const layout = layOut(hits.length, 0)
+  const layout = layOut(hits, hits.length)
   const { data, info } = await sharp(at("out.png")).raw().toBuffer({ resolveWithObject: true })
   expect([info.width, info.height]).toEqual([layout.width, layout.height])
   for (const [place, { paths }] of hits.entries()) {
     const row = layout.rows.find(({ first, count }) => place >= first && place < first + count)!
-    const middle = gap + (place - row.first) * (layout.cell.width + gap) + layout.cell.width / 2
-    const start = ((row.top + layout.cell.height - 2) * info.width + middle) * info.channels
+    const left = gap + (place - row.first) * (layout.cellWidth + gap)
+    const start = ((row.top + row.height - 2) * info.width + left + 1) * info.channels
     const corner = sharp(paths[0]!).extract({ left: 1, top: 46, width: 1, height: 1 })
     expect([...data.subarray(start, start + 3)], paths[0]).toEqual([...(await corner.removeAlpha().raw().toBuffer())])
   }
