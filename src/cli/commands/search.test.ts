@@ -72,7 +72,8 @@ test("a table, JSON, paths, all pages, wrong usage", async () => {
     whole.hits.map(({ cosine }: { cosine: number }) => cosine),
   )
   expect((await run("--duplicates", "--threshold", "0.7", "--json", "--progress", "none", ...index)).code).toBe(0)
-  expect(await run("--duplicates", "dog", ...index)).toMatchObject({ code: 2 })
+  for (const query of ["dog", "-dog", "--like=a.jpg"])
+    expect(await run("--duplicates", query, ...index)).toMatchObject({ code: 2 })
   expect(await run("dog", "--words", "2", ...index)).toMatchObject({ code: 2 })
   expect((await run("dog", "--index", at("nowhere"))).err).toMatch(/there is no index in/)
 })
@@ -161,6 +162,9 @@ test("an explanation adds up, and its words are those of the paths", async () =>
   expect(out).toContain("Words add to the cosine: yellow 0.0")
   const lines = out.split("\n").filter((line) => /^\d+: cosine/.test(line))
   expect(lines).toHaveLength(hits.length)
+  const some = (await run("yellow", "2:dog", "--explain", "--weak", "0", ...index())).out
+  const matches = hits.filter(({ verdict }) => verdict === "match").length
+  expect(some.split("\n").filter((line) => /^\d+: cosine/.test(line))).toHaveLength(matches)
   const yellow = hits.find(({ paths }) => paths[0]!.endsWith("yellow.png"))!
   const line = lines.find((each) => each.startsWith(`${yellow.rank}: `))!
   expect(line).toContain(`+ words ${(yellow.words!.score * 0.1).toFixed(3)} = ${yellow.score.toFixed(3)}; "yellow" `)
