@@ -5,6 +5,7 @@
  */
 import { writeSync } from "node:fs"
 import { migrateIndex } from "../src/search/migrate/migrate-index.ts"
+import { GenerationFiles } from "../src/search/store/generation-files.ts"
 import { IndexStore, type SqlValue } from "../src/search/store/index-store.ts"
 import { IndexWriter } from "../src/search/store/index-writer.ts"
 
@@ -28,7 +29,7 @@ const moments: Record<string, () => void> = {
     }
   },
   after() {
-    IndexWriter.prototype.removeVectors = stop
+    GenerationFiles.prototype.remove = stop
   },
 }
 moments[place!]?.()

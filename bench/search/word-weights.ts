@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import { Random } from "../../src/core/arrays/random.ts"
 import { temporaryFolder } from "../../src/host/files/temporary.ts"
-import { findIndexModel } from "../../src/search/query/query-model.ts"
+import { findIndexModel } from "../../src/search/query/find-index-model.ts"
 import { SearchIndex } from "../../src/search/search-index.ts"
 import { IndexWriter } from "../../src/search/store/index-writer.ts"
 import { plainPicture } from "../../test/plain-picture.ts"

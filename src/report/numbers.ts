@@ -34,3 +34,8 @@ export function rateText(perSecond: number): string {
 export function counted(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`
 }
+
+/** -0.04 -> "0.0", and not "-0.0" */
+export function decimal(value: number, digits: number): string {
+  return value.toFixed(digits).replace(/^-(?=[0.]*$)/, "")
+}

@@ -9,7 +9,7 @@ import { ended, errorsOf, program, startProgram } from "../../../test/program.ts
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { exportModel } from "../../export/export.ts"
 import { sha256OfFile } from "../../host/files/hash.ts"
-import { findIndexModel } from "../../search/query/query-model.ts"
+import { findIndexModel } from "../../search/query/find-index-model.ts"
 import { IndexWriter } from "../../search/store/index-writer.ts"
 import { MobileCLIP } from "../../weights/clip-node.ts"
 

@@ -72,7 +72,8 @@ test("a table, JSON, paths, all pages, wrong usage", async () => {
     whole.hits.map(({ cosine }: { cosine: number }) => cosine),
   )
   expect((await run("--duplicates", "--threshold", "0.7", "--json", "--progress", "none", ...index)).code).toBe(0)
-  expect(await run("--duplicates", "dog", ...index)).toMatchObject({ code: 2 })
+  for (const query of ["dog", "-dog", "--like=a.jpg"])
+    expect(await run("--duplicates", query, ...index)).toMatchObject({ code: 2 })
   expect(await run("dog", "--words", "2", ...index)).toMatchObject({ code: 2 })
   expect((await run("dog", "--index", at("nowhere"))).err).toMatch(/there is no index in/)
 })
@@ -81,13 +82,13 @@ test("a sheet has the pictures of the page in its order", async () => {
   const like = ["--like", at("photos", "red.png")]
   const { hits } = await pageOf(...like)
   expect(await run(...like, "--sheet", at("out.png"), ...index())).toMatchObject({ code: 0, err: "" })
-  const layout = layOut(hits.length, 0)
+  const layout = layOut(hits, hits.length)
   const { data, info } = await sharp(at("out.png")).raw().toBuffer({ resolveWithObject: true })
   expect([info.width, info.height]).toEqual([layout.width, layout.height])
   for (const [place, { paths }] of hits.entries()) {
     const row = layout.rows.find(({ first, count }) => place >= first && place < first + count)!
-    const middle = gap + (place - row.first) * (layout.cell.width + gap) + layout.cell.width / 2
-    const start = ((row.top + layout.cell.height - 2) * info.width + middle) * info.channels
+    const left = gap + (place - row.first) * (layout.cellWidth + gap)
+    const start = ((row.top + row.height - 2) * info.width + left + 1) * info.channels
     const corner = sharp(paths[0]!).extract({ left: 1, top: 46, width: 1, height: 1 })
     expect([...data.subarray(start, start + 3)], paths[0]).toEqual([...(await corner.removeAlpha().raw().toBuffer())])
   }
@@ -161,6 +162,9 @@ test("an explanation adds up, and its words are those of the paths", async () =>
   expect(out).toContain("Words add to the cosine: yellow 0.0")
   const lines = out.split("\n").filter((line) => /^\d+: cosine/.test(line))
   expect(lines).toHaveLength(hits.length)
+  const some = (await run("yellow", "2:dog", "--explain", "--weak", "0", ...index())).out
+  const matches = hits.filter(({ verdict }) => verdict === "match").length
+  expect(some.split("\n").filter((line) => /^\d+: cosine/.test(line))).toHaveLength(matches)
   const yellow = hits.find(({ paths }) => paths[0]!.endsWith("yellow.png"))!
   const line = lines.find((each) => each.startsWith(`${yellow.rank}: `))!
   expect(line).toContain(`+ words ${(yellow.words!.score * 0.1).toFixed(3)} = ${yellow.score.toFixed(3)}; "yellow" `)

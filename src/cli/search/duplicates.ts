@@ -21,10 +21,9 @@ export async function writeDuplicates(
     throw new UserError("groups of duplicates are not drawn", "leave out --sheet and --pictures")
   await using index = await SearchIndex.open(folder, { model, threads })
   const signal = to.abortOnInterrupt("stopping")
-  const [compared, measured] = [meterOf("duplicates", progress), meterOf("sharpness", progress)]
   const found = await index.duplicates({
     ...{ threshold, threads, filters: parseFilters(given), signal },
-    ...{ onProgress: compared, onSharpness: measured },
+    ...{ onProgress: meterOf("duplicates", progress), onSharpness: meterOf("sharpness", progress) },
   })
   if (print0)
     return to.writeUnchanged(
@@ -44,11 +43,13 @@ export async function writeDuplicates(
 
 /** Shown from the first step on, and ended by the last one, which may come twice. */
 function meterOf(label: string, mode: SearchCommand["progress"]): (done: number, total: number) => void {
+  const started = performance.now()
   let meter: ReturnType<ReturnType<typeof progressReporter>> | null = null
   let isEnded = false
   return (done, total) => {
     if (isEnded) return
-    meter ??= progressReporter(mode)(label, total, { unit: "pictures" })
+    const seconds = (performance.now() - started) / 1000
+    meter ??= progressReporter(mode)(label, total, { unit: "pictures", seconds })
     meter.update(done)
     isEnded = done === total
     if (isEnded) meter.done()

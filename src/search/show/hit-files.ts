@@ -1,5 +1,6 @@
 /** The files of a hit, which are those that the index saw last: which of them are there, and the first that can be read. */
 import { existsSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { SearchHit, SearchPage } from "../query/search-page.ts"
 
@@ -22,6 +23,11 @@ function checkHit(hit: SearchHit): CheckedHit {
   if (missing.length === 0) return { ...hit, missing }
   const gone = new Set(missing)
   return { ...hit, paths: [...hit.paths.filter((path) => !gone.has(path)), ...missing], missing }
+}
+
+/** With its folder: cameras number their files in each folder anew. */
+export function shortName(path: string): string {
+  return join(basename(dirname(path)), basename(path))
 }
 
 /** What `read` gives of the first file that it can read, or why it cannot read the first of them. */

@@ -63,6 +63,11 @@ test("copies that are gone are said, and a hit without a file is marked", () => 
   ])
 })
 
+test("what rounds to zero has no sign", () => {
+  const hits = [{ ...hitOf("/a.jpg", 0), cosine: -0.0004, z: -0.04 }]
+  expect(resultTable({ ...pageOf([]), hits, matches: 1 })).toContain("   1   0.000    0.0  match  /a.jpg")
+})
+
 test("words, copies, and names that would steer a terminal", () => {
   const words = { score: 0.5, matched: ["beach", "\x1b[2J"] }
   const hit = { ...hitOf("/\x1b]0;x\x07\u202e.jpg", 9), words, paths: ["/\x1b]0;x\x07\u202e.jpg", "/b", "/c"], z: null }

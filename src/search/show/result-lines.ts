@@ -1,7 +1,7 @@
 /** A page of results as text: a table for people, JSON, and paths for other programs. */
 import { isAbsolute, relative } from "node:path"
 import { printable } from "../../core/printable.ts"
-import { counted } from "../../report/numbers.ts"
+import { counted, decimal } from "../../report/numbers.ts"
 import { dividerPlace, type SearchHit, type SearchPage } from "../query/search-page.ts"
 import type { CheckedHit, CheckedPage } from "./hit-files.ts"
 
@@ -76,19 +76,19 @@ interface Column {
   readonly cell: (hit: SearchHit) => string
 }
 
-/** Numbers alone, whose width is known before the rows are; z and the words' score where any hit has them. */
+/** Numbers alone, whose width is known before the rows are; z and words where any hit has them. */
 function columnsOf(hits: readonly SearchHit[]): Column[] {
   const rankWidth = Math.max("rank".length, String(hits.at(-1)!.rank).length)
   return [
     { title: "rank", width: rankWidth, cell: ({ rank }) => String(rank) },
-    { title: "cosine", width: "-0.000".length, cell: ({ cosine }) => cosine.toFixed(3) },
+    { title: "cosine", width: "-0.000".length, cell: ({ cosine }) => decimal(cosine, 3) },
     ...(hits.some(({ z }) => z !== null)
-      ? [{ title: "z", width: "-00.0".length, cell: ({ z }: SearchHit) => z?.toFixed(1) ?? "-" }]
+      ? [{ title: "z", width: "-00.0".length, cell: ({ z }: SearchHit) => (z === null ? "-" : decimal(z, 1)) }]
       : []),
-    ...(hits.some(({ words }) => words !== null)
+    ...(hits.some(({ words }) => words?.matched.length)
       ? [
           { title: "words", width: "-0.000".length, cell: ({ words }: SearchHit) => words?.score.toFixed(3) ?? "-" },
-          { title: "score", width: "-0.000".length, cell: ({ score }: SearchHit) => score.toFixed(3) },
+          { title: "score", width: "-0.000".length, cell: ({ score }: SearchHit) => decimal(score, 3) },
         ]
       : []),
     ...(hits.some(({ verdict }) => verdict !== null)

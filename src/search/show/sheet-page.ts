@@ -5,10 +5,10 @@ import { mapOrdered } from "../../core/parallel.ts"
 import { thumbnail } from "../../host/image/thumbnail.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { Html, html } from "../../report/html.ts"
-import { counted } from "../../report/numbers.ts"
+import { counted, decimal } from "../../report/numbers.ts"
 import { jpegUri } from "../../report/picture-card.ts"
 import { dividerPlace, type SearchHit, type SearchPage } from "../query/search-page.ts"
-import { firstReadable } from "./hit-files.ts"
+import { firstReadable, shortName } from "./hit-files.ts"
 
 /** Side of thumbnails, in pixels. */
 const side = 320
@@ -56,11 +56,11 @@ function summary({ hits, matches, searched }: SearchPage): string {
 async function figureOf(hit: SearchHit, onUnread: () => void): Promise<Html> {
   const { rank, cosine, z, paths, taken } = hit
   const path = paths[0]!
-  const name = basename(path)
+  const name = shortName(path)
   const copies = paths.length > 1 ? html`<br><small>and ${paths.slice(1).join(", ")}</small>` : null
   return html`
 <figure><a href="${pathToFileURL(path).href}" title="${path}">${await pictureOf(hit, onUnread)}</a>
-<figcaption><b>${rank}</b> ${cosine.toFixed(3)}${z === null ? "" : `, z ${z.toFixed(1)}`}<br>${name}${taken === null ? null : html`<br><small>${taken.replace("T", " ")}</small>`}${copies}</figcaption></figure>`
+<figcaption><b>${rank}</b> ${decimal(cosine, 3)}${z === null ? "" : `, z ${decimal(z, 1)}`}<br>${name}${taken === null ? null : html`<br><small>${taken.replace("T", " ")}</small>`}${copies}</figcaption></figure>`
 }
 
 async function pictureOf({ paths, caption }: SearchHit, onUnread: () => void): Promise<Html> {

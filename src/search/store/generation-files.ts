@@ -20,7 +20,7 @@ export class GenerationFiles implements Disposable {
     return writer
   }
 
-  /** Of a generation that the database does not know yet: what a writer leaves that is killed is removed by the next. */
+  /** The generation is one that the database does not know yet: what a writer leaves that is killed is removed by the next. */
   create(generation: Omit<Generation, "state" | "created">): VectorWriter {
     return new VectorWriter(this.store.vectorsPath(generation), headerOf(generation))
   }
