@@ -142,7 +142,7 @@ function* searches(data: Data): Generator<Search> {
       for (let draw = 0; draw < (wanted > 1000 ? 1 : draws); draw++) yield* searchesOfDraw(data, label, place, draw)
 }
 
-/** Of indexes without pictures of the class, and with several shares of them. */
+/** In indexes without pictures of the class, and with several shares of them. */
 function* searchesOfDraw(data: Data, label: number, place: number, draw: number): Generator<Search> {
   const random = Random.of(1, "calibration", label, place, draw)
   const [own, others] = [true, false].map((is) =>
@@ -235,7 +235,7 @@ function shuffled<T>(items: T[], random: Random): T[] {
 
 type Sort = "match" | "absent" | "nonsense"
 
-/** Of one search by one method: the best match and the best of all, and after tuning the pictures above the divider. */
+/** What one search gives by each method: the best match and the best of all, and after tuning the pictures above the divider. */
 interface Outcome {
   readonly size: number
   readonly share: string

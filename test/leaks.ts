@@ -12,9 +12,9 @@ const window = 10
 
 /** Medians of resident bytes. */
 export interface Resident {
-  /** Of the ten times after it has settled. */
+  /** The ten times after it has settled. */
   readonly first: number
-  /** Of the last ten. */
+  /** The last ten. */
   readonly last: number
 }
 
