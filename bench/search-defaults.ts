@@ -103,7 +103,7 @@ function textsOf(name: string): string[] {
   return phrasings(name).filter((text) => wordsOf([{ weight: 1, text }]).length === 1)
 }
 
-/** Of a text's cosines with all pictures: the mean over the texts. */
+/** The standard deviation of a text's cosines with all pictures: the mean over the texts. */
 async function deviationOf(texts: readonly string[]): Promise<number> {
   const rows = vectors.length / clip.embedDim
   const deviations = []

@@ -135,7 +135,7 @@ function questionsOf(dataset: Dataset, queries: readonly Float32Array[]): Questi
   return queries.map((query, q) => ({ query, least: tops[q]!.hits().scores.at(-1)! - 1e-6 }))
 }
 
-/** Of a query and a row of values [N, dim], in float64. */
+/** The product of a query and a row of values [N, dim], in float64. */
 function product(query: Float32Array, values: Float32Array, row: number): number {
   let sum = 0
   for (let i = 0; i < dim; i++) sum += query[i]! * values[row * dim + i]!

@@ -4,44 +4,46 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { median } from "../src/core/arrays/quantile.ts"
 
-/** Times after which the allocator has what it keeps. */
-const settled = 10
+/** Times after which the allocator and the compiler have what they keep. */
+const settled = { models: 10, searches: 40 } as const
 
 /** A single size depends on what was collected last: by a tenth, where a process is small. */
 const window = 10
 
 /** Medians of resident bytes. */
 export interface Resident {
-  /** After the ten times after the tenth. */
+  /** The ten times after it has settled. */
   readonly first: number
-  /** After the last ten. */
+  /** The last ten. */
   readonly last: number
 }
 
 /** Over loads and disposals of a model. */
 export async function residentAfter(model: string, times: number): Promise<Resident> {
-  return levels((await run("load-and-dispose", [model, String(times)])) as number[])
+  return levels((await run("load-and-dispose", [model, String(times)])) as number[], settled.models)
 }
 
 export interface SearchLeaks extends Resident {
-  /** Mappings of the index's files, and open files, after the tenth time and the last. */
+  /** When `first` begins, and at the end. */
   readonly held: readonly [before: Held, after: Held]
 }
 
 interface Held {
+  /** Mappings of vectors and codes. */
   readonly mappings: number
+  /** Open files of the process. */
   readonly files: number
 }
 
 /** Over fifty searches `times` times: of one open index, or each by a scanner of its own. */
 export async function searchLeaks(what: "queries" | "scanner", index: string, times: number): Promise<SearchLeaks> {
   const found = await run("search-and-reopen", [what, index, String(times)])
-  const { resident, held } = found as { resident: number[]; held: SearchLeaks["held"] }
-  return { ...levels(resident), held }
+  const { resident, held } = found as { resident: number[]; held: Held[] }
+  return { ...levels(resident, settled.searches), held: [held[settled.searches]!, held.at(-1)!] }
 }
 
-function levels(resident: readonly number[]): Resident {
-  return { first: median(resident.slice(settled, settled + window)), last: median(resident.slice(-window)) }
+function levels(resident: readonly number[], from: number): Resident {
+  return { first: median(resident.slice(from, from + window)), last: median(resident.slice(-window)) }
 }
 
 /** What a program of this folder prints. This file is compiled into dist/test, and run as it is by the tests. */

@@ -1,7 +1,7 @@
 /**
  * A process that searches again and again: `node dist/test/search-and-reopen.js queries INDEX TIMES` asks one open index what is
  * like its pictures; `scanner INDEX TIMES` opens its file of vectors anew for each scan. Each of TIMES is 50 of them. Prints as
- * JSON the resident bytes after each, and how many mappings and open files there are after the tenth and the last.
+ * JSON the resident bytes, the mappings and the open files after each.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { openScanner } from "../src/search/scan/scanner.ts"
@@ -15,7 +15,7 @@ const resident: number[] = []
 const held: { mappings: number; files: number }[] = []
 
 await { queries, scanner }[what]()
-console.log(JSON.stringify({ resident, held: [held[9], held.at(-1)] }))
+console.log(JSON.stringify({ resident, held }))
 
 async function queries(): Promise<void> {
   await using index = await SearchIndex.open(folder, { cache: false })

@@ -5,7 +5,7 @@ import type { MobileCLIP } from "../../src/index.ts"
 
 type Edit = (bytes: Buffer) => Promise<Buffer>
 
-/** Written without loss, so that each shows one change alone; the last three as programs write them. */
+/** Without loss, so that each shows one change alone; the last three as programs write them. */
 export const edits = {
   "5 % cut off each edge": async (bytes) => {
     const { width, height } = await sharp(bytes).metadata()
@@ -54,7 +54,7 @@ export async function encodeAll(clip: MobileCLIP, pictures: readonly Buffer[]): 
   return all
 }
 
-/** Of pictures none of which is a copy of another one. */
+/** Pictures none of which is a copy of another one, as far as is known. */
 export interface Neighbours {
   /** The cosine of each picture with the one that is nearest to it. */
   readonly nearest: Float32Array

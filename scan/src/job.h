@@ -54,4 +54,5 @@ class Job {
 // A promise of the job's answer; rejected with an Error whose `code` is the failure. A thread of JavaScript that ends
 // meanwhile ends the job.
 Napi::Promise launch(Napi::Env env, std::shared_ptr<Job> job);
+
 }  // namespace scan

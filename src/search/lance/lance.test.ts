@@ -289,5 +289,9 @@ test("a table follows its index in one call", async () => {
   expect(found).toEqual({ added: 8997, removed: 0, rows: 8997, isIndexed: false, recall: 1 })
   const scanner = await openTableScanner("lancedb", at("index"), generation)
   expect((await scanner.scan({ query: queryAt(3), count, k: 1 })).positions[0]).toBe(3)
+  const short = new Float32Array(3)
+  await expect(scanner.scan({ query: short, count, k: 1 })).rejects.toThrow(
+    "query has 3 numbers, and the vectors have 32",
+  )
   scanner.close()
 })

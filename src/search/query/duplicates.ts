@@ -12,7 +12,7 @@ import { withSharpness } from "./picture-sharpness.ts"
 import { type FoundContent, lookUpRows } from "./rows/look-up.ts"
 import { isIn, type Mask } from "./rows/mask.ts"
 
-/** Pictures that differ by size, format or little edits are above it, other pictures of one scene mostly below. */
+/** A judgement for published models, which were not measured; docs/search.md says what it finds with small ones. */
 export const duplicateDefaults = { threshold: 0.96 } as const
 
 export interface DuplicateOptions {
