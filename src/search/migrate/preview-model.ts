@@ -8,19 +8,17 @@ import { encodePrompts, makeBackground } from "../calibrate/make-background.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
+import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
 import { applyMap, type FittedMap, fitLinearMap } from "./linear-map.ts"
 import { type Recall, recallOfMap } from "./map-recall.ts"
 import {
-  encodeRows,
   generationBy,
   isBy,
   type MigrationOptions,
   type OpenMigration,
-  sampleRows,
   startedProgress,
   withMigration,
-  withRows,
-} from "./migration-model.ts"
+} from "./open-migration.ts"
 
 export interface PreviewOptions extends MigrationOptions {
   /** Pictures that are encoded (default: 2,000, or all). */

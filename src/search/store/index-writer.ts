@@ -157,14 +157,19 @@ export class IndexWriter implements Disposable {
     this.store.run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", key, value)
   }
 
-  /** The generation answers from now on; the others go, and so do their files, which readers keep open while they need them. */
-  async activate(generation: Generation): Promise<void> {
+  /**
+   * The generation answers from now on; the others go, and so do their files, which readers keep open while they need them.
+   *
+   * @param also what changes in the same transaction
+   */
+  async activate(generation: Generation, also: () => void = () => {}): Promise<void> {
     const { store } = this
     const old = store.generations().filter(({ id }) => id !== generation.id)
     store.writing(() => {
       for (const { id } of old) store.run("DELETE FROM background WHERE generation = ?", id)
       for (const { id } of old) store.run("DELETE FROM generations WHERE id = ?", id)
       store.run("UPDATE generations SET state = 'active' WHERE id = ?", generation.id)
+      also()
     })
     for (const { id } of old) await this.removeVectors(id)
   }
