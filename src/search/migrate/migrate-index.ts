@@ -11,7 +11,14 @@ import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { type EncodedRow, encodeRows, withRows } from "./encode-rows.ts"
 import { MigrationProgress, type MissingPicture } from "./migration-progress.ts"
-import { generationBy, isBy, type MigrationOptions, startedProgress, withMigration } from "./open-migration.ts"
+import {
+  countPictures,
+  generationBy,
+  isBy,
+  type MigrationOptions,
+  startedProgress,
+  withMigration,
+} from "./open-migration.ts"
 
 export interface MigrateOptions extends MigrationOptions {
   /** Begins again, where vectors of another model, or of this one, are there already. */
@@ -110,7 +117,7 @@ class Migration {
   /** The background, and then the switch. */
   async finish(active: Generation): Promise<Pick<MigrateResult, "pictures" | "missing">> {
     const { writer, generation, options, progress } = this
-    const pictures = Number(writer.store.row("SELECT count(*) AS count FROM contents WHERE copies > 0")!.count)
+    const pictures = countPictures(writer.store)
     const without = progress.missing()
     const gone = without.filter(({ reason }) => reason === "")
     const missing = await this.lost(without, active)

@@ -72,6 +72,11 @@ function requireFileStore({ settings }: Generation): void {
   )
 }
 
+/** Those that have a file. */
+export function countPictures(store: IndexStore): number {
+  return Number(store.row("SELECT count(*) AS count FROM contents WHERE copies > 0")!.count)
+}
+
 export function startedProgress(options: MigrationOptions, label: string, total: number, from = 0) {
   return (options.startProgress ?? noProgress)(label, total, { unit: "picture", from })
 }

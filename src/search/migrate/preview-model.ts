@@ -10,8 +10,9 @@ import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
 import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
 import { applyMap, type FittedMap, fitLinearMap } from "./linear-map.ts"
-import { type Recall, recallOfMap } from "./map-recall.ts"
+import { type Recall, recallsOfMap } from "./map-recall.ts"
 import {
+  countPictures,
   generationBy,
   isBy,
   type MigrationOptions,
@@ -60,14 +61,13 @@ export function previewModel(folder: string, options: PreviewOptions): Promise<P
     if (writer) await requireNoneBegun(writer)
     const sample = await encodeSample(open, options)
     const fitted = await fitMap(sample, open, options)
-    const pictures = Number(store.row("SELECT count(*) AS count FROM contents WHERE copies > 0")!.count)
+    const pictures = countPictures(store)
     const queries = await encodePrompts(encoder.encodeTexts.bind(encoder), encoder.embedDim)
-    const recall = (vectors: Float32Array, areGallery: boolean) =>
-      recallOfMap(vectors, sample.after, fitted.heldOut, encoder.embedDim, areGallery, pictures)
+    const recalls = recallsOfMap(queries, sample.after, fitted.heldOut, encoder.embedDim, pictures)
     if (writer) await apply(writer, open, fitted, sample.count, options)
     return {
       ...{ model: encoder.name, from: active.model, pictures, sample: sample.count, kind: fitted.map.kind },
-      ...{ meanCosine: fitted.meanCosine, text: recall(queries, false), picture: recall(sample.after, true) },
+      ...{ meanCosine: fitted.meanCosine, ...recalls },
       ...{ fullSeconds: (sample.seconds / sample.count) * pictures, applied: writer !== null },
     }
   })
