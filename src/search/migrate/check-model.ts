@@ -6,6 +6,7 @@ import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
 import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
+import { requireNoneBegun } from "./migration-progress.ts"
 import {
   generationBy,
   type MigrationOptions,
@@ -41,11 +42,12 @@ export interface CheckResult {
   readonly leastOfTexts: number
 }
 
-/** @throws UserError where no picture can be compared, or it is to be adopted and has other vectors */
+/** @throws UserError where no picture can be compared, or it is to be adopted, and has other vectors or a migration has begun */
 export function checkModel(folder: string, options: CheckOptions): Promise<CheckResult> {
   const command = options.adopt ? "mobileclip index migrate --adopt" : null
   return withMigration(folder, command, options, async (open) => {
     const { writer, encoder, active } = open
+    if (writer) await requireNoneBegun(writer)
     const result = encoder.embedDim === active.dim ? await compare(open, options) : otherLength
     if (writer) {
       requireSame(encoder, result)
@@ -124,11 +126,6 @@ async function compareTexts({ store, active: { id, dim }, encoder }: OpenMigrati
 async function adopt(writer: IndexWriter, encoder: EmbedEncoder, source: string): Promise<void> {
   const active = writer.active!
   const { mapped } = active.settings
-  if (writer.store.generations().length > 1)
-    throw new UserError(
-      "a migration has begun, which the change would end",
-      "finish it: mobileclip index migrate, with its model",
-    )
   const values = generationBy(encoder, source, active)
   const next = writer.addGeneration({ ...values, settings: { ...values.settings, ...(mapped && { mapped }) } })
   await copyRows(writer, active, next, (rows) => rows)

@@ -198,13 +198,13 @@ test("a full disk is told in a line wherever it comes, the old vectors answer, a
     disk.fill(pages)
     result = await migrate(index).catch((error: Error) => {
       expect(error.message).toMatch(/^disk full while writing .*$/)
-      written.add(error.message.replace(/.*\//, ""))
+      written.add(error.message.replace(/.*\//, "").replace(/\d+/, "N"))
       return null
     })
     disk.empty()
     expect(await answerOf(index)).toBe(result === null ? before : await answerOf(at("done")))
   }
-  expect([...written].sort()).toEqual(["index", "index.sqlite", "vectors-2.f16"])
+  expect([...written].sort()).toEqual(["index", "index.sqlite", "vectors-N.f16"])
   expect(result).toMatchObject({ before: count, encoded: 0, missing: [] })
   expect(vectorsOf(index).equals(vectorsOf(at("done")))).toBe(true)
 })
@@ -326,6 +326,7 @@ test("a migration to a third model is refused where another has begun, and --res
   await abortedMigration(index, at("new"))
   await expect(migrate(index, { model: at("third") })).rejects.toThrow(/a migration to new .* has begun/)
   await expect(previewModel(index, { model: at("third"), threads: 0, apply: true })).rejects.toThrow(/would be lost/)
+  await expect(checkModel(index, { model: at("renamed"), threads: 0, adopt: true })).rejects.toThrow(/would be lost/)
   expect(await migrate(index, { model: at("third"), restart: true })).toMatchObject({ before: 0, encoded: count })
 })
 
@@ -343,6 +344,19 @@ test("the same weights under another name are adopted; another model is not", as
       .equals(vectorsOf(at("base")).subarray(4096)),
   ).toBe(true)
   await expect(checkModel(index, { model: at("new"), threads: 0, adopt: true })).rejects.toThrow(/other vectors/)
+})
+
+test("what a killed adoption left is not in the way", async () => {
+  const index = copyOf("base")
+  {
+    using writer = await IndexWriter.open(index, "a test")
+    const next = writer.addGeneration({ ...writer.active!, model: "renamed" })
+    writer.setVectors(next, 0, new Float32Array(next.dim))
+  }
+  expect(vectorFiles(index)).toHaveLength(2)
+  expect(await checkModel(index, { model: at("renamed"), threads: 0, adopt: true })).toMatchObject({ adopted: true })
+  expect(vectorFiles(index)).toHaveLength(1)
+  expect((await migrate(index)).encoded).toBe(count)
 })
 
 test("mapped vectors answer at once and are said to be mapped, until the pictures are encoded", async () => {

@@ -1,6 +1,6 @@
 /**
  * An index to another model: every picture is encoded into a generation beside the one that answers, which is switched to when
- * all are there. How far it is stands in the index, raised after the vectors are on the disk, so a run that was killed goes on.
+ * all are there. A run that was killed goes on (`migration-progress.ts`).
  */
 import { assert, UserError } from "../../core/errors.ts"
 import { commandLine } from "../../core/shell-quote.ts"
@@ -10,7 +10,7 @@ import type { Generation } from "../store/index-store.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { type EncodedRow, encodeRows, withRows } from "./encode-rows.ts"
-import { MigrationProgress, type MissingPicture } from "./migration-progress.ts"
+import { begunMigration, MigrationProgress, type MissingPicture } from "./migration-progress.ts"
 import {
   countPictures,
   generationBy,
@@ -62,13 +62,12 @@ async function buildingGeneration(
   active: Generation,
   { model, restart = false }: MigrateOptions,
 ): Promise<Generation> {
-  for (const generation of writer.store.generations()) {
-    if (generation.state === "active") continue
-    const isMapped = generation.settings.mapped !== undefined
-    if (!restart && !isMapped && isBy(generation, encoder)) return generation
-    if (!restart && !isMapped) throw otherModel(writer, generation, model)
-    await writer.discard(generation)
-    new MigrationProgress(writer, generation).forget()
+  const begun = await begunMigration(writer)
+  if (begun && !restart && isBy(begun, encoder)) return begun
+  if (begun && !restart) throw otherModel(writer, begun, model)
+  if (begun) {
+    await writer.discard(begun)
+    new MigrationProgress(writer, begun).forget()
   }
   return writer.addGeneration(generationBy(encoder, model, active))
 }

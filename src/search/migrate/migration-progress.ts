@@ -2,6 +2,8 @@
  * How far a migration is, which stands in the index: rows below `next` are written, and those of them without a vector are known
  * with the reason, so that they are tried again.
  */
+import { UserError } from "../../core/errors.ts"
+import { commandLine } from "../../core/shell-quote.ts"
 import type { Generation, IndexStore } from "../store/index-store.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import type { EncodedRow } from "./encode-rows.ts"
@@ -54,4 +56,25 @@ export class MigrationProgress {
   forget(): void {
     this.store.run("DELETE FROM meta WHERE substr(key, 1, ?) = ?", this.prefix.length, this.prefix)
   }
+}
+
+/** The migration that has rows; null: none. What else is being built was left by a run that was killed, and is discarded. */
+export async function begunMigration(writer: IndexWriter): Promise<Generation | null> {
+  let begun: Generation | null = null
+  for (const generation of writer.store.generations().filter(({ state }) => state === "building")) {
+    if (new MigrationProgress(writer, generation).next > 0) begun = generation
+    else await writer.discard(generation)
+  }
+  return begun
+}
+
+/** Throws UserError where a migration has rows, which a switch to other vectors would lose. */
+export async function requireNoneBegun(writer: IndexWriter): Promise<void> {
+  const begun = await begunMigration(writer)
+  if (begun === null) return
+  const goOn = ["mobileclip", "index", "migrate", "--index", writer.store.folder, "--model", begun.source]
+  throw new UserError(
+    `a migration to ${begun.model} has begun, and would be lost`,
+    `go on with it: ${commandLine(goOn)}`,
+  )
 }

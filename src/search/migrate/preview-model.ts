@@ -11,6 +11,7 @@ import { copyRows } from "./copy-rows.ts"
 import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
 import { applyMap, type FittedMap, fitLinearMap } from "./linear-map.ts"
 import { type Recall, recallsOfMap } from "./map-recall.ts"
+import { requireNoneBegun } from "./migration-progress.ts"
 import {
   countPictures,
   generationBy,
@@ -134,18 +135,6 @@ function sampleOf(
     ...{ count: kept.length, seconds },
     before: joined((i) => before.subarray(i * dim, (i + 1) * dim)),
     after: joined((i) => found[i]!.vector),
-  }
-}
-
-/** Maps that a killed run left are of no use: one is made in less time than it is gone on with. */
-async function requireNoneBegun(writer: IndexWriter): Promise<void> {
-  for (const generation of writer.store.generations().filter(({ state }) => state === "building")) {
-    if (generation.settings.mapped === undefined)
-      throw new UserError(
-        `a migration to ${generation.model} has begun, and would be lost`,
-        "go on with it: leave out --preview",
-      )
-    await writer.discard(generation)
   }
 }
 
