@@ -9,7 +9,7 @@
  * A and B are folders of models, which have to be trained for the recall to mean anything; without them weights are generated, and
  * the recall is left out. `--recall-count N` is how many pictures it is measured on (default: 10,000), `--seconds S` how long the
  * index is asked before and after the migration. Pictures are copied, spread evenly over DIR, into `--folder` (default: a temporary
- * folder). Rates count everything: opening the model and its threads, hashes, and the background.
+ * folder), and `--parts load,preview,fit` chooses among the measurements. Rates count everything: opening the model and its threads, hashes, and the background.
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -30,10 +30,10 @@ import { imageFiles } from "../src/host/image/image-files.ts"
 import { MobileCLIP } from "../src/index.ts"
 import { backgroundPrompts } from "../src/search/calibrate/prompts.ts"
 import { indexPictures } from "../src/search/indexing/index-pictures.ts"
+import { sampleRows, withRows } from "../src/search/migrate/encode-rows.ts"
 import { fitLinearMap } from "../src/search/migrate/linear-map.ts"
-import { recallOfMap } from "../src/search/migrate/map-recall.ts"
+import { recallsOfMap } from "../src/search/migrate/map-recall.ts"
 import { migrateIndex } from "../src/search/migrate/migrate-index.ts"
-import { sampleRows, withRows } from "../src/search/migrate/migration-model.ts"
 import { previewModel } from "../src/search/migrate/preview-model.ts"
 import { SearchIndex } from "../src/search/search-index.ts"
 import { IndexStore } from "../src/search/store/index-store.ts"
@@ -46,6 +46,7 @@ const { values: options } = parseArgs({
     pictures: { type: "string" },
     from: { type: "string" },
     to: { type: "string" },
+    parts: { type: "string", default: "load,preview,fit" },
     count: { type: "string", default: "2000" },
     samples: { type: "string", default: "100,500,2000" },
     "recall-count": { type: "string", default: "10000" },
@@ -65,10 +66,11 @@ async function main(): Promise<void> {
     const isTrained = options.from !== undefined && options.to !== undefined
     const from = options.from ?? (await generated("mobileclip2-s0", folder))
     const to = options.to ?? (await generated("mobileclip2-s2", folder))
-    await measureLoad(join(folder, "load"), spread(files, Number(options.count)), from, to)
-    if (isTrained)
+    const parts = options.parts.split(",")
+    if (parts.includes("load")) await measureLoad(join(folder, "load"), spread(files, Number(options.count)), from, to)
+    if (isTrained && parts.includes("preview"))
       await measurePreview(join(folder, "recall"), spread(files, Number(options["recall-count"])), from, to)
-    for (const count of [2000, 10_000]) await measureFit(count, 512)
+    if (parts.includes("fit")) for (const count of [2000, 10_000]) await measureFit(count, 512)
   } finally {
     if (options.folder === undefined) rmSync(folder, { recursive: true, force: true })
   }
@@ -237,9 +239,6 @@ async function migrateWhileAsked(index: string, to: string): Promise<{ asked: As
 
 // ------------------------------------------------------------------------------------------------- the preview
 
-/** Pictures that are asked for. */
-const pictureQueries = 500
-
 async function measurePreview(folder: string, files: readonly string[], from: string, to: string): Promise<void> {
   const index = await indexed(folder, files, from)
   const encoded = copyOf(index, "encoded")
@@ -251,10 +250,7 @@ async function measurePreview(folder: string, files: readonly string[], from: st
     const mapped = copyOf(index, `mapped-${sample}`)
     const preview = await previewModel(mapped, { model: to, threads, sample, apply: true })
     const { vectors } = await vectorsOf(mapped)
-    const reached = {
-      text: recallOfMap(prompts, truth, vectors, dim, false, files.length),
-      picture: recallOfMap(truth.subarray(0, pictureQueries * dim), truth, vectors, dim, true, files.length),
-    }
+    const reached = recallsOfMap(prompts, truth, vectors, dim, files.length)
     const line = (kind: "text" | "picture") => {
       const { at10, margin10, ofAll10 } = preview[kind]
       const { at10: found, margin10: margin } = reached[kind]

@@ -1,5 +1,5 @@
 /** `index migrate`, and a search by another model, as words of a command line. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -68,10 +68,30 @@ test("a search by another model is refused, and the command that it names makes 
   expect([again.code, again.err]).toEqual([1, expect.stringContaining(`is of new already`)])
 })
 
+test("a picture that could not be encoded is named, with what brings it back", async () => {
+  const [index, gone] = [copyOfBase(), at("pictures", "0.jpg")]
+  renameSync(gone, at("away.jpg"))
+  const { code, out, err } = await migrate(index, "new")
+  const command = `mobileclip index migrate --index ${index} --model ${at("new")} --allow-missing`
+  expect([code, out]).toEqual([1, ""])
+  expect(err).toContain(
+    `1 of ${count} pictures could not be encoded, for example ${gone}: it is gone; the index stays as it was`,
+  )
+  expect(err).toContain(command)
+  const allowed = await migrate(index, "new", "--allow-missing")
+  expect(allowed.out).toBe(
+    `the index is of new: ${count} pictures, 0 encoded, ${count - 1} before\n` +
+      `1 could not be, and left the index until \`mobileclip index\` reads them again:\n  ${gone}: it is gone\n`,
+  )
+  renameSync(at("away.jpg"), gone)
+  const back = await run("index", "--index", index, "--threads", "1", "--progress", "none")
+  expect(back.out).toMatch(/^1 encoded .* 59 unchanged/)
+})
+
 test("--check says whether vectors are the same, and changes nothing", async () => {
   const index = copyOfBase()
   expect((await migrate(index, "renamed", "--check")).out).toBe(
-    `the same vectors (median cosine 1.0000 of ${count}): only the name changed; --adopt\n`,
+    `the same vectors (median cosine 1.0000 of ${count} pictures, least of texts 1.0000): only the name changed, which --adopt takes over\n`,
   )
   expect((await migrate(index, "new", "--check")).out).toBe(
     "other vectors (they have another length): the pictures must be encoded again\n",
@@ -88,7 +108,10 @@ test("--adopt changes the name where vectors are the same, and only there", asyn
   expect(refused.err).toMatch(/new gives other vectors than those in the index \(they have another length\)\n.*--adopt/)
   expect(activeOf(index)).toEqual(activeOf(at("base")))
   const { code, out } = await migrate(index, "renamed", "--adopt")
-  expect([code, out]).toEqual([0, "the index is of renamed now: its vectors are the same (median cosine 1.0000)\n"])
+  expect([code, out]).toEqual([
+    0,
+    `the index is of renamed now: its vectors are the same (median cosine 1.0000 of ${count} pictures, least of texts 1.0000)\n`,
+  ])
   expect(activeOf(index)).toMatchObject({ model: "renamed", source: at("renamed") })
   expect(await run("search", "a red square", "--index", index, "--model", at("renamed"))).toMatchObject({ code: 0 })
 })

@@ -1,6 +1,6 @@
 /** mobileclip index migrate */
 import { type Command, Option } from "commander"
-import { type CheckResult, checkModel } from "../../search/migrate/check-model.ts"
+import { type CheckResult, checkModel, describeComparison } from "../../search/migrate/check-model.ts"
 import type { Recall } from "../../search/migrate/map-recall.ts"
 import { type MigrateResult, migrateIndex } from "../../search/migrate/migrate-index.ts"
 import { type PreviewResult, previewModel } from "../../search/migrate/preview-model.ts"
@@ -84,17 +84,17 @@ function requireOneQuestion(given: Options, command: Command): void {
 }
 
 function migrateText({ model, pictures, encoded, before, missing }: MigrateResult): string {
-  const reasons = missing.slice(0, 5).map(({ reason }) => `  ${reason}`)
   const counts = `${encoded} encoded${before > 0 ? `, ${before} before` : ""}`
-  const without = missing.length > 0 ? `; ${missing.length} without a vector:` : ""
-  return [`the index is of ${model}: ${pictures} pictures, ${counts}${without}`, ...reasons].join("\n")
+  const reasons = missing.slice(0, 5).map(({ reason }) => `  ${reason}`)
+  if (missing.length > 0)
+    reasons.unshift(`${missing.length} could not be, and left the index until \`mobileclip index\` reads them again:`)
+  return [`the index is of ${model}: ${pictures} pictures, ${counts}`, ...reasons].join("\n")
 }
 
-function checkText({ model, same, adopted, compared, median }: CheckResult): string {
-  if (adopted) return `the index is of ${model} now: its vectors are the same (median cosine ${median.toFixed(4)})`
-  if (same)
-    return `the same vectors (median cosine ${median.toFixed(4)} of ${compared}): only the name changed; --adopt`
-  const found = compared > 0 ? `median cosine ${median.toFixed(4)} of ${compared}` : "they have another length"
+function checkText(result: CheckResult): string {
+  const found = describeComparison(result)
+  if (result.adopted) return `the index is of ${result.model} now: its vectors are the same (${found})`
+  if (result.same) return `the same vectors (${found}): only the name changed, which --adopt takes over`
   return `other vectors (${found}): the pictures must be encoded again`
 }
 

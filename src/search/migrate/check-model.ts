@@ -5,16 +5,15 @@ import { encodePrompts } from "../calibrate/make-background.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
+import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
+import { requireNoneBegun } from "./migration-progress.ts"
 import {
-  encodeRows,
   generationBy,
   type MigrationOptions,
   type OpenMigration,
-  sampleRows,
   startedProgress,
   withMigration,
-  withRows,
-} from "./migration-model.ts"
+} from "./open-migration.ts"
 
 export interface CheckOptions extends MigrationOptions {
   /** Pictures that are encoded (default: 64). */
@@ -43,11 +42,12 @@ export interface CheckResult {
   readonly leastOfTexts: number
 }
 
-/** @throws UserError where no picture can be compared, or it is to be adopted and has other vectors */
+/** @throws UserError where no picture can be compared, or it is to be adopted, and has other vectors or a migration has begun */
 export function checkModel(folder: string, options: CheckOptions): Promise<CheckResult> {
   const command = options.adopt ? "mobileclip index migrate --adopt" : null
   return withMigration(folder, command, options, async (open) => {
     const { writer, encoder, active } = open
+    if (writer) await requireNoneBegun(writer)
     const result = encoder.embedDim === active.dim ? await compare(open, options) : otherLength
     if (writer) {
       requireSame(encoder, result)
@@ -57,19 +57,22 @@ export function checkModel(folder: string, options: CheckOptions): Promise<Check
   })
 }
 
-function requireSame({ name }: EmbedEncoder, { same, compared, median, leastOfTexts }: Comparison): void {
-  if (same) return
-  const how =
-    compared === 0
-      ? "they have another length"
-      : `median cosine ${median.toFixed(4)} of pictures, least ${leastOfTexts.toFixed(4)} of texts`
+function requireSame({ name }: EmbedEncoder, result: Comparison): void {
+  if (result.same) return
   throw new UserError(
-    `${name} gives other vectors than those in the index (${how})`,
+    `${name} gives other vectors than those in the index (${describeComparison(result)})`,
     "encode the pictures again: leave out --adopt and --check",
   )
 }
 
-type Comparison = Omit<CheckResult, "model" | "adopted">
+/** What was found, for messages. */
+export function describeComparison({ compared, median, leastOfTexts }: Comparison): string {
+  if (compared === 0) return "they have another length"
+  const texts = Number.isNaN(leastOfTexts) ? "" : `, least of texts ${leastOfTexts.toFixed(4)}`
+  return `median cosine ${median.toFixed(4)} of ${compared} pictures${texts}`
+}
+
+export type Comparison = Omit<CheckResult, "model" | "adopted">
 
 const otherLength: Comparison = {
   ...{ same: false, compared: 0, median: Number.NaN, least: Number.NaN, leastOfTexts: Number.NaN },
@@ -123,11 +126,6 @@ async function compareTexts({ store, active: { id, dim }, encoder }: OpenMigrati
 async function adopt(writer: IndexWriter, encoder: EmbedEncoder, source: string): Promise<void> {
   const active = writer.active!
   const { mapped } = active.settings
-  if (writer.store.generations().length > 1)
-    throw new UserError(
-      "a migration has begun, which the change would end",
-      "finish it: mobileclip index migrate, with its model",
-    )
   const values = generationBy(encoder, source, active)
   const next = writer.addGeneration({ ...values, settings: { ...values.settings, ...(mapped && { mapped }) } })
   await copyRows(writer, active, next, (rows) => rows)

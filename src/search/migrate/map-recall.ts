@@ -25,35 +25,47 @@ const mostQueries = 500
 const depths = [1, 2, 5, 10, 20] as const
 
 /**
- * @param encoded unit vectors [N, dim] of the sample @param mapped the same pictures'
- * @param areGallery query i is picture i itself, which is left out of its hits
+ * For texts and for the sample's pictures, each of which is left out of its own hits.
+ *
+ * @param texts unit vectors [T, dim] @param encoded [N, dim] of the sample @param mapped the same pictures'
  * @param pictures that the index has
  */
-export function recallOfMap(
-  queries: Float32Array,
+export function recallsOfMap(
+  texts: Float32Array,
   encoded: Float32Array,
   mapped: Float32Array,
   dim: number,
-  areGallery: boolean,
   pictures: number,
-): Recall {
+): { readonly text: Recall; readonly picture: Recall } {
+  const [ofTexts, ofPictures] = [texts, encoded].map((queries) => measure(queries, encoded, mapped, dim))
+  const sample = encoded.length / dim
+  // A model's texts may all be near each other, and few depths say little of them: pictures tell how recall falls.
+  const shift = slopeOf(ofPictures!, sample) * Math.log(sample / pictures)
+  return { text: recallFrom(ofTexts!, shift), picture: recallFrom(ofPictures!, shift) }
+}
+
+interface Measured {
+  readonly queries: number
+  readonly byDepth: readonly { readonly mean: number; readonly margin: number }[]
+}
+
+function measure(queries: Float32Array, encoded: Float32Array, mapped: Float32Array, dim: number): Measured {
   const count = Math.min(queries.length / dim, mostQueries)
   const shares = Array.from({ length: count }, (_, i) => {
     const query = queries.subarray(i * dim, (i + 1) * dim)
-    const [wanted, found] = [encoded, mapped].map((rows) => best(cosines(query, rows, dim), areGallery ? i : -1))
+    const own = queries === encoded ? i : -1
+    const [wanted, found] = [encoded, mapped].map((rows) => best(cosines(query, rows, dim), own))
     return depths.map((depth) => shareOf(wanted!.slice(0, depth), found!.slice(0, depth)))
   })
-  const means = depths.map((_, d) => meanOf(shares.map((each) => each[d]!)))
-  const [ten, twenty] = [means[depths.indexOf(10)]!, means[depths.indexOf(20)]!]
-  const sample = encoded.length / dim
-  const slope = slopeOf(
-    means.map(({ mean }, d) => [depths[d]!, mean] as const).filter(([depth]) => depth <= sample / 5),
-    count,
-  )
-  const ofAll = (mean: number) => logistic(logit(mean, count) + slope * Math.log(sample / pictures))
+  return { queries: count, byDepth: depths.map((_, d) => meanOf(shares.map((each) => each[d]!))) }
+}
+
+function recallFrom({ queries, byDepth }: Measured, shift: number): Recall {
+  const [ten, twenty] = ([10, 20] as const).map((depth) => byDepth[depths.indexOf(depth)]!)
+  const ofAll = (mean: number) => (shift === 0 ? mean : logistic(logit(mean, queries) + shift))
   return {
-    ...{ queries: count, at10: ten.mean, margin10: ten.margin, at20: twenty.mean, margin20: twenty.margin },
-    ...{ ofAll10: ofAll(ten.mean), ofAll20: ofAll(twenty.mean) },
+    ...{ queries, at10: ten!.mean, margin10: ten!.margin, at20: twenty!.mean, margin20: twenty!.margin },
+    ...{ ofAll10: ofAll(ten!.mean), ofAll20: ofAll(twenty!.mean) },
   }
 }
 
@@ -77,16 +89,17 @@ function meanOf(values: readonly number[]): { mean: number; margin: number } {
 
 /**
  * By how much the logit of the recall rises with the logarithm of the share of pictures that are asked for, by least squares:
- * 10 of many pictures are a smaller share than any that a sample has. Not below 0, which more pictures do not do.
+ * 10 of many pictures are a smaller share than any that a sample has. It is not below 0: more pictures do not help.
  */
-function slopeOf(points: readonly (readonly [depth: number, recall: number])[], queries: number): number {
-  const [x, y] = [points.map(([depth]) => Math.log(depth)), points.map(([, recall]) => logit(recall, queries))]
+function slopeOf({ queries, byDepth }: Measured, sample: number): number {
+  const used = depths.filter((depth) => depth <= sample / 5)
+  const [x, y] = [used.map(Math.log), used.map((_, d) => logit(byDepth[d]!.mean, queries))]
   const [middleX, middleY] = [meanOf(x).mean, meanOf(y).mean]
   const product = x.reduce((sum, value, i) => sum + (value - middleX) * (y[i]! - middleY), 0)
   return Math.max(0, product / x.reduce((sum, value) => sum + (value - middleX) ** 2, 0))
 }
 
-/** Finite also where nothing or everything was found: as if one of twice as many hits had been the other way. */
+/** Finite also where nothing or everything was found: as if half a hit, of ten for each query, had been the other way. */
 function logit(recall: number, queries: number): number {
   const least = 1 / (20 * queries)
   const share = Math.min(1 - least, Math.max(least, recall))

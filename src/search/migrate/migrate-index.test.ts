@@ -1,7 +1,17 @@
 /** Migrations of real indexes between two small models: while others search, killed, with files gone, on a full disk. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -188,13 +198,13 @@ test("a full disk is told in a line wherever it comes, the old vectors answer, a
     disk.fill(pages)
     result = await migrate(index).catch((error: Error) => {
       expect(error.message).toMatch(/^disk full while writing .*$/)
-      written.add(error.message.replace(/.*\//, ""))
+      written.add(error.message.replace(/.*\//, "").replace(/\d+/, "N"))
       return null
     })
     disk.empty()
     expect(await answerOf(index)).toBe(result === null ? before : await answerOf(at("done")))
   }
-  expect([...written].sort()).toEqual(["index", "index.sqlite", "vectors-2.f16"])
+  expect([...written].sort()).toEqual(["index", "index.sqlite", "vectors-N.f16"])
   expect(result).toMatchObject({ before: count, encoded: 0, missing: [] })
   expect(vectorsOf(index).equals(vectorsOf(at("done")))).toBe(true)
 })
@@ -221,6 +231,45 @@ test("one picture of a hundred may be missing, and two may not unless they are a
       writeFileSync(path, bytes[i]!)
     })
   }
+})
+
+test("pictures whose files were gone are encoded when they come back", async () => {
+  mkdirSync(at("album"))
+  const [early, late] = [at("album", "early.jpg"), at("album", "late.jpg")]
+  for (const i of [1, 2, 3]) cpSync(at("pictures", `${i}.jpg`), at("album", `${i}.jpg`))
+  for (const [i, path] of [early, late].entries()) writeFileSync(path, await renderScene(sampleScene(9, "train", i)))
+  const index = at("album-index")
+  const again = () => indexPictures(index, [at("album")], { threads: 0 })
+  await indexPictures(index, [at("album")], { model: at("old"), threads: 0 })
+  const away = (path: string) => `${path}.away`
+  renameSync(early, away(early))
+  expect(await again()).toMatchObject({ removed: 1, pictures: 4 })
+  renameSync(late, away(late))
+  expect(await migrate(index, { allowMissing: true })).toMatchObject({ pictures: 4, encoded: 3, missing: [{}] })
+  for (const path of [early, late]) renameSync(away(path), path)
+  expect(await again()).toMatchObject({ encoded: 2, unchanged: 3, pictures: 5 })
+  await using open = await SearchIndex.open(index, { cache: false })
+  const { hits } = await open.search({ terms: [{ kind: "text", weight: 1, text: "a red square" }] })
+  expect(hits.flatMap(({ paths }) => paths).sort()).toEqual(
+    [1, 2, 3].map((i) => at("album", `${i}.jpg`)).concat(early, late),
+  )
+})
+
+test("a file that comes back while a migration is interrupted is encoded before the switch", async () => {
+  const index = copyOf("base")
+  {
+    using writer = await IndexWriter.open(index, "a test")
+    const { id, root, path, size, mtime } = writer.store.row("SELECT * FROM files WHERE content = 8")!
+    writer.removeFile(Number(id))
+    writer.store.run("INSERT INTO meta VALUES ('test', ?)", JSON.stringify({ root, path, size, mtime }))
+  }
+  await abortedMigration(index, at("new"))
+  {
+    using writer = await IndexWriter.open(index, "a test")
+    writer.putFile(JSON.parse(writer.store.meta("test")!), 8)
+  }
+  expect(await migrate(index)).toMatchObject({ pictures: count, before: 63, encoded: count - 63, missing: [] })
+  expect(vectorsOf(index).equals(vectorsOf(at("done")))).toBe(true)
 })
 
 test("a model that is named by a relative path is found from everywhere afterwards", async () => {
@@ -277,6 +326,7 @@ test("a migration to a third model is refused where another has begun, and --res
   await abortedMigration(index, at("new"))
   await expect(migrate(index, { model: at("third") })).rejects.toThrow(/a migration to new .* has begun/)
   await expect(previewModel(index, { model: at("third"), threads: 0, apply: true })).rejects.toThrow(/would be lost/)
+  await expect(checkModel(index, { model: at("renamed"), threads: 0, adopt: true })).rejects.toThrow(/would be lost/)
   expect(await migrate(index, { model: at("third"), restart: true })).toMatchObject({ before: 0, encoded: count })
 })
 
@@ -294,6 +344,19 @@ test("the same weights under another name are adopted; another model is not", as
       .equals(vectorsOf(at("base")).subarray(4096)),
   ).toBe(true)
   await expect(checkModel(index, { model: at("new"), threads: 0, adopt: true })).rejects.toThrow(/other vectors/)
+})
+
+test("what a killed adoption left is not in the way", async () => {
+  const index = copyOf("base")
+  {
+    using writer = await IndexWriter.open(index, "a test")
+    const next = writer.addGeneration({ ...writer.active!, model: "renamed" })
+    writer.setVectors(next, 0, new Float32Array(next.dim))
+  }
+  expect(vectorFiles(index)).toHaveLength(2)
+  expect(await checkModel(index, { model: at("renamed"), threads: 0, adopt: true })).toMatchObject({ adopted: true })
+  expect(vectorFiles(index)).toHaveLength(1)
+  expect((await migrate(index)).encoded).toBe(count)
 })
 
 test("mapped vectors answer at once and are said to be mapped, until the pictures are encoded", async () => {

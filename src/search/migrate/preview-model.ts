@@ -8,19 +8,19 @@ import { encodePrompts, makeBackground } from "../calibrate/make-background.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
+import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
 import { applyMap, type FittedMap, fitLinearMap } from "./linear-map.ts"
-import { type Recall, recallOfMap } from "./map-recall.ts"
+import { type Recall, recallsOfMap } from "./map-recall.ts"
+import { requireNoneBegun } from "./migration-progress.ts"
 import {
-  encodeRows,
+  countPictures,
   generationBy,
   isBy,
   type MigrationOptions,
   type OpenMigration,
-  sampleRows,
   startedProgress,
   withMigration,
-  withRows,
-} from "./migration-model.ts"
+} from "./open-migration.ts"
 
 export interface PreviewOptions extends MigrationOptions {
   /** Pictures that are encoded (default: 2,000, or all). */
@@ -62,14 +62,13 @@ export function previewModel(folder: string, options: PreviewOptions): Promise<P
     if (writer) await requireNoneBegun(writer)
     const sample = await encodeSample(open, options)
     const fitted = await fitMap(sample, open, options)
-    const pictures = Number(store.row("SELECT count(*) AS count FROM contents WHERE copies > 0")!.count)
+    const pictures = countPictures(store)
     const queries = await encodePrompts(encoder.encodeTexts.bind(encoder), encoder.embedDim)
-    const recall = (vectors: Float32Array, areGallery: boolean) =>
-      recallOfMap(vectors, sample.after, fitted.heldOut, encoder.embedDim, areGallery, pictures)
+    const recalls = recallsOfMap(queries, sample.after, fitted.heldOut, encoder.embedDim, pictures)
     if (writer) await apply(writer, open, fitted, sample.count, options)
     return {
       ...{ model: encoder.name, from: active.model, pictures, sample: sample.count, kind: fitted.map.kind },
-      ...{ meanCosine: fitted.meanCosine, text: recall(queries, false), picture: recall(sample.after, true) },
+      ...{ meanCosine: fitted.meanCosine, ...recalls },
       ...{ fullSeconds: (sample.seconds / sample.count) * pictures, applied: writer !== null },
     }
   })
@@ -136,18 +135,6 @@ function sampleOf(
     ...{ count: kept.length, seconds },
     before: joined((i) => before.subarray(i * dim, (i + 1) * dim)),
     after: joined((i) => found[i]!.vector),
-  }
-}
-
-/** Maps that a killed run left are of no use: one is made in less time than it is gone on with. */
-async function requireNoneBegun(writer: IndexWriter): Promise<void> {
-  for (const generation of writer.store.generations().filter(({ state }) => state === "building")) {
-    if (generation.settings.mapped === undefined)
-      throw new UserError(
-        `a migration to ${generation.model} has begun, and would be lost`,
-        "go on with it: leave out --preview",
-      )
-    await writer.discard(generation)
   }
 }
 

@@ -118,12 +118,17 @@ export class IndexWriter implements Disposable {
     this.store.run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", key, value)
   }
 
-  /** The generation answers from now on; the others go, and so do their files, which readers keep open while they need them. */
-  async activate(generation: Generation): Promise<void> {
+  /**
+   * The generation answers from now on; the others go, and so do their files, which readers keep open while they need them.
+   *
+   * @param also what changes in the same transaction
+   */
+  async activate(generation: Generation, also: () => void = () => {}): Promise<void> {
     const others = this.store.generations().filter(({ id }) => id !== generation.id)
-    await this.removeGenerations(others, () =>
-      this.store.run("UPDATE generations SET state = 'active' WHERE id = ?", generation.id),
-    )
+    await this.removeGenerations(others, () => {
+      this.store.run("UPDATE generations SET state = 'active' WHERE id = ?", generation.id)
+      also()
+    })
   }
 
   /** Ends a generation that was being built. */
