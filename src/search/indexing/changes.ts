@@ -163,7 +163,9 @@ function isSame({ size, mtime }: SizeAndTime, before: SizeAndTime | undefined): 
 
 function withoutFolder(folder: string, known: ReadonlyMap<string, KnownFile>, prune: boolean): FolderChanges {
   const gone = prune ? [...known.values()].map(({ id }) => id) : []
-  const notes = prune ? [] : [`${folder} is not there: its ${counted(known.size, "file")} are kept; ${pruneText}`]
+  const notes = prune
+    ? []
+    : [`${folder} is not there: its ${counted(known.size, "file is", "files are")} kept; ${pruneText}`]
   return {
     ...{ files: [], described: [], unchanged: known.size - gone.length, failedBefore: 0 },
     ...{ gone, goneFailures: [], others: new Set<string>(), walked: null, notes },
@@ -173,7 +175,7 @@ function withoutFolder(folder: string, known: ReadonlyMap<string, KnownFile>, pr
 const pruneText = "--prune removes them where it is gone for good"
 
 function emptyText(folder: string, count: number): string {
-  return `${folder} has no pictures any more, as a drive that is not mounted: its ${counted(count, "file")} are kept; ${pruneText}`
+  return `${folder} has no pictures any more, as a drive that is not mounted: its ${counted(count, "file is", "files are")} kept; ${pruneText}`
 }
 
 /** By path below the root. */

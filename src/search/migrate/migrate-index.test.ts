@@ -28,6 +28,7 @@ import { indexPictures } from "../indexing/index-pictures.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
+import { putFile } from "../store/picture-rows.ts"
 import { checkModel } from "./check-model.ts"
 import { type MigrateResult, migrateIndex } from "./migrate-index.ts"
 import { previewModel } from "./preview-model.ts"
@@ -266,7 +267,7 @@ test("a file that comes back while a migration is interrupted is encoded before 
   await abortedMigration(index, at("new"))
   {
     using writer = await IndexWriter.open(index, "a test")
-    writer.putFile(JSON.parse(writer.store.meta("test")!), 8)
+    putFile(writer.store, { file: JSON.parse(writer.store.meta("test")!), content: 8 })
   }
   expect(await migrate(index)).toMatchObject({ pictures: count, before: 63, encoded: count - 63, missing: [] })
   expect(vectorsOf(index).equals(vectorsOf(at("done")))).toBe(true)

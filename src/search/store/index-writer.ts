@@ -41,12 +41,15 @@ export class IndexWriter implements Disposable {
    */
   static async open(folder: string, command: string, signal?: AbortSignal): Promise<IndexWriter> {
     const lock = await lockFolder(folder, command, signal)
+    let store: IndexStore | null = null
     try {
       await removeAbandonedOnce(folder)
-      const writer = new IndexWriter(openToWrite(resolve(folder)), lock)
+      store = openToWrite(resolve(folder))
+      const writer = new IndexWriter(store, lock)
       await writer.files.removeUnknown()
       return writer
     } catch (error) {
+      store?.[Symbol.dispose]()
       lock[Symbol.dispose]()
       throw error
     }
