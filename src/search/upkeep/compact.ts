@@ -5,7 +5,7 @@
 import { statSync } from "node:fs"
 import { UserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
-import { backgroundKey } from "../calibrate/make-background.ts"
+import { backgroundKey, statisticsKey } from "../calibrate/make-background.ts"
 import { openScanner } from "../scan/scanner.ts"
 import { type Generation, type IndexStore, requireIndex } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
@@ -104,7 +104,7 @@ function switchTo(writer: IndexWriter, old: Generation, now: Generation, count: 
     ...([id, model, source, identity, dim, JSON.stringify(settings), created] as const),
   )
   store.run("UPDATE background SET generation = ? WHERE generation = ?", id, old.id)
-  for (const key of [backgroundKey, ({ id }: Pick<Generation, "id">) => `prompts ${id}`])
+  for (const key of [backgroundKey, statisticsKey, ({ id }: Pick<Generation, "id">) => `prompts ${id}`])
     store.run("UPDATE meta SET key = ? WHERE key = ?", key(now), key(old))
   store.run("DELETE FROM generations WHERE id = ?", old.id)
   writer.setMeta("generation", String(id))
