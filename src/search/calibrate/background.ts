@@ -1,6 +1,5 @@
 /** What scores are compared with: vectors that an index keeps of generic captions and of some of its own pictures. */
 import { UserError } from "../../core/errors.ts"
-import type { KeptStatistics } from "./kept-statistics.ts"
 
 /** Unit vectors, row-major, all by the model that the index is of. */
 export interface Background {
@@ -9,8 +8,6 @@ export interface Background {
   readonly prompts: Float32Array
   /** [M, dim] of `chooseBackgroundPictures`, in its order */
   readonly pictures: Float32Array
-  /** Where they were computed before. */
-  readonly statistics?: KeptStatistics | null
 }
 
 /** Pictures of a background: more would sharpen the statistics little, and take longer. */

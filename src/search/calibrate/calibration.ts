@@ -7,6 +7,7 @@
 import { cosines } from "../../core/arrays/similarity.ts"
 import { UserError } from "../../core/errors.ts"
 import { type Background, requireBackground } from "./background.ts"
+import type { KeptBackground } from "./kept-statistics.ts"
 import {
   type BackgroundQueries,
   type BestOf,
@@ -76,7 +77,7 @@ export const defaultStrictness = {
 export function calibrationOf(
   query: Float32Array,
   kind: QueryKind,
-  background: Background,
+  background: Background | KeptBackground,
   searched: number,
   { strictness = defaultStrictness[kind] }: CalibrationOptions = {},
 ): Calibration {
@@ -142,14 +143,13 @@ class OwnStatistics {
   readonly knowsQueries: boolean
   private readonly kept = new Map<BackgroundQueries, Statistics | null>()
 
-  constructor(private readonly background: Background) {
+  constructor(private readonly background: Background | KeptBackground) {
     requireBackground(background)
     this.knowsQueries = background.pictures.length / background.dim >= leastPictures
   }
 
   of(queries: BackgroundQueries): Statistics | null {
-    const { statistics } = this.background
-    if (statistics) return statistics[queries]
+    if ("statistics" in this.background && this.background.statistics) return this.background.statistics[queries]
     if (!this.kept.has(queries)) this.kept.set(queries, statisticsOf(this.background, queries))
     return this.kept.get(queries)!
   }
@@ -161,7 +161,7 @@ class OwnStatistics {
 
 const ofBackgrounds = new WeakMap<Background, OwnStatistics>()
 
-function ownStatistics(background: Background): OwnStatistics {
+function ownStatistics(background: Background | KeptBackground): OwnStatistics {
   const kept = ofBackgrounds.get(background) ?? new OwnStatistics(background)
   ofBackgrounds.set(background, kept)
   return kept

@@ -5,6 +5,12 @@ import { type BackgroundQueries, type Statistics, statisticsOf } from "./statist
 
 export type KeptStatistics = Readonly<Record<BackgroundQueries, Statistics | null>>
 
+/** As an index has it. */
+export interface KeptBackground extends Background {
+  /** Null where they are to be computed. */
+  readonly statistics: KeptStatistics | null
+}
+
 /** Another form, or another computation, is another version. */
 const version = 1
 

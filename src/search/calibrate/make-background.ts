@@ -4,8 +4,8 @@ import { openScanner } from "../scan/scanner.ts"
 import type { Generation, IndexStore } from "../store/index-store.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import { vectorOffset } from "../store/vector-file.ts"
-import { type Background, mostBackgroundPictures } from "./background.ts"
-import { statisticsOfText, statisticsText } from "./kept-statistics.ts"
+import { mostBackgroundPictures } from "./background.ts"
+import { type KeptBackground, statisticsOfText, statisticsText } from "./kept-statistics.ts"
 import { backgroundPrompts, backgroundPromptsVersion } from "./prompts.ts"
 
 /** Texts [N] -> [N, dim] */
@@ -60,7 +60,7 @@ function keptText(store: IndexStore, generation: Generation): string {
 }
 
 /** What an index has of a generation's background. Within a transaction. */
-export function readBackground(store: IndexStore, generation: Generation): Background {
+export function readBackground(store: IndexStore, generation: Generation): KeptBackground {
   const { dim } = generation
   const statistics = statisticsOfText(store.meta(statisticsKey(generation)), backgroundState(store, generation), dim)
   const [prompts, pictures] = [

@@ -1,5 +1,5 @@
 /** What queries of one generation need: its vectors, its model, and what was read of it, kept until no query needs them any more. */
-import type { Background } from "../calibrate/background.ts"
+import type { KeptBackground } from "../calibrate/kept-statistics.ts"
 import { backgroundState, readBackground } from "../calibrate/make-background.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
 import type { Generation, IndexStore } from "../store/index-store.ts"
@@ -15,7 +15,7 @@ export class OpenGeneration {
   private opened: Promise<Scanner> | null = null
   private users = 0
   private whenUnused: (() => void) | null = null
-  private kept: { readonly state: string; readonly background: Background } | null = null
+  private kept: { readonly state: string; readonly background: KeptBackground } | null = null
 
   constructor(
     private readonly store: IndexStore,
@@ -54,7 +54,7 @@ export class OpenGeneration {
   }
 
   /** Read once, and again when it changed. Within a transaction. */
-  background(): Background {
+  background(): KeptBackground {
     const state = backgroundState(this.store, this.generation)
     if (this.kept?.state !== state) this.kept = { state, background: readBackground(this.store, this.generation) }
     return this.kept.background
