@@ -1,8 +1,8 @@
 /** What the tools take and give, as zod's schemas, which the protocol carries as JSON Schema. An argument of another name is refused. */
 import { z } from "zod"
 
-export const mostHits = 100
-export const mostThumbnails = 20
+const mostHits = 100
+const mostThumbnails = 20
 
 const path = z.string().min(1).max(32_767).describe("Absolute path, as results have it")
 /** A model reads 77 tokens. */

@@ -28,7 +28,8 @@ export interface ServerOptions {
 const annotations = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false } as const
 
 const instructions = `Searches a collection of pictures by what is to be seen in them. Hits that are no better than chance have the verdict
-"weak": where there are only such, say that nothing matches. Describe what is in the picture ("a dog on a beach"), not a question.`
+"weak": where there are only such, say that nothing matches. Hits without a verdict are not judged. Describe what is in the
+picture ("a dog on a beach"), not a question.`
 
 type Filtering = Omit<z.infer<typeof similarInput>, "path">
 

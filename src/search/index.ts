@@ -26,6 +26,7 @@ export { type ParsedQuery, parseQuery, type QueryTerm, queryText } from "./query
 export type { Explanation, SearchHit, SearchPage, WordScore } from "./query/search-page.ts"
 export { type SearchRequest, type SearchTerm, type SimilarRequest, searchDefaults } from "./query/search-request.ts"
 export { SearchIndex, type SearchOptions } from "./search-index.ts"
+export { type CheckedHit, type CheckedPage, checkFiles } from "./show/hit-files.ts"
 export { type Generation, type IndexSettings, IndexStore } from "./store/index-store.ts"
 export { type CompactOptions, type CompactResult, compactIndex } from "./upkeep/compact.ts"
 export { excludedPaths, type ForgetOptions, type ForgetResult, forgetPaths, undoForget } from "./upkeep/forget.ts"

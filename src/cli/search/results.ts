@@ -57,7 +57,7 @@ export async function writePage(
   if (options.json) return to.writeOut?.(resultJson(page, query))
   if (options.print0) {
     if (page.matches === 0) say("no match")
-    to.writeUnchanged(resultPaths(page, { end: "\0" }))
+    to.writeUnchanged(resultPaths(page, "\0"))
   } else await writeTable(page, options, to)
   for (const note of page.notes) say(note)
   if (page.cursor !== null) say(`more: --cursor ${page.cursor}`)

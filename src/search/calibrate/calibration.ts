@@ -7,7 +7,9 @@
 import { cosines } from "../../core/arrays/similarity.ts"
 import { UserError } from "../../core/errors.ts"
 import { type Background, requireBackground } from "./background.ts"
+import type { KeptBackground } from "./kept-statistics.ts"
 import {
+  type BackgroundQueries,
   type BestOf,
   bothZ,
   leastPictures,
@@ -75,12 +77,12 @@ export const defaultStrictness = {
 export function calibrationOf(
   query: Float32Array,
   kind: QueryKind,
-  background: Background,
+  background: Background | KeptBackground,
   searched: number,
   { strictness = defaultStrictness[kind] }: CalibrationOptions = {},
 ): Calibration {
   requireQuery(query, background.dim)
-  const { scale, basis, best } = scaleOf(query, kind, keptStatistics(background))
+  const { scale, basis, best } = scaleOf(query, kind, ownStatistics(background))
   const hasDivider = scale !== null && strictness > Number.NEGATIVE_INFINITY
   const threshold = hasDivider ? bestOf(best, searched, strictness) : Number.NEGATIVE_INFINITY
   return {
@@ -99,7 +101,7 @@ interface Scale {
 
 const noScale: Scale = { basis: "none", scale: null, best: [] }
 
-function scaleOf(query: Float32Array, kind: QueryKind, kept: KeptStatistics): Scale {
+function scaleOf(query: Float32Array, kind: QueryKind, kept: OwnStatistics): Scale {
   if (kind === "mixed") return mixedScale(query, kept)
   const statistics = kept.of(kind === "text" ? "prompts" : "pictures")
   if (statistics === null) return noScale
@@ -111,7 +113,7 @@ function scaleOf(query: Float32Array, kind: QueryKind, kept: KeptStatistics): Sc
 }
 
 /** By the query's side alone, with the divider of texts by this side. */
-function mixedScale(query: Float32Array, kept: KeptStatistics): Scale {
+function mixedScale(query: Float32Array, kept: OwnStatistics): Scale {
   const statistics = kept.of("prompts")
   if (!kept.knowsQueries || statistics === null) return noScale
   const own = kept.scoresOf(query)
@@ -136,17 +138,18 @@ function slopeAt(heights: readonly number[]): number {
   return steps === 0 ? 0 : (heights[last]! - heights[last - steps]!) / steps
 }
 
-/** A background's statistics, computed when they are first needed. */
-class KeptStatistics {
+/** A background's statistics, computed when they are first needed, where the index does not have them. */
+class OwnStatistics {
   readonly knowsQueries: boolean
-  private readonly kept = new Map<"prompts" | "pictures", Statistics | null>()
+  private readonly kept = new Map<BackgroundQueries, Statistics | null>()
 
-  constructor(private readonly background: Background) {
+  constructor(private readonly background: Background | KeptBackground) {
     requireBackground(background)
     this.knowsQueries = background.pictures.length / background.dim >= leastPictures
   }
 
-  of(queries: "prompts" | "pictures"): Statistics | null {
+  of(queries: BackgroundQueries): Statistics | null {
+    if ("statistics" in this.background && this.background.statistics) return this.background.statistics[queries]
     if (!this.kept.has(queries)) this.kept.set(queries, statisticsOf(this.background, queries))
     return this.kept.get(queries)!
   }
@@ -156,10 +159,10 @@ class KeptStatistics {
   }
 }
 
-const ofBackgrounds = new WeakMap<Background, KeptStatistics>()
+const ofBackgrounds = new WeakMap<Background, OwnStatistics>()
 
-function keptStatistics(background: Background): KeptStatistics {
-  const kept = ofBackgrounds.get(background) ?? new KeptStatistics(background)
+function ownStatistics(background: Background | KeptBackground): OwnStatistics {
+  const kept = ofBackgrounds.get(background) ?? new OwnStatistics(background)
   ofBackgrounds.set(background, kept)
   return kept
 }

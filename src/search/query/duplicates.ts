@@ -102,32 +102,43 @@ function copiedRows(store: IndexStore): number[] {
 const noPairs: Pairs = { a: new Uint32Array(0), b: new Uint32Array(0), scores: new Float32Array(0) }
 
 /** Centres are taken best first: all that are near one and in no group yet are its group. */
-export function groupsOf(contents: ReadonlyMap<number, FoundContent>, { a, b, scores }: Pairs): DuplicateGroup[] {
-  const near = new Map<number, [number, number][]>()
-  const add = (from: number, to: number, score: number) => {
-    const own = near.get(from)
-    if (own) own.push([to, score])
-    else near.set(from, [[to, score]])
-  }
-  for (let i = 0; i < a.length; i++) {
-    add(a[i]!, b[i]!, scores[i]!)
-    add(b[i]!, a[i]!, scores[i]!)
-  }
+export function groupsOf(contents: ReadonlyMap<number, FoundContent>, pairs: Pairs): DuplicateGroup[] {
+  const near = neighbours(pairs)
   const taken = new Set<number>()
   const groups: DuplicateGroup[] = []
   for (const best of [...contents.values()].sort(betterFirst)) {
     if (taken.has(best.position)) continue
     taken.add(best.position)
-    const others = (near.get(best.position) ?? []).filter(([row]) => contents.has(row) && !taken.has(row))
-    for (const [row] of others) taken.add(row)
+    const others = (near.get(best.position) ?? []).filter(({ row }) => contents.has(row) && !taken.has(row))
+    for (const { row } of others) taken.add(row)
     if (others.length === 0 && best.paths.length === 1) continue
-    others.sort(([rowA, scoreA], [rowB, scoreB]) => scoreB - scoreA || rowA - rowB)
+    others.sort((x, y) => y.cosine - x.cosine || x.row - y.row)
     groups.push({
       best: pictureOf(best, 1),
-      others: others.map(([row, cosine]) => pictureOf(contents.get(row)!, cosine)),
+      others: others.map(({ row, cosine }) => pictureOf(contents.get(row)!, cosine)),
     })
   }
   return groups.sort((x, y) => (x.best.paths[0]! < y.best.paths[0]! ? -1 : 1))
+}
+
+interface Neighbour {
+  readonly row: number
+  readonly cosine: number
+}
+
+/** Of each row, those that are near it. */
+function neighbours({ a, b, scores }: Pairs): Map<number, Neighbour[]> {
+  const near = new Map<number, Neighbour[]>()
+  const add = (from: number, row: number, cosine: number) => {
+    const own = near.get(from)
+    if (own) own.push({ row, cosine })
+    else near.set(from, [{ row, cosine }])
+  }
+  for (let i = 0; i < a.length; i++) {
+    add(a[i]!, b[i]!, scores[i]!)
+    add(b[i]!, a[i]!, scores[i]!)
+  }
+  return near
 }
 
 function betterFirst(x: FoundContent, y: FoundContent): number {

@@ -1,6 +1,6 @@
 /** What queries of one generation need: its vectors, its model, and what was read of it, kept until no query needs them any more. */
-import type { Background } from "../calibrate/background.ts"
-import { backgroundKey } from "../calibrate/make-background.ts"
+import type { KeptBackground } from "../calibrate/kept-statistics.ts"
+import { backgroundState, readBackground } from "../calibrate/make-background.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
 import type { Generation, IndexStore } from "../store/index-store.ts"
 import { requireVectorsOf, vectorOffset } from "../store/vector-file.ts"
@@ -15,7 +15,7 @@ export class OpenGeneration {
   private opened: Promise<Scanner> | null = null
   private users = 0
   private whenUnused: (() => void) | null = null
-  private kept: { readonly state: string | null; readonly background: Background } | null = null
+  private kept: { readonly state: string; readonly background: KeptBackground } | null = null
 
   constructor(
     private readonly store: IndexStore,
@@ -53,23 +53,11 @@ export class OpenGeneration {
     await this.close()
   }
 
-  /** Read once, and again when its pictures changed. Within a transaction. */
-  background(): Background {
-    const state = this.store.meta(backgroundKey(this.generation))
-    if (this.kept?.state === state) return this.kept.background
-    const { dim } = this.generation
-    const background = { dim, prompts: this.backgroundRows("prompt"), pictures: this.backgroundRows("picture") }
-    this.kept = { state, background }
-    return background
-  }
-
-  private backgroundRows(kind: "prompt" | "picture"): Float32Array {
-    const { id, dim } = this.generation
-    const sql = "SELECT vector FROM background WHERE generation = ? AND kind = ? ORDER BY number"
-    const found = this.store.rows(sql, id, kind)
-    const rows = new Float32Array(found.length * dim)
-    for (const [i, { vector }] of found.entries()) rows.set(float32Of(vector as Uint8Array), i * dim)
-    return rows
+  /** Read once, and again when it changed. Within a transaction. */
+  background(): KeptBackground {
+    const state = backgroundState(this.store, this.generation)
+    if (this.kept?.state !== state) this.kept = { state, background: readBackground(this.store, this.generation) }
+    return this.kept.background
   }
 
   private async openScanner(): Promise<Scanner> {
@@ -90,8 +78,4 @@ export class OpenGeneration {
     this.opened = null
     await this.model[Symbol.asyncDispose]()
   }
-}
-
-function float32Of(bytes: Uint8Array): Float32Array {
-  return new Float32Array(bytes.slice().buffer)
 }

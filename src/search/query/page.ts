@@ -1,7 +1,8 @@
 /** Ranked rows to a page: verdicts, the divider, and what gave each score. */
-import type { Background } from "../calibrate/background.ts"
+
 import { type Calibration, calibrationOf } from "../calibrate/calibration.ts"
 import { explainScore, explainThreshold } from "../calibrate/explain.ts"
+import type { KeptBackground } from "../calibrate/kept-statistics.ts"
 import type { Scanner } from "../scan/scanner.ts"
 import type { IndexSettings } from "../store/index-store.ts"
 import type { EncodedQuery } from "./encode-query.ts"
@@ -23,7 +24,7 @@ export interface Answer {
   readonly mask: Mask | null
   readonly words: WordHits
   readonly wordWeight: number
-  readonly background: Background
+  readonly background: KeptBackground
   readonly scanner: Scanner
   readonly firstRank: number
   readonly cursor: string | null

@@ -198,7 +198,7 @@ async function rendered({ width, height }: Size, parts: readonly Html[], ground:
 }
 
 /** Whether two different letters are different pictures: without fonts they are empty, or the same box. */
-export async function fontsRender(): Promise<boolean> {
+async function fontsRender(): Promise<boolean> {
   const letter = (text: string) =>
     rendered({ width: 24, height: 24 }, [new Html(`<text x="2" y="18" font-size="16">${text}</text>`)], colours.paper)
   const [a, b] = await Promise.all(["M", "i"].map(letter))

@@ -1,6 +1,13 @@
 import { expect, test } from "vitest"
 import { hitOf, pageOf, undividedPage } from "../../../test/search-page.ts"
-import { resultJson, resultPaths, resultTable } from "./result-lines.ts"
+import type { CheckedPage } from "./hit-files.ts"
+import { resultJson, resultPaths, type TableOptions, tableLines } from "./result-lines.ts"
+
+function resultTable(page: CheckedPage, options: TableOptions = {}): string {
+  return tableLines(page, options)
+    .map(({ text }) => `${text}\n`)
+    .join("")
+}
 
 test("a table has its weaker matches after a divider", () => {
   expect(resultTable(pageOf(["/p/a.jpg", "/p/sub/b.jpg"], ["/q/c.jpg"]), { folder: "/p" })).toBe(
@@ -46,7 +53,7 @@ test("without a divider no hit is called a match, in the table, JSON and paths",
     ["rank  cosine      z  path", "   1   0.313    6.3  /a.jpg", "   2   0.312    6.3  /b.jpg", ""].join("\n"),
   )
   expect(JSON.parse(resultJson(page))).toMatchObject({ matches: null, hits: [{ verdict: null }, { verdict: null }] })
-  expect(resultPaths(page, { end: "\0" })).toBe("/a.jpg\0/b.jpg\0")
+  expect(resultPaths(page, "\0")).toBe("/a.jpg\0/b.jpg\0")
 })
 
 test("copies that are gone are said, and a hit without a file is marked", () => {
@@ -98,9 +105,8 @@ test("JSON is one value with a line for each hit", () => {
   expect(JSON.parse(resultJson(pageOf([])))).toEqual(pageOf([]))
 })
 
-test("paths for a pipe are exact, and without the weaker ones unless they are asked for", () => {
+test("paths for a pipe are exact, and without the weaker ones", () => {
   const page = pageOf(["/a\n\x1b.jpg", "/b.jpg"], ["/c.jpg"])
-  expect(resultPaths(page, { end: "\0" })).toBe("/a\n\x1b.jpg\0/b.jpg\0")
-  expect(resultPaths(page, { end: "\0", withWeak: true })).toBe("/a\n\x1b.jpg\0/b.jpg\0/c.jpg\0")
-  expect(resultPaths(pageOf([], ["/c.jpg"]), { end: "\n" })).toBe("")
+  expect(resultPaths(page, "\0")).toBe("/a\n\x1b.jpg\0/b.jpg\0")
+  expect(resultPaths(pageOf([], ["/c.jpg"]), "\n")).toBe("")
 })

@@ -19,13 +19,6 @@ export interface TableLine {
   readonly hit: CheckedHit | null
 }
 
-/** `tableLines` as text, with a break at the end of each. */
-export function resultTable(page: CheckedPage, options: TableOptions = {}): string {
-  return tableLines(page, options)
-    .map(({ text }) => `${text}\n`)
-    .join("")
-}
-
 /**
  * A line of titles, a line for each hit, and a divider before the weaker ones. Where nothing is a match a line says so first, and
  * where nothing was found one says why.
@@ -155,14 +148,14 @@ function sevenDigits(value: number): number {
   return Number(value.toPrecision(7))
 }
 
-interface PathOptions {
-  /** After each path: "\0" for `xargs -0`, "\n" for people. */
-  readonly end: string
-  /** Whether weaker hits are in the list too, which has no place for a divider. */
-  readonly withWeak?: boolean
-}
-
-/** The first path of each hit before the divider. Names are as they are: they may hold line breaks and control characters. */
-export function resultPaths({ hits }: SearchPage, { end, withWeak = false }: PathOptions): string {
-  return (withWeak ? hits : hits.slice(0, dividerPlace(hits))).map(({ paths }) => paths[0]! + end).join("")
+/**
+ * The first path of each hit before the divider. Names are as they are: they may hold line breaks and control characters.
+ *
+ * @param end after each path: "\0" for `xargs -0`, "\n" for people
+ */
+export function resultPaths({ hits }: SearchPage, end: string): string {
+  return hits
+    .slice(0, dividerPlace(hits))
+    .map(({ paths }) => paths[0]! + end)
+    .join("")
 }

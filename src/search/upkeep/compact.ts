@@ -5,7 +5,7 @@
 import { statSync } from "node:fs"
 import { UserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
-import { backgroundKey } from "../calibrate/make-background.ts"
+import { backgroundKey, statisticsKey } from "../calibrate/make-background.ts"
 import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
 import { openScanner } from "../scan/scanner.ts"
 import { type Generation, type IndexStore, requireIndex } from "../store/index-store.ts"
@@ -102,7 +102,7 @@ function switchTo(writer: IndexWriter, old: Generation, now: Generation, count: 
   renumber(store)
   writer.insertGeneration(now)
   store.run("UPDATE background SET generation = ? WHERE generation = ?", now.id, old.id)
-  for (const key of [backgroundKey, ({ id }: Pick<Generation, "id">) => `prompts ${id}`])
+  for (const key of [backgroundKey, statisticsKey, ({ id }: Pick<Generation, "id">) => `prompts ${id}`])
     store.run("UPDATE meta SET key = ? WHERE key = ?", key(now), key(old))
   store.run("DELETE FROM generations WHERE id = ?", old.id)
   writer.setMeta("count", String(count))

@@ -28,7 +28,7 @@ export interface RowWords {
 export const noWords: WordHits = { rows: new Map(), weights: [], notes: [] }
 
 /** A word of more files is not looked for: it says little, and each file takes a microsecond. */
-export const mostFilesOfWord = 20_000
+const mostFilesOfWord = 20_000
 
 const mostWords = 16
 
