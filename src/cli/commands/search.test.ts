@@ -74,7 +74,7 @@ test("a table, JSON, paths, all pages, wrong usage", async () => {
   expect((await run("--duplicates", "--threshold", "0.7", "--json", "--progress", "none", ...index)).code).toBe(0)
   for (const query of ["dog", "-dog", "--like=a.jpg"])
     expect(await run("--duplicates", query, ...index)).toMatchObject({ code: 2 })
-  expect(await run("dog", "--words", "2", ...index)).toMatchObject({ code: 2 })
+  expect(await run("dog", "--words", "30", ...index)).toMatchObject({ code: 2 })
   expect((await run("dog", "--index", at("nowhere"))).err).toMatch(/there is no index in/)
 })
 
@@ -167,7 +167,9 @@ test("an explanation adds up, and its words are those of the paths", async () =>
   expect(some.split("\n").filter((line) => /^\d+: cosine/.test(line))).toHaveLength(matches)
   const yellow = hits.find(({ paths }) => paths[0]!.endsWith("yellow.png"))!
   const line = lines.find((each) => each.startsWith(`${yellow.rank}: `))!
-  expect(line).toContain(`+ words ${(yellow.words!.score * 0.1).toFixed(3)} = ${yellow.score.toFixed(3)}; "yellow" `)
+  expect(line).toContain(
+    `+ words ${(yellow.words!.score * explanation!.wordWeight).toFixed(3)} = ${yellow.score.toFixed(3)}; "yellow" `,
+  )
 })
 
 test("duplicates as JSON: the same bytes, with the best of each; -0 gives the others", async () => {

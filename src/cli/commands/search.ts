@@ -50,8 +50,8 @@ export function register(program: Command, context: CommandContext): void {
     .option("--format <list>", "jpg, png, webp, avif, tif, gif, heic")
     .option(
       "--words <weight>",
-      "what words of paths and captions add, 0 to 1; 0: nothing",
-      number(0, 1),
+      "what words of paths and captions add, in standard deviations; 0: nothing",
+      number(0, 20),
       searchDefaults.words,
     )
     .option("--limit <n>", "hits of a page", wholeNumber(1, mostLimit), searchDefaults.limit)

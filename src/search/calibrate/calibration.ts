@@ -42,6 +42,8 @@ export interface Calibration {
   readonly hasDivider: boolean
   /** The divider, in z; -Infinity where there is none. */
   readonly threshold: number
+  /** Standard deviation of the query's cosines over pictures of the index, as z takes it; null where it is not known. */
+  readonly deviation: number | null
   /** z of a picture's cosine with the query; NaN without a basis. `picture` [dim] has unit length. */
   zOf(cosine: number, picture: Float32Array): number
   /** Null without a divider. NaN is weak. */
@@ -82,11 +84,11 @@ export function calibrationOf(
   { strictness = defaultStrictness[kind] }: CalibrationOptions = {},
 ): Calibration {
   requireQuery(query, background.dim)
-  const { scale, basis, best } = scaleOf(query, kind, ownStatistics(background))
+  const { scale, basis, best, deviation } = scaleOf(query, kind, ownStatistics(background))
   const hasDivider = scale !== null && strictness > Number.NEGATIVE_INFINITY
   const threshold = hasDivider ? bestOf(best, searched, strictness) : Number.NEGATIVE_INFINITY
   return {
-    ...{ kind, basis, searched, hasDivider, threshold },
+    ...{ kind, basis, searched, hasDivider, threshold, deviation },
     zOf: scale ?? (() => Number.NaN),
     verdict: (z) => (hasDivider ? (z > threshold ? "match" : "weak") : null),
   }
@@ -97,9 +99,10 @@ interface Scale {
   readonly scale: Calibration["zOf"] | null
   /** What unrelated queries reach. */
   readonly best: readonly BestOf[]
+  readonly deviation: number | null
 }
 
-const noScale: Scale = { basis: "none", scale: null, best: [] }
+const noScale: Scale = { basis: "none", scale: null, best: [], deviation: null }
 
 function scaleOf(query: Float32Array, kind: QueryKind, kept: OwnStatistics): Scale {
   if (kind === "mixed") return mixedScale(query, kept)
@@ -109,7 +112,7 @@ function scaleOf(query: Float32Array, kind: QueryKind, kept: OwnStatistics): Sca
   const scale = (cosine: number, picture: Float32Array) =>
     bothZ(cosine, product(picture, statistics.meanQuery), own, statistics)
   const basis = kind === "picture" ? "pictures" : own === null ? "captions" : "captions and pictures"
-  return { basis, scale, best: statistics.best.both }
+  return { basis, scale, best: statistics.best.both, deviation: own?.spread ?? null }
 }
 
 /** By the query's side alone, with the divider of texts by this side. */
@@ -117,7 +120,12 @@ function mixedScale(query: Float32Array, kept: OwnStatistics): Scale {
   const statistics = kept.of("prompts")
   if (!kept.knowsQueries || statistics === null) return noScale
   const own = kept.scoresOf(query)
-  return { basis: "pictures", scale: (cosine) => queryZ(cosine, own), best: statistics.best.query }
+  return {
+    basis: "pictures",
+    scale: (cosine) => queryZ(cosine, own),
+    best: statistics.best.query,
+    deviation: own.spread,
+  }
 }
 
 /** The divider for `searched` pictures: between the groups that were looked at by a straight line over their logarithm, above them by its last slope. */

@@ -12,20 +12,27 @@ export function explainThreshold({ basis, hasDivider, threshold, searched }: Cal
   return `A picture counts as a match from z ${threshold.toFixed(1)} on: above what ${whose} reaches with the best of ${counted(searched, "picture")}.`
 }
 
-/** One sentence about one result, whose verdict words may have lifted. */
-export function explainScore(
-  { basis, threshold }: Calibration,
-  { cosine, z, verdict }: { readonly cosine: number; readonly z: number | null; readonly verdict: Verdict | null },
-): string {
+interface ExplainedScore {
+  readonly cosine: number
+  /** z of the cosine alone; NaN without a basis. */
+  readonly cosineZ: number
+  /** z of the score, words included. */
+  readonly z: number | null
+  readonly verdict: Verdict | null
+}
+
+/** One sentence about one result: how unusual its cosine is, and what its words make of that. */
+export function explainScore({ basis }: Calibration, { cosine, cosineZ, z, verdict }: ExplainedScore): string {
   const start = `Cosine ${cosine.toFixed(3)}`
   if (basis === "none" || z === null) return `${start}; nothing to compare it with.`
-  const side = z < 0 ? "below" : "above"
+  const side = cosineZ < 0 ? "below" : "above"
   const against = {
     captions: "what generic captions score on this picture",
     pictures: "what this query scores on pictures of the index",
     "captions and pictures": "what this query scores on other pictures, and other captions on this picture",
   }[basis]
-  const matches = z > threshold ? ": a match" : ": a match with its words"
-  const end = verdict === null ? "" : verdict === "weak" ? ": a weaker match" : matches
-  return `${start} is ${Math.abs(z).toFixed(1)} standard deviations ${side} ${against}${end}.`
+  const [own, all] = [cosineZ.toFixed(1), z.toFixed(1)]
+  const words = own === all ? "" : `; with its words z is ${all}`
+  const end = verdict === null ? "" : verdict === "weak" ? ": a weaker match" : ": a match"
+  return `${start} is ${own.replace("-", "")} standard deviations ${side} ${against}${words}${end}.`
 }

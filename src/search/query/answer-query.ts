@@ -1,4 +1,5 @@
 /** One query on one state of an index: encoded, narrowed by its filters, ranked, looked up, and made a page. */
+import { calibrationOf } from "../calibrate/calibration.ts"
 import { type Cursor, cursorText, parseCursor, requestDigest, requireSameRows } from "./cursor.ts"
 import { encodeQuery } from "./encode-query.ts"
 import type { FollowedIndex, IndexState } from "./followed-index.ts"
@@ -7,7 +8,7 @@ import { rankRows } from "./rows/find-hits.ts"
 import { lookUpRows } from "./rows/look-up.ts"
 import { findWords, noWords, type WordHits, wordHits, wordsOf } from "./rows/words.ts"
 import type { SearchPage } from "./search-page.ts"
-import { type SearchRequest, Steps, searchDefaults } from "./search-request.ts"
+import { type SearchRequest, Steps, searchDefaults, usualDeviation } from "./search-request.ts"
 
 /** Null where another generation answers before it ends. Throws UserError for a cursor of another query or state. */
 export async function answerQuery(
@@ -16,7 +17,7 @@ export async function answerQuery(
   request: SearchRequest,
   threads: number | undefined,
 ): Promise<SearchPage | null> {
-  const { terms, limit = searchDefaults.limit, words: wordWeight = searchDefaults.words, filters = {} } = request
+  const { terms, limit = searchDefaults.limit, words = searchDefaults.words, filters = {} } = request
   const { open } = state
   if (state.count === 0) return emptyPage
   const clock = new Steps()
@@ -27,6 +28,9 @@ export async function answerQuery(
   const found = index.readStill(state, (now) => narrowed({ ...state, ...now }, request, cursor, query.without))
   if (!found) return null
   clock.step("filter")
+  const calibration = calibrationOf(query.vector, query.kind, found.background, found.searched, request)
+  const wordWeight = cursor?.wordWeight ?? words * (calibration.deviation ?? usualDeviation)
+  clock.step("calibrate")
   const scanner = await open.scanner()
   const ranked = await rankRows(scanner, {
     ...{ query: query.vector, count: found.count, k: limit + 1, mask: found.mask, words: found.words, wordWeight },
@@ -42,11 +46,11 @@ export async function answerQuery(
   const last = ranked.length > limit ? rows.at(-1)! : null
   const next = last && {
     ...{ generation: open.generation, digest: requestDigest(request), rank: before + rows.length },
-    ...{ count: found.count, lastFile: found.lastFile, words: found.words.weights },
+    ...{ count: found.count, lastFile: found.lastFile, words: found.words.weights, wordWeight },
     ...{ score: last.score, position: last.position },
   }
   return pageOf({
-    ...{ rows, contents, query, ...found, wordWeight, clock, request, scanner, firstRank: before + 1 },
+    ...{ rows, contents, query, ...found, calibration, wordWeight, clock, request, scanner, firstRank: before + 1 },
     ...{ cursor: next && cursorText(next), mapped: open.generation.settings.mapped ?? null },
   })
 }
@@ -70,7 +74,10 @@ function narrowed(state: IndexState, request: SearchRequest, cursor: Cursor | nu
   const { count, lastFile } = cursor ?? state
   const mask = open.masks.mask(store, filters, count, without)
   const words = weight > 0 ? wordsFor({ ...state, lastFile }, request, cursor) : noWords
-  return { count, lastFile, mask, words, pictures: open.masks.present(store, count), background: open.background() }
+  return {
+    ...{ count, lastFile, mask, words, searched: mask?.left ?? count },
+    ...{ pictures: open.masks.present(store, count), background: open.background() },
+  }
 }
 
 function wordsFor({ store, open, lastFile }: IndexState, { terms }: SearchRequest, cursor: Cursor | null): WordHits {

@@ -19,14 +19,17 @@ export interface Cursor {
   readonly rank: number
   /** As the first page had them: they depend on how many files there are. */
   readonly words: readonly WordWeight[]
+  /** What all of them add to a cosine. */
+  readonly wordWeight: number
 }
 
-const version = 2
+const version = 3
 
 export function cursorText(cursor: Cursor): string {
-  const { generation, count, lastFile, digest, score, position, rank, words } = cursor
+  const { generation, count, lastFile, digest, score, position, rank, words, wordWeight } = cursor
   const { id, created } = generation
-  const parts = [version, id, created, count, lastFile, digest, score, position, rank, words.map(Object.values)]
+  const pairs = words.map(Object.values)
+  const parts = [version, id, created, count, lastFile, digest, score, position, rank, pairs, wordWeight]
   return Buffer.from(JSON.stringify(parts)).toString("base64url")
 }
 
@@ -34,10 +37,20 @@ export function cursorText(cursor: Cursor): string {
 export function parseCursor(text: string, digest: string): Cursor {
   const value = jsonOrNull(Buffer.from(text, "base64url").toString("utf8"))
   if (!isCursor(value)) throw new UserError("the cursor is not one that a page of results ended with", again)
-  const [, id, created, count, lastFile, own, score, position, rank, words] = value
+  const [, id, created, count, lastFile, own, score, position, rank, words, wordWeight] = value
   if (own !== digest) throw new UserError("the cursor is of another query or other filters", again)
   const weights = words.map(([word, weight]) => ({ word, weight }))
-  return { generation: { id, created }, count, lastFile, digest: own, score, position, rank, words: weights }
+  return {
+    generation: { id, created },
+    count,
+    lastFile,
+    digest: own,
+    score,
+    position,
+    rank,
+    words: weights,
+    wordWeight,
+  }
 }
 
 /** Throws UserError where the index's rows are not those that the cursor's first page was of. */
@@ -49,12 +62,13 @@ export function requireSameRows({ generation, count }: Cursor, now: Pick<Cursor,
 
 const again = "ask for the first page again, without a cursor"
 
-type Parts = [number, number, string, number, number, string, number, number, number, [string, number][]]
+type Parts = [number, number, string, number, number, string, number, number, number, [string, number][], number]
 
 function isCursor(value: unknown): value is Parts {
-  if (!Array.isArray(value) || value.length !== 10 || value[0] !== version) return false
-  const [, id, created, count, lastFile, digest, score, position, rank, words] = value
-  if (typeof created !== "string" || typeof digest !== "string" || !Number.isFinite(score)) return false
+  if (!Array.isArray(value) || value.length !== 11 || value[0] !== version) return false
+  const [, id, created, count, lastFile, digest, score, position, rank, words, wordWeight] = value
+  if (typeof created !== "string" || typeof digest !== "string" || ![score, wordWeight].every(Number.isFinite))
+    return false
   const isCount = (number: unknown) => Number.isSafeInteger(number) && (number as number) >= 0
   const isWord = (pair: unknown) =>
     Array.isArray(pair) && pair.length === 2 && typeof pair[0] === "string" && Number.isFinite(pair[1])

@@ -1,15 +1,13 @@
 /** Ranked rows to a page: verdicts, the divider, and what gave each score. */
-
-import { type Calibration, calibrationOf } from "../calibrate/calibration.ts"
+import type { Calibration } from "../calibrate/calibration.ts"
 import { explainScore, explainThreshold } from "../calibrate/explain.ts"
-import type { KeptBackground } from "../calibrate/kept-statistics.ts"
 import type { Scanner } from "../scan/scanner.ts"
 import type { IndexSettings } from "../store/index-store.ts"
 import type { EncodedQuery } from "./encode-query.ts"
 import { queryText } from "./parse/parse-query.ts"
 import type { RankedRow } from "./rows/find-hits.ts"
 import type { FoundContent } from "./rows/look-up.ts"
-import { isFiltering, type Mask } from "./rows/mask.ts"
+import { isFiltering } from "./rows/mask.ts"
 import type { WordHits } from "./rows/words.ts"
 import { dividerPlace, type Explanation, type SearchHit, type SearchPage } from "./search-page.ts"
 import type { SearchRequest, SearchTerm, Steps } from "./search-request.ts"
@@ -18,13 +16,13 @@ export interface Answer {
   readonly rows: readonly RankedRow[]
   readonly contents: ReadonlyMap<number, FoundContent>
   readonly query: EncodedQuery
-  readonly count: number
   /** Of the index. */
   readonly pictures: number
-  readonly mask: Mask | null
   readonly words: WordHits
   readonly wordWeight: number
-  readonly background: KeptBackground
+  readonly calibration: Calibration
+  /** Pictures that were compared. */
+  readonly searched: number
   readonly scanner: Scanner
   readonly firstRank: number
   readonly cursor: string | null
@@ -39,45 +37,43 @@ export interface Answer {
  * have matches where one before it had weaker hits.
  */
 export async function pageOf(answer: Answer): Promise<SearchPage> {
-  const { query, request, background, pictures, clock, cursor } = answer
-  const searched = answer.mask?.left ?? answer.count
-  const calibration = calibrationOf(query.vector, query.kind, background, searched, request)
-  const hits = await hitsOf(answer, calibration)
+  const { calibration, request, pictures, searched, clock, cursor } = answer
+  const hits = await hitsOf(answer)
   const weak = hits.filter(({ verdict }) => verdict === "weak")
   const before = hits.filter(({ verdict }) => verdict !== "weak")
   const shown = request.onlyMatches ? before : [...before, ...weak]
   const ranked = shown.map((hit, i) => ({ rank: answer.firstRank + i, ...hit }))
-  const explanation = request.explain ? await explained(answer, calibration, ranked) : null
-  clock.step("calibrate")
+  const explanation = request.explain ? await explained(answer, ranked) : null
+  clock.step("judge")
   return {
     ...{ hits: ranked, matches: calibration.hasDivider ? before.length : null, cursor, pictures, searched },
     filtered: isFiltering(request.filters ?? {}) ? searched : null,
     elapsedMs: clock.elapsed,
-    notes: [...answer.words.notes, ...notesOf(answer, calibration, weak.length)],
+    notes: [...answer.words.notes, ...notesOf(answer, weak.length)],
     ...(explanation && { explanation }),
   }
 }
 
 /** In the order of their scores. */
-async function hitsOf(answer: Answer, calibration: Calibration): Promise<Omit<SearchHit, "rank">[]> {
-  const { rows, contents, scanner, words, wordWeight } = answer
+async function hitsOf(answer: Answer): Promise<Omit<SearchHit, "rank">[]> {
+  const { rows, contents, scanner, words, wordWeight, calibration } = answer
   const found = rows.filter(({ position }) => contents.has(position))
   const vectors = await scanner.read(Uint32Array.from(found, ({ position }) => position))
   const { dim } = scanner
   const areWordsScored = words.weights.length > 0 && wordWeight > 0
   return found.map(({ position, score, cosine }, i) => {
     const vector = vectors.subarray(i * dim, (i + 1) * dim)
-    const z = calibration.zOf(cosine, vector)
+    const z = calibration.zOf(score, vector)
     const { bytes: _, sharpness: __, ...content } = contents.get(position)!
     return {
-      ...{ score, cosine, z: Number.isNaN(z) ? null : z, verdict: calibration.verdict(calibration.zOf(score, vector)) },
+      ...{ score, cosine, z: Number.isNaN(z) ? null : z, verdict: calibration.verdict(z) },
       ...content,
       words: areWordsScored ? (words.rows.get(position) ?? { score: 0, matched: [] }) : null,
     }
   })
 }
 
-function notesOf({ mapped, request }: Answer, { hasDivider }: Calibration, weak: number): string[] {
+function notesOf({ mapped, request, calibration: { hasDivider } }: Answer, weak: number): string[] {
   return [
     ...(mapped
       ? [`vectors are mapped from ${mapped.from}, an approximation: \`mobileclip index migrate\` encodes the pictures`]
@@ -112,19 +108,34 @@ function joinExplained(pages: readonly SearchPage[], hits: readonly SearchHit[])
     .sort((a, b) => a.rank - b.rank)
 }
 
-async function explained(answer: Answer, calibration: Calibration, hits: readonly SearchHit[]): Promise<Explanation> {
-  const { query, scanner, words, wordWeight } = answer
+async function explained(answer: Answer, hits: readonly SearchHit[]): Promise<Explanation> {
+  const { query, scanner, words, wordWeight, calibration } = answer
   const positions = Uint32Array.from(hits, ({ position }) => position)
+  const vectors = await scanner.read(positions)
   const cosines = await Promise.all(query.terms.map(({ vector }) => scanner.scores(vector, positions)))
   const { basis, threshold, hasDivider } = calibration
   return {
     ...{ basis, threshold: hasDivider ? threshold : null, text: explainThreshold(calibration) },
     ...{ wordWeight, words: words.weights },
-    hits: hits.map(({ rank, cosine, z, score, verdict, words: own }, i) => ({
-      ...{ rank, cosine, z, score, words: own && own.score * wordWeight },
-      terms: query.terms.map(({ term }, t) => ({ term: termText(term), weight: term.weight, cosine: cosines[t]![i]! })),
-      text: explainScore(calibration, { cosine, z, verdict }),
-    })),
+    hits: hits.map(({ rank, cosine, z, score, verdict, words: own }, i) => {
+      const cosineZ = calibration.zOf(cosine, vectors.subarray(i * scanner.dim, (i + 1) * scanner.dim))
+      return {
+        ...{
+          rank,
+          cosine,
+          z,
+          cosineZ: Number.isNaN(cosineZ) ? null : cosineZ,
+          score,
+          words: own && own.score * wordWeight,
+        },
+        terms: query.terms.map(({ term }, t) => ({
+          term: termText(term),
+          weight: term.weight,
+          cosine: cosines[t]![i]!,
+        })),
+        text: explainScore(calibration, { cosine, cosineZ, z, verdict }),
+      }
+    }),
   }
 }
 

@@ -15,7 +15,7 @@ export interface SearchHit {
   readonly score: number
   /** Between the query's vector and the picture's, from -1 to 1. */
   readonly cosine: number
-  /** Standard deviations by which the cosine is above this query's background; null where the index has none. */
+  /** Standard deviations by which the score is above this query's background, its words included; null where the index has none. */
   readonly z: number | null
   /** Null where the query has no divider: with pictures alone, or in an index of few pictures. */
   readonly verdict: Verdict | null
@@ -53,7 +53,10 @@ export interface HitExplanation {
   readonly cosine: number
   readonly words: number | null
   readonly score: number
+  /** Of the score, by which the verdict is. */
   readonly z: number | null
+  /** Of the cosine alone. */
+  readonly cosineZ: number | null
   /** The cosine of each term alone. */
   readonly terms: readonly { readonly term: string; readonly weight: number; readonly cosine: number }[]
   readonly text: string

@@ -22,7 +22,10 @@ export interface SimilarRequest {
   readonly limit?: number | undefined
   /** From the page before, with the same query and filters. */
   readonly cursor?: string | null | undefined
-  /** What all words of the query in a file's path or caption add to its cosine; 0: they are not looked for. */
+  /**
+   * What all words of the query in a file's path or caption add to its cosine, in standard deviations of this query's cosines
+   * over pictures of the index: 0 to 20; 0: they are not looked for.
+   */
   readonly words?: number | undefined
   /** Leaves out weaker hits, and says how many. */
   readonly onlyMatches?: boolean | undefined
@@ -33,11 +36,13 @@ export interface SimilarRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/**
- * The weight of words is about four standard deviations of a text's cosines (0.025): all words lift a picture to where matches
- * begin, half of them do not.
- */
-export const searchDefaults = { limit: 20, words: 0.1 } as const
+/** With all words a picture comes before nearly all that have none of them, whatever the model: four deviations are 1 in 30,000. */
+export const searchDefaults = { limit: 20, words: 4 } as const
+
+/** Of a text's cosines, where an index has too few pictures to know it: about that of published models. */
+export const usualDeviation = 0.025
+
+const mostWords = 20
 
 export const mostLimit = 10_000
 
@@ -60,7 +65,8 @@ export function requireRequest({
       `limit: ${limit} is not a whole number from 1 to ${mostLimit}`,
       "ask for more with the page's cursor",
     )
-  if (!(words >= 0 && words <= 1)) throw new UserError(`words: ${words} is not from 0 to 1`, "0 looks for none")
+  if (!(words >= 0 && words <= mostWords))
+    throw new UserError(`words: ${words} is not from 0 to ${mostWords}`, "0 looks for none, 4 is the default")
   if (!Number.isFinite(strictness))
     throw new UserError(
       `strictness: ${strictness} is not a finite number`,

@@ -10,7 +10,9 @@ export function explanationText(
   const shares = words.map(({ word, weight }) => `${word} ${decimal(weight * wordWeight, 3)}`)
   const lines = [
     text,
-    ...(shares.length > 0 ? [`Words add to the cosine: ${shares.join(", ")}.`] : []),
+    ...(shares.length > 0
+      ? [`Words add to the cosine: ${shares.join(", ")}; together ${decimal(wordWeight, 3)}.`]
+      : []),
     ...hits.filter(isShown).map(hitText),
   ]
   return lines.map((line) => `${line}\n`).join("")
