@@ -46,7 +46,7 @@ async function repeat(work: (n: number) => Promise<void>): Promise<void> {
   }
 }
 
-/** Of vectors and codes: SQLite and the allocator make others as they like. */
+/** Those of vectors and codes: SQLite and the allocator make others as they like. */
 function mappings(): number {
   const lines = readFileSync("/proc/self/maps", "utf8").split("\n")
   return lines.filter((line) => line.includes(folder) && !line.includes("sqlite")).length

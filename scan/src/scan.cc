@@ -1,5 +1,6 @@
 #include "scan.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "guard.h"
@@ -169,7 +170,7 @@ Napi::Value ReadJob::answer(Napi::Env env) { return floatsValue(env, rows_); }
 
 Napi::Value floatsValue(Napi::Env env, const std::vector<float>& values) {
   auto array = Napi::Float32Array::New(env, values.size());
-  std::memcpy(array.Data(), values.data(), values.size() * sizeof(float));
+  std::copy(values.begin(), values.end(), array.Data());
   return array;
 }
 
