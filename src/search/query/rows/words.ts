@@ -9,7 +9,7 @@ import { numbersIn } from "./mask.ts"
 
 export interface WordWeight {
   readonly word: string
-  /** All together 1; 0: the word is in too many files to tell them apart, or in none. */
+  /** All together 1, words that no file has among them; 0: the word is in too many files to tell them apart. */
   readonly weight: number
 }
 
