@@ -19,7 +19,7 @@ export interface Answer {
   readonly contents: ReadonlyMap<number, FoundContent>
   readonly query: EncodedQuery
   readonly count: number
-  /** Of the index. */
+  /** Those that the index has. */
   readonly pictures: number
   readonly mask: Mask | null
   readonly words: WordHits
