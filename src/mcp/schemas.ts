@@ -84,7 +84,7 @@ export const pageOutput = z.object({
     .nullable()
     .describe("How many hits of this page are matches, the others are weaker; null: nothing says it"),
   cursor: z.string().nullable().describe("For the next page; null: there is none"),
-  pictures: z.int().describe("Of the index"),
+  pictures: z.int().describe("All that the index has"),
   searched: z.int().describe("Those that were compared"),
   filtered: z.int().nullable().describe("Those that the filters left; null: there were none"),
   notes: z.array(z.string()),
@@ -104,7 +104,7 @@ export const classifyOutput = z.object({
         z.object({
           label: z.string(),
           score: z.number().describe("Probability among these labels: one always fits, even where none does"),
-          cosine: z.number().describe("Of this label alone, in the same scale for all pictures"),
+          cosine: z.number().describe("This label's alone, in the same scale for all pictures"),
         }),
       ),
       error: z.string().nullable().describe("Why the picture could not be read"),

@@ -9,7 +9,7 @@ export interface IndexRequest {
   readonly terms: readonly QueryTerm[]
   readonly filters: Filters
   readonly limit: number
-  /** Of the page before. */
+  /** The page before ended with it. */
   readonly cursor: string | undefined
   readonly signal: AbortSignal
 }

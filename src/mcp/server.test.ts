@@ -137,7 +137,7 @@ test("an index is described", async () => {
 test.each<[string, object, string]>([
   ["nothing to look for", {}, "the query is empty"],
   ["only what is not looked for", { minus: ["people"] }, "only says what is not looked for"],
-  ["a filter that is no time", { query: "x", after: "03/04/2023" }, "2023-04-03 or 2023-03-04"],
+  ["a filter that is not a time", { query: "x", after: "03/04/2023" }, "2023-04-03 or 2023-03-04"],
   ["an argument of another name", { query: "x", befor: "2023" }, "befor"],
   ["too many hits", { query: "x", limit: 1000 }, "limit"],
   ["a user's error", { query: "an error" }, "the index is damaged\nmake it again"],
@@ -155,7 +155,7 @@ test.each<[string, string, object, string]>([
   ["a path with a NUL", "similar", { path: "/a\0b" }, "is not in the index"],
   ["a path that climbs out", "similar", { path: "/../../etc/passwd" }, "is not in the index"],
   ["a device", "search", { image: "/dev/zero" }, "is not in the index"],
-  ["a limit that is no number", "search", { query: "x", limit: Number.NaN }, "limit"],
+  ["a limit that is not a number", "search", { query: "x", limit: Number.NaN }, "limit"],
   ["a limit without an end", "search", { query: "x", limit: Number.MAX_VALUE }, "limit"],
   ["a limit below 0", "search", { query: "x", limit: -1 }, "limit"],
   ["half a thumbnail", "search", { query: "x", thumbnails: 0.5 }, "thumbnails"],
@@ -175,7 +175,7 @@ test.each<[string, string, object, string]>([
   expect((await server.call("describe_index")).structuredContent).toMatchObject({ pictures: 3 })
 })
 
-test("a message that is no call is said on standard error, and the next one is answered", async () => {
+test("a message that is not a call is said on standard error, and the next one is answered", async () => {
   const child = spawn(process.execPath, [program, folder], { stdio: "pipe" })
   child.stdin.end('not JSON\n[]\n{"jsonrpc":"2.0"}\n{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
   const [out, errors] = await Promise.all(

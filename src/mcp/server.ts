@@ -133,7 +133,7 @@ function requireAllowed(path: string, index: SearchedIndex, allowFiles: boolean)
   )
 }
 
-/** Of thumbnails, in pixels. */
+/** The longer one of a thumbnail, in pixels. */
 const side = 256
 
 /** A picture for each hit, after a line that names it. */

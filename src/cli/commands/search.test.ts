@@ -33,7 +33,7 @@ beforeAll(async () => {
 })
 afterAll(() => small[Symbol.dispose]())
 
-/** Of one colour, with a square in it that tells vectors apart. */
+/** One colour, with a square in it that tells vectors apart. */
 async function writePicture(path: string, background: string, camera = {}): Promise<void> {
   const input = { create: { width: 20, height: 14, channels: 3, background: "navy" } } as const
   const picture = sharp({ create: { width: 64, height: 48, channels: 3, background } })

@@ -126,7 +126,7 @@ interface Neighbour {
   readonly cosine: number
 }
 
-/** Of each row, those that are near it. */
+/** By row. */
 function neighbours({ a, b, scores }: Pairs): Map<number, Neighbour[]> {
   const near = new Map<number, Neighbour[]>()
   const add = (from: number, row: number, cosine: number) => {

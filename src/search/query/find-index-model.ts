@@ -24,11 +24,6 @@ export function cacheOrNull(): VectorCache | null {
   }
 }
 
-/** An identity without the model's name: a folder that was renamed has the same weights. */
-export function weightsOf(identity: string): string {
-  return identity.replace(/^.*?(?= \S+=sha256:)/s, "")
-}
-
 /**
  * The folder of a model, whatever a user calls it, and its identity, as an index has it. Hashes are those of the manifest; where
  * there is none, files are read once, and their hashes kept as long as sizes and times are the same.

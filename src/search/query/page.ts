@@ -16,7 +16,7 @@ export interface Answer {
   readonly rows: readonly RankedRow[]
   readonly contents: ReadonlyMap<number, FoundContent>
   readonly query: EncodedQuery
-  /** Of the index. */
+  /** Those that the index has. */
   readonly pictures: number
   readonly words: WordHits
   readonly wordWeight: number

@@ -11,7 +11,7 @@ import { version } from "../../host/version.ts"
 import type { Model } from "../../run/model.ts"
 import type { VectorCache } from "../../vector-cache/vector-cache.ts"
 import type { Generation } from "../store/index-store.ts"
-import { cacheOrNull, type FoundModel, findIndexModel, weightsOf } from "./find-index-model.ts"
+import { cacheOrNull, type FoundModel, findIndexModel } from "./find-index-model.ts"
 
 export interface QueryModelOptions {
   /** In place of the one that the index names, which may be elsewhere now: it must have the same weights. */
@@ -176,3 +176,8 @@ async function keep(table: LabelTable | null, texts: readonly string[], vectors:
 
 /** A file of more bytes is read longer than a text is encoded. */
 const mostCacheBytes = 2 ** 25
+
+/** An identity without the model's name: a folder that was renamed has the same weights. */
+export function weightsOf(identity: string): string {
+  return identity.replace(/^.*?(?= \S+=sha256:)/s, "")
+}

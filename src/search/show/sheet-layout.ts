@@ -19,7 +19,7 @@ export interface SheetLayout extends Size {
 
 export interface SheetRow {
   readonly top: number
-  /** Of its pictures; captions are below it. */
+  /** The highest picture's; captions are below it. */
   readonly height: number
   /** The first hit of the row, and how many it has. */
   readonly first: number
