@@ -42,6 +42,9 @@ export interface ChangeOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Milliseconds by which times of files are behind the clock: FAT counts in two seconds, others in some milliseconds. */
+const coarseness = 2000
+
 // The function of node:fs/promises takes twice the time.
 const stat = promisify(statOf)
 const statsAtOnce = 64
@@ -66,7 +69,7 @@ export async function folderChanges(
   const comparison = new Comparison(part, known, lost, retry ? new Map() : failures)
   await comparison.add(paths, signal)
   const others = part.below === "" ? found.others : new Set([...found.others].map((path) => join(part.below, path)))
-  const since = Date.parse(lastWalk(store, part) ?? walked)
+  const since = Date.parse(lastWalk(store, part) ?? walked) - coarseness
   const described = await comparison.describedSince(since, others, signal)
   const unread = found.unread.map(({ path }) => join(part.below, path))
   const isGone = (path: string) => !comparison.seen.has(path) && !unread.some((inside) => isWithin(path, inside))

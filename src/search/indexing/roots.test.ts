@@ -73,10 +73,12 @@ test.each([
 
 test("an import into the folder around one of the index takes that one over", async () => {
   await run([at("photos", "sub")])
-  const lines = names.map((name) => `${JSON.stringify({ path: at("photos", name) })}\n`)
+  writeFileSync(at("photos", "sub", "0.jpg"), await renderScene(sampleScene(7, "train", 9)))
+  const paths = ["sub/0.jpg", ...names].map((name) => at("photos", name))
+  const lines = [...paths, "https://example.org/x.jpg"].map((path) => `${JSON.stringify({ path })}\n`)
   writeFileSync(at("list.jsonl"), lines.join(""))
   const imported = await importIndex(at("index"), at("list.jsonl"), { threads: 0 })
-  expect(imported).toMatchObject({ added: 2, known: 2, encoded: 2 })
+  expect(imported).toMatchObject({ added: 3, known: 2, encoded: 3, leftOut: 1 })
   expect(rows("SELECT path FROM roots")).toEqual([{ path: at("photos") }])
-  expect(await run([at("photos")])).toMatchObject({ encoded: 0, known: 0, unchanged: 4, files: 4 })
+  expect(await run([at("photos")])).toMatchObject({ encoded: 0, known: 0, unchanged: 5, files: 5 })
 })

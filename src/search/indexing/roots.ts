@@ -57,6 +57,13 @@ function hasFiles(store: IndexStore, { root, path }: IndexedPart, folder: string
   return store.row(`${sql("files")} UNION ALL ${sql("failures")} LIMIT 1`, root, start) !== undefined
 }
 
+/** Of an index that may not be there. */
+export function rootPaths(index: string): string[] {
+  if (!existsSync(join(index, databaseFile))) return []
+  using store = IndexStore.open(index)
+  return allRoots(store).map(({ path }) => path)
+}
+
 /** All roots. */
 export function allRoots(store: IndexStore): IndexedPart[] {
   return store

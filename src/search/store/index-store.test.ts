@@ -80,6 +80,7 @@ test("what was added is read while the writer is open: rows, files, words, vecto
     [0, 0.5, -1, 0.125],
     [Number.NaN, Number.NaN, Number.NaN, Number.NaN],
   ])
+  expect([...store.withoutVector(generation)]).toEqual([2])
   const found = (words: string) => store.rows("SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid", words)
   expect(found("path: b").map(({ rowid }) => rowid)).toEqual([2])
   expect(found("blue").length).toBe(2)

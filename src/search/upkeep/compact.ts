@@ -3,12 +3,13 @@
  * contents and switches to it. Killed before, the index is as it was; after, as it is to be.
  */
 import { statSync } from "node:fs"
+import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { backgroundKey, statisticsKey } from "../calibrate/make-background.ts"
 import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
 import { openScanner } from "../scan/scanner.ts"
-import { type Generation, type IndexStore, requireIndex } from "../store/index-store.ts"
+import { databaseFile, type Generation, type IndexStore, requireIndex } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import { vectorOffset } from "../store/vector-file.ts"
 import { restoreCodes } from "./codes.ts"
@@ -133,6 +134,6 @@ function vacuum({ db }: IndexStore): void {
 
 function bytesOf(store: IndexStore, generation: Generation): number {
   const size = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  const database = `${store.folder}/index.sqlite`
+  const database = join(store.folder, databaseFile)
   return [store.vectorsPath(generation), database, `${database}-wal`].reduce((sum, path) => sum + size(path), 0)
 }

@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path"
 import { noProgress, ofLongWork } from "../../../core/progress.ts"
 import { generationOf, IndexModel, type IndexModelOptions } from "../../indexing/index-model.ts"
 import { type IntakeOptions, PictureIntake } from "../../indexing/picture-intake.ts"
+import { rootPaths } from "../../indexing/roots.ts"
 import type { IndexStore } from "../../store/index-store.ts"
 import { IndexWriter, type NewGeneration } from "../../store/index-writer.ts"
 import { openSource, type SourceOptions } from "../sources/open-source.ts"
@@ -63,7 +64,7 @@ export async function importIndex(folder: string, from: string, options: ImportO
   await using source = await openSource(from, options)
   const base = dirname(resolve(from))
   const placeOf = ({ path }: ImportedPicture) => mapPath(path, options.map ?? [], base)
-  const surveyed = await surveyOf(source, placeOf, options)
+  const surveyed = await surveyOf(source, placeOf, rootPaths(folder), options)
   await using model = IndexModel.of(folder, options)
   const index = await model.description()
   const choice = { sameModel: false, check: false, ...options }
@@ -75,10 +76,15 @@ export async function importIndex(folder: string, from: string, options: ImportO
   return { ...result, ...(await addPictures(work, placed(source, placeOf), options)) }
 }
 
-async function surveyOf(source: ImportSource, placeOf: (picture: ImportedPicture) => string, options: ImportOptions) {
+async function surveyOf(
+  source: ImportSource,
+  placeOf: (picture: ImportedPicture) => string,
+  roots: readonly string[],
+  options: ImportOptions,
+) {
   const { startProgress = noProgress, signal } = options
   const progress = ofLongWork(startProgress)("reading the source", source.total ?? 0, { unit: "pictures" })
-  const surveyed = await survey(source, placeOf, sampleSize, { progress, signal })
+  const surveyed = await survey(source, placeOf, { sampleSize, roots, progress, signal })
   progress.update(surveyed.pictures)
   progress.done()
   return surveyed
@@ -104,7 +110,8 @@ async function addPictures(
   const { store } = writer
   const generation = generationOf(writer, index)
   const intake = new PictureIntake(writer, generation, store.withoutVector(generation), () => model.encoder(), options)
-  const folder = options.root === undefined ? surveyed.folder : resolve(options.root)
+  const around = options.root === undefined ? surveyed.folder : resolve(options.root)
+  const folder = surveyed.isOutside ? around : null
   const files = new ImportedFiles(store, { folder, reusesVectors, has: (hash) => intake.has(hash) })
   const before = filesIn(store)
   await intake.add(files.read(pictures), "importing", surveyed.pictures)

@@ -14,7 +14,7 @@ import { allRoots, type IndexedPart, isWithin, partsOf } from "../../indexing/ro
 import type { IndexStore } from "../../store/index-store.ts"
 import type { ContentDetails, NewFile } from "../../store/picture-rows.ts"
 import type { ImportedPicture } from "../sources/source.ts"
-import { hasDirection } from "./survey.ts"
+import { hasDirection, isWebAddress } from "./survey.ts"
 
 export interface PlacedPicture {
   readonly picture: ImportedPicture
@@ -23,7 +23,7 @@ export interface PlacedPicture {
 }
 
 export interface ImportedFilesOptions {
-  /** The folder that pictures outside of the index's folders are put below; null: there are none. */
+  /** A folder that becomes one of the index, for pictures outside of those that it has; null: there are none. */
   readonly folder: string | null
   /** The source's vectors are the index's model's. */
   readonly reusesVectors: boolean
@@ -34,23 +34,24 @@ export interface ImportedFilesOptions {
 /** Files that are read ahead. */
 const readAhead = 16
 
-const webAddress = /^[a-z][a-z0-9+.-]+:\/\//i
-
 export class ImportedFiles {
   readonly counts = { missing: 0, leftOut: 0 }
-  private roots: readonly IndexedPart[]
+  private readonly roots: readonly IndexedPart[]
 
+  /** Throws UserError where the pictures have no folder in common. */
   constructor(
     private readonly store: IndexStore,
     private readonly options: ImportedFilesOptions,
   ) {
+    // Before any file is read: folders of the index that lie in it become parts of it.
+    if (options.folder !== null) addFolder(store, options.folder)
     this.roots = allRoots(store)
   }
 
-  /** In their order; null: the index has the file, or it is left out. Throws UserError where they have no folder in common. */
+  /** In their order; null: the index has the file, or it is left out. */
   read(pictures: AsyncIterable<PlacedPicture>): AsyncGenerator<FoundFile | FailedFile | null> {
     return mapOrdered(pictures, readAhead, async (placed) => {
-      const place = webAddress.test(placed.picture.path) ? null : this.placeOf(placed.path)
+      const place = isWebAddress(placed.picture.path) ? null : this.placeOf(placed.path)
       if (place === null) return this.leaveOut()
       return this.has(place) ? null : await this.find(placed, place)
     })
@@ -63,23 +64,9 @@ export class ImportedFiles {
 
   /** Null: in none of the folders. */
   private placeOf(path: string): Pick<NewFile, "root" | "path"> | null {
-    const root = this.roots.find((each) => isWithin(path, each.path)) ?? this.newRoot(path)
-    if (root === null || path === root.path) return null
+    const root = this.roots.find((each) => isWithin(path, each.path))
+    if (root === undefined || path === root.path) return null
     return { root: root.root, path: relative(root.path, path) }
-  }
-
-  private newRoot(path: string): IndexedPart | null {
-    const { folder } = this.options
-    if (folder === null || !isWithin(path, folder)) return null
-    if (dirname(folder) === folder) {
-      throw new UserError(
-        `the pictures have no folder in common but ${folder}`,
-        "name the one that they are below here, and map others into it: --root DIR --map FROM=TO",
-      )
-    }
-    const [root] = partsOf(this.store, [folder])
-    this.roots = allRoots(this.store)
-    return root!
   }
 
   private has({ root, path }: Pick<NewFile, "root" | "path">): boolean {
@@ -113,6 +100,17 @@ export class ImportedFiles {
       return { name, file, error: asUserError(error) }
     }
   }
+}
+
+function addFolder(store: IndexStore, folder: string): void {
+  if (dirname(folder) !== folder) {
+    partsOf(store, [folder])
+    return
+  }
+  throw new UserError(
+    `the pictures have no folder in common but ${folder}`,
+    "name the one that they are below here, and map others into it: --root DIR --map FROM=TO",
+  )
 }
 
 /** What people wrote in another program comes before what is in the file, and beside it. */
