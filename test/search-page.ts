@@ -5,7 +5,16 @@ import type { CheckedHit, CheckedPage } from "../src/search/show/hit-files.ts"
 export function pageOf(matches: readonly string[], weak: readonly string[] = []): CheckedPage {
   const hits = [...matches, ...weak].map((path, i) => hitOf(path, i, i < matches.length))
   return {
-    ...{ hits, matches: matches.length, cursor: null, pictures: 1000, searched: 1000, filtered: null },
+    ...{
+      hits,
+      matches: matches.length,
+      matchesBelow: matches.length === 0 ? 0 : null,
+      leftOut: 0,
+      cursor: null,
+      pictures: 1000,
+      searched: 1000,
+      filtered: null,
+    },
     ...{ elapsedMs: { scan: 3.5 }, notes: [] },
   }
 }

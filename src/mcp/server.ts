@@ -109,7 +109,7 @@ async function pageResult(
   return { ...found, content: [...found.content, ...(await pictures(page.hits.slice(0, thumbnails)))] }
 }
 
-function withoutTimes({ hits, elapsedMs, ...page }: CheckedPage) {
+function withoutTimes({ hits, elapsedMs, leftOut, ...page }: CheckedPage) {
   return { ...page, hits: hits.map(({ position, ...hit }) => hit) }
 }
 

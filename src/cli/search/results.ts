@@ -1,9 +1,9 @@
 /** A page of results in the form that was asked for. */
 import type { FilterWords } from "../../search/query/parse/parse-filters.ts"
-import type { SearchPage } from "../../search/query/search-page.ts"
+import { dividerPlace, type SearchPage } from "../../search/query/search-page.ts"
 import { explanationText } from "../../search/show/explanation-text.ts"
 import { type CheckedPage, checkFiles } from "../../search/show/hit-files.ts"
-import { resultJson, resultPaths, tableLines } from "../../search/show/result-lines.ts"
+import { noMatchText, resultJson, resultPaths, tableLines } from "../../search/show/result-lines.ts"
 import { chooseProtocol, type PictureMode } from "../../search/show/terminal/choose-protocol.ts"
 import type { CommandContext } from "../context.ts"
 import type { ProgressMode } from "../progress.ts"
@@ -56,8 +56,10 @@ export async function writePage(
   }
   if (options.json) return to.writeOut?.(resultJson(page, query))
   if (options.print0) {
-    if (page.matches === 0) say("no match")
+    if (page.matches === 0) say(noMatchText(page))
     to.writeUnchanged(resultPaths(page, "\0"))
+    const weak = page.hits.length - dividerPlace(page.hits)
+    if (weak > 0) say(`${weak.toLocaleString("en")} weaker left out`)
   } else await writeTable(page, options, to)
   for (const note of page.notes) say(note)
   if (page.cursor !== null) say(`more: --cursor ${page.cursor}`)

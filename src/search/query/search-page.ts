@@ -67,6 +67,10 @@ export interface SearchPage {
   readonly hits: readonly SearchHit[]
   /** How many hits of this page are matches; null where the query has no divider. */
   readonly matches: number | null
+  /** Where a first page has no match: how many there are among the first `looksAt` hits; null elsewhere. */
+  readonly matchesBelow: number | null
+  /** Weaker hits of this page that were left out, as it was asked for. */
+  readonly leftOut: number
   /** What the next page is asked for with; null where there is none. */
   readonly cursor: string | null
   /** Pictures with different bytes that the index has. */
@@ -82,6 +86,9 @@ export interface SearchPage {
   /** Where it was asked for. */
   readonly explanation?: Explanation
 }
+
+/** z depends on the picture too, so that matches may lie after weaker hits: so many hits are looked at before none is said to match. */
+export const looksAt = 1000
 
 /** Where the divider stands: the place of the first weak hit. */
 export function dividerPlace(hits: readonly Pick<SearchHit, "verdict">[]): number {

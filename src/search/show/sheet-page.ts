@@ -46,9 +46,10 @@ export async function* sheetPage(page: SearchPage, title: string, onUnread: () =
 }
 
 /** "3 matches among 500 pictures, 17 weaker", "20 pictures of 500" */
-function summary({ hits, matches, searched }: SearchPage): string {
+function summary({ hits, matches, matchesBelow, searched }: SearchPage): string {
   if (matches === null) return `${hits.length.toLocaleString("en")} of ${counted(searched, "picture")}`
-  const found = matches === 0 ? "No match" : counted(matches, "match", "matches")
+  const found =
+    matches === 0 ? (matchesBelow === 0 ? "No match" : "No match on this page") : counted(matches, "match", "matches")
   const weak = hits.length - matches
   return `${found} among ${counted(searched, "picture")}${weak > 0 ? `, ${weak.toLocaleString("en")} weaker` : ""}`
 }
