@@ -30,11 +30,6 @@ export function rateText(perSecond: number): string {
   return `${(perSecond * 60).toFixed(perSecond * 60 < 10 ? 1 : 0)}/min`
 }
 
-/** "1 picture", "1,500 pictures" */
-export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`
-}
-
 /** -0.04 -> "0.0", and not "-0.0" */
 export function decimal(value: number, digits: number): string {
   return value.toFixed(digits).replace(/^-(?=[0.]*$)/, "")

@@ -1,5 +1,5 @@
 /** `mobileclip search` on an index of real files by a small model, hostile names among them, and on one without files. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import sharp from "sharp"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -28,6 +28,7 @@ beforeAll(async () => {
   mkdirSync(at("photos"))
   for (const name of colours) await writePicture(at("photos", `${name}.png`), name)
   copyFileSync(at("photos", "red.png"), at("photos", "zz-red.png"))
+  writeFileSync(at("photos", "gray.txt"), "grandpa's old boat")
   await writePicture(at("photos", hostile), "black", { Make: "<script>", Model: "\x1b[2Jcam\x9b31m" })
   await indexPictures(at("real"), [at("photos")], { model: small.model, threads: 0 })
 })
@@ -172,6 +173,17 @@ test("an explanation adds up, and its words are those of the paths", async () =>
   )
 })
 
+test.each([
+  ["grandpa", "gray.png"],
+  ["the boat of Grandpa", "gray.png"],
+  ["zz", "zz-red.png"],
+])("a word that only one caption or path has brings its picture to the top: %s", async (query, name) => {
+  const without = await pageOf(query, "--words", "0")
+  expect(without.hits[0]!.paths.at(-1)).not.toBe(at("photos", name))
+  const { hits } = await pageOf(query)
+  expect(hits[0]!.paths).toContain(at("photos", name))
+})
+
 test("duplicates as JSON: the same bytes, with the best of each; -0 gives the others", async () => {
   const found = await run("--duplicates", "--threshold", "1", "--json", "--progress", "none", ...index())
   const { groups, searched } = JSON.parse(found.out)
@@ -199,7 +211,9 @@ test("a text with nothing that matches is told so before weaker hits, and gives 
     matches: 0,
     hits: Array(11).fill({ verdict: "weak" }),
   })
-  expect(await run(...none, "-0")).toMatchObject({ code: 0, out: "", err: "no match\n" })
+  expect(await run(...none, "-0")).toMatchObject({
+    ...{ code: 0, out: "", err: "no match: nothing rises above what this query finds by chance\n11 weaker left out\n" },
+  })
   expect((await run(...none, "--only-matches")).out).toMatch(/^no match: /)
   expect((await run(...none, "--after", "2030")).out).toBe("no pictures: the filters leave none of the index's 11\n")
 })

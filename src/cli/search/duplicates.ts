@@ -1,9 +1,9 @@
 /** `search --duplicates` */
 import { existsSync } from "node:fs"
 import { basename } from "node:path"
+import { counted } from "../../core/counted.ts"
 import { UserError } from "../../core/errors.ts"
 import { printable } from "../../core/printable.ts"
-import { counted } from "../../report/numbers.ts"
 import { type DuplicatePicture, type Duplicates, worseFiles } from "../../search/query/duplicates.ts"
 import { parseFilters } from "../../search/query/parse/parse-filters.ts"
 import { SearchIndex } from "../../search/search-index.ts"

@@ -1,5 +1,5 @@
 /** What a calibration means, in words for people. */
-import { counted } from "../../report/numbers.ts"
+import { counted } from "../../core/counted.ts"
 import type { Calibration, Verdict } from "./calibration.ts"
 
 /** One sentence about where the divider is, for all results of a query. */

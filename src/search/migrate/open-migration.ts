@@ -3,7 +3,7 @@ import { UserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { type EmbedEncoder, openEncoder } from "../../embed/open-encoder.ts"
 import { absoluteSource } from "../indexing/index-model.ts"
-import { weightsOf } from "../query/find-index-model.ts"
+import { weightsOf } from "../query/query-model.ts"
 import { type Generation, IndexStore, requireIndex } from "../store/index-store.ts"
 import { IndexWriter, type NewGeneration } from "../store/index-writer.ts"
 

@@ -7,6 +7,7 @@ import { makeBackground, updateBackgroundPictures } from "../calibrate/make-back
 import { SearchIndex } from "../search-index.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import type { Filters } from "./filters.ts"
+import type { SearchPage } from "./search-page.ts"
 
 let small: SmallIndex
 beforeAll(async () => {
@@ -186,4 +187,29 @@ test("all pages as one: matches before weaker hits, and one sum of those that we
   const only = await index.searchAll({ ...request, limit: 7, onlyMatches: true })
   expect([only.hits.length, only.matches, only.leftOut]).toEqual([better.length, better.length, count - better.length])
   expect(only.notes).toEqual([`${count - better.length} weaker left out`])
+})
+
+test("words count for a match, and z is that of the score", async () => {
+  await using index = await SearchIndex.open(await judgedIndex())
+  const caption = (page: SearchPage) => page.hits.find(({ position }) => position === 3)!
+  const ask = { terms: [textTerm("quoted")], limit: count, explain: true }
+  const [without, [low, high]] = [
+    caption(await index.search({ ...ask, words: 0 })),
+    await Promise.all([0, 1].map((strictness) => index.search({ ...ask, strictness }))),
+  ]
+  const [t0, t1] = [low!, high!].map(({ explanation }) => explanation!.threshold!) as [number, number]
+  const worded = caption(low!)
+  expect(worded.z!).toBeGreaterThan(without.z! + 1)
+  const strictness = ((without.z! + worded.z!) / 2 - t0) / (t1 - t0)
+  expect(caption(await index.search({ ...ask, strictness, words: 0 })).verdict).toBe("weak")
+  const page = await index.search({ ...ask, strictness })
+  expect(caption(page)).toMatchObject({
+    verdict: "match",
+    rank: 1,
+    z: worded.z,
+    words: { score: 1, matched: ["quoted"] },
+  })
+  const { cosineZ, z, text } = page.explanation!.hits[0]!
+  expect([z, cosineZ]).toEqual([worded.z, expect.closeTo(without.z!, 5)])
+  expect(text).toMatch(/; with its words z is -?\d+\.\d: a match\.$/)
 })

@@ -1,7 +1,8 @@
 /** A page of results as text: a table for people, JSON, and paths for other programs. */
 import { isAbsolute, relative } from "node:path"
+import { counted } from "../../core/counted.ts"
 import { printable } from "../../core/printable.ts"
-import { counted, decimal } from "../../report/numbers.ts"
+import { decimal } from "../../report/numbers.ts"
 import { dividerPlace, looksAt, type SearchHit, type SearchPage } from "../query/search-page.ts"
 import type { CheckedHit, CheckedPage } from "./hit-files.ts"
 

@@ -1,11 +1,12 @@
 /** A page of results as one HTML file that loads nothing: its pictures are inside, and each leads to its file. */
 import { basename } from "node:path"
 import { pathToFileURL } from "node:url"
+import { counted } from "../../core/counted.ts"
 import { mapOrdered } from "../../core/parallel.ts"
 import { thumbnail } from "../../host/image/thumbnail.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { Html, html } from "../../report/html.ts"
-import { counted, decimal } from "../../report/numbers.ts"
+import { decimal } from "../../report/numbers.ts"
 import { jpegUri } from "../../report/picture-card.ts"
 import { dividerPlace, type SearchHit, type SearchPage } from "../query/search-page.ts"
 import { firstReadable, shortName } from "./hit-files.ts"

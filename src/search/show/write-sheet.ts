@@ -1,8 +1,8 @@
 /** `--sheet FILE`: a page of results as a picture or a page, by the file's name. */
 import { extname } from "node:path"
+import { counted } from "../../core/counted.ts"
 import { UserError } from "../../core/errors.ts"
 import { prepareFile, writeAtomically } from "../../host/files/files.ts"
-import { counted } from "../../report/numbers.ts"
 import type { SearchPage } from "../query/search-page.ts"
 import { drawSheet, type SheetFormat } from "./contact-sheet.ts"
 import { sheetPage } from "./sheet-page.ts"
