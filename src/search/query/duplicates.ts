@@ -6,7 +6,7 @@ import { statSync } from "node:fs"
 import { UserError } from "../../core/errors.ts"
 import type { Pairs } from "../scan/scanner.ts"
 import type { IndexStore } from "../store/index-store.ts"
-import type { Filters } from "./filters.ts"
+import { type Filters, requireFilters } from "./filters.ts"
 import type { FollowedIndex, IndexState } from "./followed-index.ts"
 import { withSharpness } from "./picture-sharpness.ts"
 import { type FoundContent, lookUpRows } from "./rows/look-up.ts"
@@ -63,6 +63,7 @@ export async function findDuplicates(
   const { threshold = duplicateDefaults.threshold, filters = {}, signal, onSharpness } = options
   if (!(threshold > 0 && threshold <= 1))
     throw new UserError(`threshold: ${threshold} is not above 0 and at most 1`, "write 0.96, or 1 for the same bytes")
+  requireFilters(filters)
   const { store, open, count } = state
   const mask = store.reading(() => open.masks.mask(store, filters, count))
   const searched = mask?.left ?? count
