@@ -24,7 +24,15 @@ export function hitOf(path: string, place: number, isMatch = true): CheckedHit {
   return {
     ...{ rank: place + 1, score: cosine, cosine, z: isMatch ? 6.25 : 1.5, words: null },
     ...{ verdict: isMatch ? "match" : "weak", paths: [path], missing: [], width: 640, height: 480 },
-    ...{ taken: "2023-07-14T18:02:11", camera: null, caption: null, position: place },
+    ...{
+      taken: "2023-07-14T18:02:11",
+      camera: null,
+      caption: null,
+      position: place,
+      latitude: null,
+      longitude: null,
+      hash: place.toString(16).padStart(64, "0"),
+    },
   }
 }
 

@@ -74,6 +74,9 @@ const hit = z.object({
   taken: z.string().nullable().describe("Local time of the camera"),
   camera: z.string().nullable(),
   caption: z.string().nullable(),
+  latitude: z.number().nullable().describe("Degrees, north positive"),
+  longitude: z.number().nullable().describe("Degrees, east positive"),
+  hash: z.string().describe("SHA-256 of the file's bytes"),
 })
 
 export const pageOutput = z.object({

@@ -8,7 +8,7 @@ import { UserError } from "../core/errors.ts"
 import { pathOfFileUrl } from "../host/files/file-url.ts"
 import { answerQuery } from "./query/answer-query.ts"
 import { describeIndex, type IndexDescription } from "./query/describe.ts"
-import type { DuplicateOptions, Duplicates } from "./query/duplicates.ts"
+import type { DuplicateOptions, Duplicates } from "./query/duplicates/find-duplicates.ts"
 import { FollowedIndex } from "./query/followed-index.ts"
 import { joinPages } from "./query/page.ts"
 import type { QueryModelOptions } from "./query/query-model.ts"
@@ -71,7 +71,7 @@ export class SearchIndex implements AsyncDisposable {
 
   /** Groups of pictures that are the same, or nearly. */
   async duplicates(options: DuplicateOptions = {}): Promise<Duplicates> {
-    const { findDuplicates } = await import("./query/duplicates.ts")
+    const { findDuplicates } = await import("./query/duplicates/find-duplicates.ts")
     return this.index.onOneState((state) => findDuplicates(this.index, state, options))
   }
 

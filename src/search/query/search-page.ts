@@ -30,6 +30,11 @@ export interface SearchHit {
   readonly taken: string | null
   readonly camera: string | null
   readonly caption: string | null
+  /** In degrees, north and east positive; null where the file does not say it. */
+  readonly latitude: number | null
+  readonly longitude: number | null
+  /** SHA-256 of the bytes, hexadecimal. */
+  readonly hash: string
   /** The row of its vector. */
   readonly position: number
 }

@@ -63,9 +63,9 @@ export function numbersIn(text: string): number[] {
 
 const [comma, zero] = [44, 48]
 
-/** Whether a mask of these filters depends on files, which come and go, and not on contents alone. */
-export function isOfFiles({ folders, names }: Filters): boolean {
-  return folders !== undefined || names !== undefined
+/** Whether a mask of these filters depends on files, which come and go, or on what may be read again of files beside a picture. */
+export function mayChange({ folders, names, taken, near }: Filters): boolean {
+  return [folders, names, taken, near].some((filter) => filter !== undefined)
 }
 
 function contentCondition(filters: Filters): Condition {
