@@ -48,7 +48,7 @@ function statusText(status: IndexStatus): string {
     ["background", `${counted(background.prompts, "caption")}, ${counted(background.pictures, "picture")}`],
     [
       "codes",
-      `${counted(codes.rows, "row")}${codes.recall ? `, recall@${codes.recall.k} ${codes.recall.recall.toFixed(4)}` : ""}`,
+      `${counted(codes.rows, "row")}${recallText("pictures", codes.recall)}${recallText("texts", codes.textRecall)}`,
     ],
     ["writer", writer ? `${writer.command} (process ${writer.pid} on ${writer.host}) since ${writer.since}` : "none"],
     ...status.failures.map(({ reason, count, example }): [string, string] => [
@@ -57,6 +57,10 @@ function statusText(status: IndexStatus): string {
     ]),
   ]
   return textTable([{ title: "what" }, { title: "value" }], rows)
+}
+
+function recallText(of: string, measured: IndexStatus["codes"]["recall"]): string {
+  return measured ? `, recall@${measured.k} of ${of} ${measured.recall.toFixed(4)}` : ""
 }
 
 function megabytes(bytes: number): string {

@@ -166,7 +166,8 @@ async function eraseTraces(writer: IndexWriter, pictures: readonly number[]): Pr
   if (active && pictures.length > 0) {
     await updateBackgroundPictures(writer, active)
     await restoreCodes(store, active)
-    if (active.settings.store !== "file") await followIndex(active.settings.store.lancedb, store, active)
+    if (active.settings.store !== "file")
+      await followIndex(active.settings.store.lancedb, store, active, { erases: true })
   }
   store.run("INSERT INTO words (words) VALUES ('optimize')")
   store.db.exec("PRAGMA wal_checkpoint(TRUNCATE)")
