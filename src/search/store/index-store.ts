@@ -226,6 +226,7 @@ function openChecked(path: string): OpenDatabase {
 function openForReading(path: string): OpenDatabase {
   const db = new DatabaseSync(path, { readOnly: true })
   try {
+    db.exec("PRAGMA busy_timeout = 10000")
     db.prepare("SELECT count(*) FROM sqlite_schema").get()
     return { db, frozen: null }
   } catch (error) {
