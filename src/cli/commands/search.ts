@@ -17,12 +17,17 @@ Examples:
   mobileclip search --like photos/cat.jpg --index photos.index        more like this
   mobileclip search ./sketch.png "in winter" --index photos.index     a picture and a text together
   mobileclip search dog --after 2023 --in photos/travel --index photos.index
-  mobileclip search dog -0 --index photos.index | xargs -0 cp -t dogs
+  mobileclip search dog -0 --page-all --index photos.index | xargs -0 cp -t dogs
+  mobileclip search --duplicates --sheet groups.html --index photos.index
   mobileclip search --duplicates --threshold 1 -0 --index photos.index | xargs -0 trash
 
-A cosine says little by itself; z is by how many standard deviations it is above what this query finds by chance. Hits above the
-divider are matches; weaker ones stand below it. A query of pictures alone has no divider, and its hits are not judged. Where
-nothing matches the first line says so, and the exit code is 0.
+A word that is a file is a picture: text:WORD is a text all the same, image:PATH (or @PATH) a picture of any name, like:PATH leaves
+the picture itself out. -0 gives the matches of a page without weaker hits; --page-all takes all pages.
+
+A cosine says little by itself; z is by how many standard deviations a score is above what this query has with other pictures, and
+what other texts have with this one. Hits above the divider are matches; five weaker ones stand below it (--weak, --only-matches).
+A query of pictures alone has no divider, and its hits are not judged. Where nothing matches the first line says so, and the exit
+code is 0.
 `
 
 /** `-people` is a term, not an option. */
