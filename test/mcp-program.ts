@@ -36,6 +36,7 @@ const index: SearchedIndex = {
         pictures: paths.length,
         files: paths.length,
         model: "tiny",
+        source: "/models/tiny",
         dim: 64,
         roots: [folder],
         cameras: [],

@@ -127,6 +127,7 @@ export const describeOutput = z.object({
   pictures: z.int().describe("With different bytes"),
   files: z.int(),
   model: z.string(),
+  source: z.string().describe("Where the model was, or its name"),
   dim: z.int(),
   roots: z.array(z.string()).describe("Folders that were indexed"),
   taken: z.object({ first: z.string(), last: z.string() }).nullable(),

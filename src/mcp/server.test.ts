@@ -134,7 +134,17 @@ test("other pictures are read where that is allowed", async () => {
 
 test("an index is described", async () => {
   expect((await server.call("describe_index")).structuredContent).toEqual({
-    ...{ pictures: 3, files: 3, model: "tiny", dim: 64, roots: [folder], taken: null, cameras: [], formats: [] },
+    ...{
+      pictures: 3,
+      files: 3,
+      model: "tiny",
+      source: "/models/tiny",
+      dim: 64,
+      roots: [folder],
+      taken: null,
+      cameras: [],
+      formats: [],
+    },
     failures: { count: 0, some: [] },
   })
 })

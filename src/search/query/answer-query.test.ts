@@ -200,6 +200,16 @@ test("all pages as one: matches before weaker hits, and one sum of those that we
   expect(only.notes).toEqual([`${count - better.length} weaker left out`])
 })
 
+test("a text that is longer than a model reads is said to be cut", async () => {
+  await using index = await SearchIndex.open(small.path)
+  const ask = async (words: number) => {
+    const { notes } = await index.search({ terms: [textTerm("cat ".repeat(words))], words: 0 })
+    return notes
+  }
+  expect(await ask(75)).toEqual([])
+  expect(await ask(76)).toEqual([expect.stringMatching(/^a text of 78 tokens is more than the 77 that a model reads/)])
+})
+
 test("words count for a match, and z is that of the score", async () => {
   await using index = await SearchIndex.open(await judgedIndex())
   const caption = (page: SearchPage) => page.hits.find(({ position }) => position === 3)!

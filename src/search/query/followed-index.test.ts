@@ -40,6 +40,7 @@ async function pagesWhile(
     const page: SearchPage = await index.search({ ...request, cursor })
     hits.push(...page.hits)
     cursor = page.cursor
+    expect(hits.length, "pages that never end").toBeLessThanOrEqual(count)
     await add()
   } while (cursor !== null)
   return hits
