@@ -18,7 +18,7 @@ import {
 import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexWriter } from "../store/index-writer.ts"
-import { putFile } from "../store/picture-rows.ts"
+import { describeContent, putFile } from "../store/picture-rows.ts"
 import { FollowedIndex } from "./followed-index.ts"
 import type { SearchHit, SearchPage } from "./search-page.ts"
 
@@ -80,11 +80,18 @@ test("a word has the weight of the first page on all pages, and files that came 
   using writer = await IndexWriter.open(path, "a test")
   await using index = await SearchIndex.open(path)
   const request = { terms: [textTerm("beach winter")], words: 20, limit: 30 }
+  // Of a picture that has the word by its own name, too: they go between two pages, and its rank stays.
+  const extra = Array.from({ length: 30 }, (_, i) => ({ root: 1, path: `extra/beach/${i}.jpg`, size: 1, mtime: 1 }))
+  writer.store.writing(() => {
+    for (const file of extra) putFile(writer.store, { file, content: 8 })
+  })
   const whole = await index.search({ ...request, limit: 1000 })
   const beach = { terms: [textTerm("beach")], limit: count }
   const before = (await index.search(beach)).hits.filter(({ words }) => words!.score === 1)
   let added = 0
   const add = async () => {
+    // All but the last one, after whose id the next ones have theirs.
+    if (added === 0) for (let id = count + 1; id < count + extra.length; id++) writer.removeFile(id)
     // More names with the word, of pictures that are there already.
     for (let i = 0; i < 40; i++, added++) {
       const content = (added % count) + 1
@@ -101,6 +108,20 @@ test("a word has the weight of the first page on all pages, and files that came 
   // This process does not keep the words of before.
   const later = (await index.search(beach)).hits.filter(({ words }) => words!.score === 1)
   expect([before.length, later.length]).toEqual([10, count])
+})
+
+test("a caption that changed is found, and one that is gone is not, by a process that kept its words", async () => {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  await using index = await SearchIndex.open(path)
+  const worded = async (text: string) => {
+    const { hits } = await index.search({ terms: [textTerm(text)], limit: count })
+    return hits.flatMap(({ position, words }) => (words!.score > 0 ? [position] : []))
+  }
+  expect([await worded("sunset"), await worded("quoted")]).toEqual([[], [3]])
+  const said = { taken: null, latitude: null, longitude: null, caption: "a sunset", keywords: [] }
+  writer.store.writing(() => describeContent(writer.store, 4, said))
+  expect([await worded("sunset"), await worded("quoted")]).toEqual([[3], []])
 })
 
 test("of several files' words those of the best file count", async () => {
