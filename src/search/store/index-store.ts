@@ -8,6 +8,7 @@ import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite"
 import { EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
+import { isObject, jsonOrNull } from "../../core/json.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { applicationId, indexVersion } from "./schema.ts"
 import { rowsWithoutVector } from "./vector-file.ts"
@@ -170,8 +171,12 @@ export class IndexStore implements Disposable {
 export type SqlValue = string | number | bigint | null | Uint8Array
 export type Row = Readonly<Record<string, SqlValue>>
 
+const damagedHint = "restore the index from a copy, or remove its folder and index again"
+
 function generationOf(row: Row): Generation {
-  return { ...row, settings: JSON.parse(row.settings as string) } as unknown as Generation
+  const settings = jsonOrNull(row.settings as string)
+  if (!isObject(settings)) throw new UserError(`the settings of generation ${row.id} are damaged`, damagedHint)
+  return { ...row, settings } as unknown as Generation
 }
 
 /** Throws UserError where the folder has no index. */
@@ -287,7 +292,6 @@ function databaseError(error: unknown, path: string): unknown {
   if (is(/locked|busy/i))
     return new EnvironmentError(`${path} is in use by another program: ${text}`, "close what uses it, and run again")
   if (is(/disk I\/O/i)) return fileError(Object.assign(new Error(text), { code: "EIO" }), "reading", path)
-  if (is(/malformed|not a database|corrupt/i))
-    return new UserError(`${path} is damaged: ${text}`, "restore it from a copy, or remove the folder and index again")
+  if (is(/malformed|not a database|corrupt/i)) return new UserError(`${path} is damaged: ${text}`, damagedHint)
   return error
 }

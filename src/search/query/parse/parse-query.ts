@@ -53,7 +53,11 @@ const here: PathLookup = {
 const longestText = 2000
 const mostTerms = 64
 
-/** Throws UserError for a word that is not a term, for no words, and where nothing is looked for. */
+/**
+ * For people who may read this machine's files: a word may name one. Texts of others are `{ kind: "text", weight: 1, text }`.
+ *
+ * @throws UserError for a word that is not a term, for no words, and where nothing is looked for
+ */
 export function parseQuery(query: QueryWords, lookup: PathLookup = here): ParsedQuery {
   const { words, plus = [], minus = [], like = [] } = query
   const [terms, loose, notes]: [QueryTerm[], string[], string[]] = [[], [], []]
