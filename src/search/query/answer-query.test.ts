@@ -17,6 +17,7 @@ import { loadModel } from "../../weights/load-model.ts"
 import { makeBackground, updateBackgroundPictures } from "../calibrate/make-background.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexWriter } from "../store/index-writer.ts"
+import { describeContent } from "../store/picture-rows.ts"
 import type { Filters } from "./filters.ts"
 import type { SearchPage } from "./search-page.ts"
 
@@ -56,6 +57,18 @@ test.each(filterCases)("filter by %s", async (_, filters, isIn) => {
       expected.length,
     ])
   }
+})
+
+test("a date that is read again of a file beside the picture counts at once in an open process", async () => {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  await using index = await SearchIndex.open(path)
+  const filters = { taken: { from: "2040", until: null } }
+  const ask = async () => rowsOf(await index.search({ terms: [textTerm("x")], filters }))
+  expect(await ask()).toEqual([])
+  const said = { taken: "2041-01-01T00:00:00", latitude: null, longitude: null, caption: null, keywords: [] }
+  writer.store.writing(() => describeContent(writer.store, 4, said))
+  expect(await ask()).toEqual([3])
 })
 
 test("words: the share of the query's words by their idf times the weight, by hand", async () => {

@@ -80,7 +80,7 @@ test("a word has the weight of the first page on all pages, and files that came 
   using writer = await IndexWriter.open(path, "a test")
   await using index = await SearchIndex.open(path)
   const request = { terms: [textTerm("beach winter")], words: 20, limit: 30 }
-  // Of a picture that has the word by its own name, too: they go between two pages, and its rank stays.
+  // These are names of a picture that has the word by its own one, too: they go between two pages, and its rank stays.
   const extra = Array.from({ length: 30 }, (_, i) => ({ root: 1, path: `extra/beach/${i}.jpg`, size: 1, mtime: 1 }))
   writer.store.writing(() => {
     for (const file of extra) putFile(writer.store, { file, content: 8 })

@@ -46,7 +46,7 @@ export function tableLines(
   ]
 }
 
-/** Of the page alone, or of what was looked at after it. */
+/** Says it of the page alone, or of what was looked at after it. */
 export function noMatchText({ matchesBelow }: Pick<SearchPage, "matchesBelow">): string {
   if (matchesBelow === null) return "no match on this page"
   if (matchesBelow === 0) return "no match: nothing rises above what this query finds by chance"

@@ -153,7 +153,7 @@ function barePicture(word: string, lookup: PathLookup, weight = 1): QueryTerm | 
   if (!isPlainName && !isPath) return null
   throw new UserError(
     `${quoted(word)} is written as a picture's path, and there is no such file`,
-    `check the path; like:PATH takes one that is in the index alone, and text:${word} is a text`,
+    `check the path; like:PATH takes one that is in the index alone, text:${word} is a text, and --name looks for names`,
   )
 }
 
