@@ -63,6 +63,7 @@ export async function indexPictures(
   using writer = await IndexWriter.open(folder, "mobileclip index", options.signal)
   const { store } = writer
   const generation = generationOf(writer, description)
+  writer.files.requireComplete(generation)
   const lost = store.withoutVector(generation)
   const found = await changesIn(store, folders.length > 0 ? partsOf(store, folders) : allRoots(store), lost, options)
   const intake = new PictureIntake(writer, generation, lost, () => model.encoder(), options)

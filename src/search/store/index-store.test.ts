@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import {
   chmodSync,
   copyFileSync,
@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   truncateSync,
@@ -15,13 +16,24 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { DatabaseSync } from "@photostructure/sqlite"
-import { afterEach, expect, test } from "vitest"
+import { afterEach, expect, test, vi } from "vitest"
 import { FullDisk } from "../../../test/full-disk.ts"
 import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { IndexStore } from "./index-store.ts"
 import { IndexWriter } from "./index-writer.ts"
 import { type ContentDetails, type NewPicture, putFile } from "./picture-rows.ts"
-import { readVectorHeader, vectorOffset } from "./vector-file.ts"
+import { readVectorHeader, requireVectorsOf, vectorOffset } from "./vector-file.ts"
+
+/** Is told of each file that is put on the disk. */
+const watched = vi.hoisted(() => ({ sync: (_: number) => {} }))
+vi.mock("node:fs", async (original) => {
+  const real = await original<typeof import("node:fs")>()
+  const told = (work: (descriptor: number) => void) => (descriptor: number) => {
+    watched.sync(descriptor)
+    work(descriptor)
+  }
+  return { ...real, fsyncSync: told(real.fsyncSync), fdatasyncSync: told(real.fdatasyncSync) }
+})
 
 const made: string[] = []
 const folder = () => {
@@ -57,7 +69,12 @@ async function withPictures(path: string, ...pictures: NewPicture[]) {
   const writer = await IndexWriter.open(path, "a test")
   const generation = writer.active ?? writer.addGeneration(model)
   writer.store.run("INSERT OR IGNORE INTO roots (id, path) VALUES (1, '/pictures')")
-  writer.addPictures(generation, pictures)
+  try {
+    writer.addPictures(generation, pictures)
+  } catch (error) {
+    writer[Symbol.dispose]()
+    throw error
+  }
   return { writer, generation }
 }
 
@@ -132,7 +149,7 @@ test("a new generation answers after it is activated, and the old one's file goe
   expect(store.active().id).toBe(1)
   await writer.activate(next)
   expect([store.active().id, store.generations().length]).toEqual([2, 1])
-  expect(() => readVectorHeader(store.vectorsPath(generation))).toThrow(/does not exist|no such/i)
+  expect(() => readVectorHeader(store.vectorsPath(generation))).toThrow(/is missing/)
   writer[Symbol.dispose]()
 })
 
@@ -156,6 +173,73 @@ test("what is not an index, is newer, damaged or cut is told in one line", async
     "no database, but a text that is longer than the header of one, which has a hundred bytes".repeat(3),
   )
   expect(() => IndexStore.open(path)).toThrow(/is damaged/)
+})
+
+test("vectors of another model are refused wherever they are opened, whatever their length", async () => {
+  const path = folder()
+  const first = await withPictures(path, picture(1))
+  const file = first.writer.store.vectorsPath(first.generation)
+  first.writer[Symbol.dispose]()
+  const own = readFileSync(file)
+  const another = Buffer.from(own)
+  another.write(own.toString("latin1", 0, vectorOffset).replace("m sha256:1", "m sha256:2"), "latin1")
+  writeFileSync(file, another)
+  const { dim, identity } = model
+  expect(() => requireVectorsOf(file, { dim, identity })).toThrow(/another model than the index says/)
+  expect(() => requireVectorsOf(file, { dim, identity: "m sha256:2" })).not.toThrow()
+  await expect(withPictures(path, picture(2))).rejects.toThrow(/another model than the index says/)
+  expect(readFileSync(file).equals(another)).toBe(true)
+  writeFileSync(file, own)
+  ;(await withPictures(path, picture(2))).writer[Symbol.dispose]()
+  expect(rowsOf(file, 4)[1]).toEqual([0, 0.5, -1, 0.25])
+})
+
+test("a file of vectors that is missing is told with its repair, and none is made; a pipe in its place is not waited for", async () => {
+  const path = folder()
+  const { writer, generation } = await withPictures(path, picture(1))
+  const file = writer.store.vectorsPath(generation)
+  writer[Symbol.dispose]()
+  rmSync(file)
+  const missing = { message: `${file} is missing`, hint: expect.stringContaining("verify --repair") }
+  await expect(withPictures(path, picture(2))).rejects.toMatchObject(missing)
+  expect(existsSync(file)).toBe(false)
+  if (process.platform === "win32") return
+  execFileSync("mkfifo", [file])
+  expect(() => readVectorHeader(file)).toThrow(`${file} is not a file`)
+  await expect(withPictures(path, picture(2))).rejects.toThrow(`${file} is not a file`)
+})
+
+test("settings of a model that are not JSON are told as damage", async () => {
+  const path = folder()
+  const { writer } = await withPictures(path, picture(1))
+  writer.store.run("UPDATE generations SET settings = '{'")
+  writer[Symbol.dispose]()
+  using store = IndexStore.open(path)
+  expect(() => store.active()).toThrow(/index\.sqlite is damaged: the settings of its model/)
+})
+
+test("a new file of vectors is on the disk with its name before the transaction that counts its rows", async () => {
+  // Linux alone says where an open file is.
+  if (process.platform !== "linux") return
+  const path = folder()
+  const seen: string[] = []
+  watched.sync = (descriptor) => {
+    const place = readlinkSync(`/proc/self/fd/${descriptor}`)
+    if (place === path || place.endsWith(".f16")) seen.push(place === path ? "folder" : "vectors")
+  }
+  const count = () => (existsSync(join(path, "index.sqlite")) ? IndexStore.open(path).count : 0)
+  const { writer } = await withPictures(path)
+  seen.length = 0
+  const active = writer.active!
+  const setMeta = vi.spyOn(writer, "setMeta").mockImplementation((key, value) => {
+    seen.push(`${key} ${value} after ${count()}`)
+    setMeta.mockRestore()
+    writer.setMeta(key, value)
+  })
+  writer.addPictures(active, [picture(1)])
+  watched.sync = () => {}
+  expect(seen).toEqual(["vectors", "folder", "vectors", "count 1 after 0"])
+  writer[Symbol.dispose]()
 })
 
 test("a database that is empty, or a folder, is told as that", () => {

@@ -11,7 +11,7 @@ import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
 import { openScanner } from "../scan/scanner.ts"
 import { databaseFile, type Generation, type IndexStore, requireIndex } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
-import { vectorOffset } from "../store/vector-file.ts"
+import { requireVectorsOf, vectorOffset } from "../store/vector-file.ts"
 import { restoreCodes } from "./codes.ts"
 
 export interface CompactOptions {
@@ -76,6 +76,7 @@ async function copyKept(
   kept: readonly number[],
   { signal, startProgress = noProgress }: CompactOptions,
 ): Promise<void> {
+  requireVectorsOf(writer.store.vectorsPath(old), old)
   using vectors = writer.files.create(now)
   const scanner = openScanner(writer.store.vectorsPath(old), { dim: old.dim, offset: vectorOffset })
   const progress = startProgress("copying vectors", kept.length, { unit: "vectors" })

@@ -11,6 +11,7 @@ import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
 import { exportModel } from "../../export/export.ts"
+import { exportIndex } from "../exchange/export/export-index.ts"
 import { indexPictures, retryFailures } from "../indexing/index-pictures.ts"
 import { makeThumbnails } from "../indexing/thumbnails.ts"
 import { SearchIndex } from "../search-index.ts"
@@ -194,6 +195,22 @@ test("compaction removes thumbnails of pictures that no file has any more", asyn
   await compactIndex(index)
   expect(names()).toHaveLength(count - 1)
   expect(await makeThumbnails(index)).toMatchObject({ made: 0, known: count - 1 })
+})
+
+test("vectors of another model are neither compacted nor exported", async () => {
+  const index = copy()
+  await forgetPaths(index, [picture(0)])
+  const path = join(index, "vectors-1.f16")
+  const bytes = readFileSync(path)
+  const header = bytes.toString("latin1", 0, vectorOffset)
+  const identity = /"identity":"[^"]*sha256:(.)/.exec(header)!
+  const digit = identity.index + identity[0].length - 1
+  bytes.write(identity[1] === "0" ? "1" : "0", digit, "latin1")
+  writeFileSync(path, bytes)
+  await expect(compactIndex(index)).rejects.toThrow(/another model than the index says/)
+  const exported = exportIndex(index, { to: join(index, "out.jsonl"), format: "jsonl" })
+  await expect(exported).rejects.toThrow(/another model than the index says/)
+  expect(readdirSync(index).filter((name) => /vectors-2|out/.test(name))).toEqual([])
 })
 
 test("killed at any moment of a compaction, the index is the old or the new one", async () => {

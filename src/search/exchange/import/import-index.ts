@@ -109,6 +109,7 @@ async function addPictures(
 ) {
   const { store } = writer
   const generation = generationOf(writer, index)
+  writer.files.requireComplete(generation)
   const intake = new PictureIntake(writer, generation, store.withoutVector(generation), () => model.encoder(), options)
   const around = options.root === undefined ? surveyed.folder : resolve(options.root)
   const folder = surveyed.isOutside ? around : null
