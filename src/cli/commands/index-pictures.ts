@@ -127,13 +127,14 @@ function libraryOptions(given: Options, say: (line: string) => void): Omit<Index
 }
 
 function textOf(summary: IndexSummary): string {
-  const { encoded, known, unchanged, described, removed, failed, failedBefore, unread, seconds } = summary
+  const { encoded, known, unchanged, described, removed, failed, failedBefore, unread, kept, seconds } = summary
   const rate = encoded > 0 ? ` (${(encoded / seconds).toFixed(1)} a second)` : ""
   const parts = [
     ...[`${encoded} encoded${rate}`, `${known} copied or moved`, `${unchanged} unchanged`],
     ...(described > 0 ? [`${described} with another caption`] : []),
     ...[`${removed} gone`, `${failed} failed`],
     ...(failedBefore > 0 ? [`${failedBefore} failed before (mobileclip index retry tries again)`] : []),
+    ...(kept > 0 ? [`${kept} kept whose folder is away`] : []),
     ...(unread > 0 ? [`${unread} not read now`] : []),
   ]
   const { pictures, files } = summary
