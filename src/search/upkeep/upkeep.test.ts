@@ -1,12 +1,13 @@
 /** Forgetting, compacting, verifying and the state of a real index by a small model; vectors are told apart by their picture. */
 import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
@@ -17,7 +18,8 @@ import { makeThumbnails } from "../indexing/thumbnails.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
-import { vectorOffset } from "../store/vector-file.ts"
+import type { ContentDetails } from "../store/picture-rows.ts"
+import { VectorWriter, vectorOffset } from "../store/vector-file.ts"
 import { compactIndex } from "./compact.ts"
 import { excludedPaths, forgetPaths, undoForget } from "./forget.ts"
 import { indexStatus } from "./status.ts"
@@ -88,6 +90,62 @@ test("forgotten pictures are gone with their vectors, one with a copy stays, and
   expect(vectorsByPath(index)).toEqual(before)
 })
 
+test("a forgetting that is stopped anywhere is completed by the same call, which then has nothing left to do", async () => {
+  const [index, whole] = [copy(), copy()]
+  const paths = [at("pictures", "a"), picture(9)]
+  await forgetPaths(whole, paths)
+  for (const stop of [9, 19]) {
+    const controller = new AbortController()
+    const startProgress = () => ({ update: (done: number) => done >= stop && controller.abort(), done() {} })
+    const stopped = forgetPaths(index, paths, { signal: controller.signal, startProgress })
+    if (stop === 9) await expect(stopped).rejects.toThrow(/abort/i)
+    else expect(await stopped).toMatchObject({ files: 10, pictures: 9 })
+  }
+  expect(vectorsByPath(index)).toEqual(vectorsByPath(whole))
+  expect(await forgetPaths(index, paths)).toMatchObject({ files: 0, pictures: 0 })
+  expect(excludedPaths(index)).toEqual(paths)
+  expect((await verifyIndex(index)).problems).toEqual([])
+})
+
+test("many files are forgotten with one wait for the disk, not one for each", async () => {
+  const index = copy()
+  using writer = await IndexWriter.open(index, "a test")
+  const active = writer.active!
+  const many = 3000
+  const content = (n: number): ContentDetails => ({
+    ...{
+      hash: new Uint8Array(createHash("sha256").update(`${n}`).digest()),
+      bytes: 1,
+      format: "jpg",
+      width: 1,
+      height: 1,
+    },
+    ...{ orientation: 1, taken: null, camera: null, lens: null, latitude: null, longitude: null, sharpness: null },
+    ...{ caption: null, keywords: [] },
+  })
+  const vector = new Float32Array(active.dim)
+  vector[0] = 1
+  writer.addPictures(
+    active,
+    Array.from({ length: many }, (_, n) => ({
+      content: content(n),
+      vector,
+      files: [{ root: 1, path: `many/${n}.jpg`, size: 1, mtime: 1 }],
+    })),
+  )
+  writer[Symbol.dispose]()
+  const sync = vi.spyOn(VectorWriter.prototype, "sync")
+  const updates: number[] = []
+  const startProgress = () => ({ update: (done: number) => updates.push(done), done() {} })
+  const result = await forgetPaths(index, [at("pictures", "many")], { startProgress })
+  expect(result).toMatchObject({ files: many, pictures: many })
+  expect(sync).toHaveBeenCalledTimes(1)
+  sync.mockRestore()
+  expect(updates).toEqual([many, 2 * many])
+  using store = IndexStore.open(index)
+  expect(store.withoutVector(store.active()).size).toBe(many)
+})
+
 /** As `forget` leaves it that is killed after the vectors and before the rows. */
 async function loseVectors(index: string, ...paths: string[]): Promise<void> {
   using writer = await IndexWriter.open(index, "a test")
@@ -116,6 +174,8 @@ test("an unknown path is refused with the nearest one, and nothing is forgotten"
   const index = copy()
   const refused = forgetPaths(index, [picture(1), at("pictures", "b", "111.jpg")])
   await expect(refused).rejects.toMatchObject({ hint: `did you mean ${picture(11)}?` })
+  const far = forgetPaths(index, [at("elsewhere", "111.jpg")])
+  await expect(far).rejects.toMatchObject({ hint: "mobileclip index status tells what it has" })
   expect(vectorsByPath(index).size).toBe(count + 1)
 })
 
