@@ -5,14 +5,13 @@
 import { existsSync, readdirSync } from "node:fs"
 import { basename, dirname, join, relative } from "node:path"
 import { asUserError, EnvironmentError, UserError } from "../../core/errors.ts"
-import { mapOrdered } from "../../core/parallel.ts"
-import { readBytes } from "../../host/files/files.ts"
 import type { IndexSettings, IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import { type NewFile, removeFile } from "../store/picture-rows.ts"
 import { type ChangeOptions, type FolderChanges, folderChanges, isAway, isUnnameable } from "./changes.ts"
 import { generationOf, IndexModel, type IndexModelOptions } from "./index-model.ts"
 import { type IntakeOptions, PictureIntake } from "./picture-intake.ts"
+import { bytesToKeep, readAhead, readPictureFile } from "./read-ahead.ts"
 import { contentDetails, contentHash, type FailedFile, type FoundFile } from "./read-picture.ts"
 import { allRoots, type IndexedPart, partsOf, requireFolders } from "./roots.ts"
 
@@ -44,9 +43,6 @@ export interface IndexSummary {
   readonly files: number
 }
 
-/** Files that are read ahead of the towers. */
-const readAhead = 16
-
 /**
  * @param folder of the index, which is made where there is none
  * @param folders of pictures; none: all that the index has
@@ -71,7 +67,11 @@ export async function indexPictures(
   const intake = new PictureIntake(writer, generation, lost, () => model.encoder(), options)
   const files = found.flatMap(changedFiles)
   await intake.add(
-    mapOrdered(files, readAhead, (each) => read(each, intake)),
+    readAhead(
+      files,
+      ({ file }) => file.size,
+      (each) => read(each, intake),
+    ),
     "indexing",
     files.length,
   )
@@ -143,12 +143,12 @@ async function read(
 ): Promise<FoundFile | FailedFile | null> {
   const name = join(part.path, file.path)
   try {
-    const bytes = await readBytes(name)
+    const bytes = await readPictureFile(name)
     const hash = contentHash(bytes)
     const isThere = (path: string) => changes.others.has(relative(part.path, path))
     const isWanted = isDescribedAgain || !intake.has(hash)
     const content = isWanted ? await contentDetails(bytes, name, hash, isThere) : null
-    return { name, file, hash, bytes, content, isDescribedAgain, vector: null }
+    return { name, file, hash, bytes: bytesToKeep(bytes), content, isDescribedAgain, vector: null }
   } catch (error) {
     requireFolder(join(part.path, part.below))
     const known = asUserError(error)

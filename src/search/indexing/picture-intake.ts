@@ -39,7 +39,7 @@ const leastBackground = 256
 interface NewContent {
   readonly name: string
   /** Emptied when it is encoded: files that wait for their batch to be committed would fill the memory. */
-  bytes: Uint8Array
+  bytes: Uint8Array | null
   readonly content: ContentDetails
   readonly lost: number | null
   /** All files with these bytes so far. */
