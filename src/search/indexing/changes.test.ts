@@ -3,6 +3,8 @@ import { execFileSync } from "node:child_process"
 import {
   chmodSync,
   copyFileSync,
+  cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -224,6 +226,38 @@ test("another model than the index's is refused, and nothing changes", async () 
   await expect(run([], { model: at("other") })).rejects.toThrow(/index is of tiny, and other is another model/)
   expect(await run()).toMatchObject({ unchanged: 4 })
 })
+
+test("while folders are watched, one that went and came back is watched again, and an index that went is not made anew", async () => {
+  const controller = new AbortController()
+  const passes: IndexSummary[] = []
+  const notes: string[] = []
+  const watching = watchPictures(at("index"), [at("pictures")], {
+    ...{ model: join(folder, "tiny"), threads: 0, restSeconds: 0.2, signal: controller.signal },
+    onPass: (summary) => passes.push(summary),
+    onNote: (line) => notes.push(line),
+  })
+  // A failure is looked at below.
+  watching.catch(() => {})
+  const until = async (isSo: () => boolean) => {
+    for (let i = 0; i < 200 && !isSo(); i++) await sleep(50)
+    expect(isSo()).toBe(true)
+  }
+  await until(() => passes.length === 1)
+  await sleep(300)
+  renameSync(at("pictures"), at("away"))
+  await until(() => notes.some((line) => line.includes("is not there")))
+  cpSync(at("away"), at("pictures"), { recursive: true })
+  await draw(at("pictures", "e.png"), 40)
+  await until(() => paths().length === 5)
+  await sleep(300)
+  await draw(at("pictures", "sub", "f.png"), 41)
+  await until(() => paths().length === 6)
+  expect(notes).toEqual([...new Set(notes)])
+  rmSync(at("index"), { recursive: true })
+  await draw(at("pictures", "g.png"), 42)
+  await expect(watching).rejects.toThrow(/there is no index in/)
+  expect(existsSync(at("index"))).toBe(false)
+}, 30_000)
 
 test("what comes, changes and goes while folders are watched is indexed, until it is stopped", async () => {
   const controller = new AbortController()
