@@ -32,9 +32,9 @@ function statusText(status: IndexStatus): string {
     ["pictures", `${pictures} in ${counted(files, "file")} (${counted(copies, "copy", "copies")})`],
     ["unused rows", `${unused}${unused > 0 ? ": mobileclip index compact removes them" : ""}`],
     ["forgotten paths", String(excluded)],
-    ...status.roots.map(({ path, isThere, walked }): [string, string] => [
+    ...status.roots.map(({ path, isThere, walked, exclude }): [string, string] => [
       "folder",
-      `${path}${isThere ? "" : " (not there now)"}, last walked ${walked ?? "never to the end"}`,
+      `${path}${isThere ? "" : " (not there now)"}, last walked ${walked ?? "never to the end"}${exclude.length > 0 ? `, without ${exclude.join(" ")}` : ""}`,
     ]),
     ["model", active ? `${active.model} (${active.source}), ${active.dim} values` : "none yet"],
     ...(active ? [["settings", JSON.stringify(active.settings)] as [string, string]] : []),

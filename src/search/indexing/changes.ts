@@ -11,6 +11,7 @@ import { mayDescribe, namesBeside } from "../../host/image/caption-beside.ts"
 import { walkPictures } from "../../host/image/picture-folder.ts"
 import type { IndexStore } from "../store/index-store.ts"
 import type { NewFile } from "../store/picture-rows.ts"
+import { leavesOut, patternsOf } from "./left-out.ts"
 import { type IndexedPart, isWithin } from "./roots.ts"
 
 export interface FolderChanges {
@@ -41,6 +42,8 @@ export interface ChangeOptions {
   readonly retry?: boolean | undefined
   /** Whether files of a folder that is gone or empty lose their rows. */
   readonly prune?: boolean | undefined
+  /** Patterns of what is left out of the folders (`left-out.ts`), from now on; absent: those that they have. */
+  readonly exclude?: readonly string[] | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -66,7 +69,8 @@ export async function folderChanges(
   const folder = join(part.path, part.below)
   if (!(await isDirectory(folder))) return withoutFolder(folder, known, prune)
   const walked = new Date().toISOString()
-  const found = await walkPictures(folder)
+  const isLeftOut = leavesOut(patternsOf(store, part.path))
+  const found = await walkPictures(folder, (path) => isLeftOut(join(part.below, path)))
   const isWanted = wantedIn(store, part)
   const paths = found.pictures.map((path) => join(part.below, path)).filter(isWanted)
   const comparison = new Comparison(part, known, lost, retry ? new Map() : failures)
@@ -77,11 +81,14 @@ export async function folderChanges(
   const unread = found.unread.map(({ path }) => join(part.below, path))
   const missing = [...known].filter(([path]) => !comparison.seen.has(path))
   const away = new AwayFolders(part.path)
+  const isLeftOutWithin = (path: string): boolean =>
+    isLeftOut(path) || (path.includes(sep) && isLeftOutWithin(dirname(path)))
   const whereKept = new Map<string, number[]>()
   const gone: number[] = []
   for (const [path, { id }] of missing) {
     const kept =
-      unread.find((inside) => isWithin(path, inside)) ?? (prune || !isWanted(path) ? null : away.around(path))
+      unread.find((inside) => isWithin(path, inside)) ??
+      (prune || !isWanted(path) || isLeftOutWithin(path) ? null : away.around(path))
     if (kept === null) gone.push(id)
     else whereKept.set(kept, [...(whereKept.get(kept) ?? []), id])
   }
@@ -191,7 +198,10 @@ class Comparison {
   async describedSince(time: number, others: ReadonlySet<string>, signal?: AbortSignal): Promise<NewFile[]> {
     const recent = new Set<string>()
     // A copy may have the time of what it is of; when it came is another one.
-    for await (const { path, found } of this.stats([...others].filter(mayDescribe), signal))
+    for await (const { path, found } of this.stats(
+      [...others].filter((path) => mayDescribe(path)),
+      signal,
+    ))
       if (found && Math.max(found.mtimeMs, found.ctimeMs) >= time) recent.add(path)
     if (recent.size === 0) return []
     return this.unchanged.filter(({ path }) => namesBeside(path).some((name) => recent.has(name)))

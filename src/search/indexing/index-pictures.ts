@@ -10,6 +10,7 @@ import { IndexWriter } from "../store/index-writer.ts"
 import { type NewFile, removeFile } from "../store/picture-rows.ts"
 import { type ChangeOptions, type FolderChanges, folderChanges, isAway, isUnnameable } from "./changes.ts"
 import { generationOf, IndexModel, type IndexModelOptions } from "./index-model.ts"
+import { keepPatterns } from "./left-out.ts"
 import { type IntakeOptions, PictureIntake } from "./picture-intake.ts"
 import { bytesToKeep, readAhead, readPictureFile } from "./read-ahead.ts"
 import { contentDetails, contentHash, type FailedFile, type FoundFile } from "./read-picture.ts"
@@ -63,7 +64,9 @@ export async function indexPictures(
   const generation = generationOf(writer, description)
   writer.files.requireComplete(generation)
   const lost = store.withoutVector(generation)
-  const found = await changesIn(store, folders.length > 0 ? partsOf(store, folders) : allRoots(store), lost, options)
+  const parts = folders.length > 0 ? partsOf(store, folders) : allRoots(store)
+  if (options.exclude) for (const { path } of parts) keepPatterns(writer, path, options.exclude)
+  const found = await changesIn(store, parts, lost, options)
   const intake = new PictureIntake(writer, generation, lost, () => model.encoder(), options)
   const files = found.flatMap(changedFiles)
   await intake.add(

@@ -49,7 +49,8 @@ export async function watchPictures(folder: string, folders: readonly string[], 
 async function passWhenFree(folder: string, options: WatchOptions): Promise<IndexSummary> {
   for (;;) {
     try {
-      return await indexPictures(folder, [], options)
+      // Patterns are kept since the first pass, each with its folder.
+      return await indexPictures(folder, [], { ...options, exclude: undefined })
     } catch (error) {
       if (!(error instanceof InUseError)) throw error
       await sleep(5000, undefined, { signal: options.signal })

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { lockName, readHolder } from "../../host/locks/lock-file.ts"
+import { patternsOf } from "../indexing/left-out.ts"
 import { codedRows } from "../scan/codes.ts"
 import { measureRecall, type Recall } from "../scan/recall.ts"
 import { openScanner } from "../scan/scanner.ts"
@@ -24,7 +25,7 @@ export interface IndexStatus {
   /** The most frequent reason first. */
   readonly failures: readonly { readonly reason: string; readonly count: number; readonly example: string }[]
   readonly excluded: number
-  readonly roots: readonly { readonly path: string; readonly isThere: boolean; readonly walked: string | null }[]
+  readonly roots: readonly IndexedRoot[]
   /** Null: nothing was indexed yet. */
   readonly active: Generation | null
   /** A migration: rows that have a vector, of all. */
@@ -39,6 +40,15 @@ export interface IndexStatus {
     readonly host: string
     readonly since: string
   } | null
+}
+
+export interface IndexedRoot {
+  readonly path: string
+  readonly isThere: boolean
+  /** When all of it was last looked at, ISO 8601; null: never. */
+  readonly walked: string | null
+  /** Patterns of what is left out of it. */
+  readonly exclude: readonly string[]
 }
 
 /** Throws UserError where there is no index, or it is damaged. */
@@ -74,6 +84,7 @@ function countsOf(store: IndexStore) {
     excluded: count("SELECT count(*) AS count FROM excluded"),
     roots: store.rows("SELECT path, walked FROM roots ORDER BY path").map(({ path, walked }) => ({
       ...{ path: path as string, isThere: existsSync(path as string), walked: walked as string | null },
+      exclude: patternsOf(store, path as string),
     })),
   }
 }
