@@ -9,7 +9,7 @@ export { type IndexOptions, type IndexSummary, indexPictures, retryFailures } fr
 export { makeThumbnails, type ThumbnailsOptions, type ThumbnailsResult, thumbnailPath } from "./indexing/thumbnails.ts"
 export { type WatchOptions, watchPictures } from "./indexing/watch.ts"
 export { type CheckOptions, type CheckResult, checkModel } from "./migrate/check-model.ts"
-export { type MigrateOptions, type MigrateResult, migrateIndex } from "./migrate/migrate-index.ts"
+export { cancelMigration, type MigrateOptions, type MigrateResult, migrateIndex } from "./migrate/migrate-index.ts"
 export { type PreviewOptions, type PreviewResult, previewModel } from "./migrate/preview-model.ts"
 export type { IndexDescription } from "./query/describe.ts"
 export {

@@ -6,6 +6,7 @@ import { statSync } from "node:fs"
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
+import { commandLine } from "../../core/shell-quote.ts"
 import { backgroundKey, statisticsKey } from "../calibrate/make-background.ts"
 import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
 import { openScanner } from "../scan/scanner.ts"
@@ -63,9 +64,10 @@ function requireAlone(store: IndexStore, { settings }: Generation): void {
   }
   const building = store.generations().find(({ state }) => state === "building")
   if (!building) return
+  const migrate = ["mobileclip", "index", "migrate", "--index", store.folder]
   throw new UserError(
-    `a migration to ${building.model} has begun, whose rows are those of the index as it is`,
-    `finish it first: mobileclip index migrate --model ${building.source}`,
+    `a migration to ${building.model} (${building.source}) has begun, whose rows are those of the index as it is`,
+    `finish it first: ${commandLine([...migrate, "--model", building.source])}, or give it up: ${commandLine([...migrate, "--cancel"])}`,
   )
 }
 
