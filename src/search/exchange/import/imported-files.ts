@@ -5,9 +5,9 @@
 import { createHash } from "node:crypto"
 import { statSync } from "node:fs"
 import { stat } from "node:fs/promises"
-import { dirname, extname, relative } from "node:path"
+import { extname, relative } from "node:path"
 import { l2Normalize } from "../../../core/arrays/similarity.ts"
-import { asUserError, UserError } from "../../../core/errors.ts"
+import { asUserError } from "../../../core/errors.ts"
 import { bytesToKeep, readAhead, readPictureFile } from "../../indexing/read-ahead.ts"
 import { contentDetails, contentHash, type FailedFile, type FoundFile } from "../../indexing/read-picture.ts"
 import { allRoots, type IndexedPart, isWithin, partsOf } from "../../indexing/roots.ts"
@@ -35,13 +35,12 @@ export class ImportedFiles {
   readonly counts = { missing: 0, leftOut: 0 }
   private readonly roots: readonly IndexedPart[]
 
-  /** Throws UserError where the pictures have no folder in common. */
   constructor(
     private readonly store: IndexStore,
     private readonly options: ImportedFilesOptions,
   ) {
     // Before any file is read: folders of the index that lie in it become parts of it.
-    if (options.folder !== null) addFolder(store, options.folder)
+    if (options.folder !== null) partsOf(store, [options.folder])
     this.roots = allRoots(store)
   }
 
@@ -106,17 +105,6 @@ function sizeHere({ path }: PlacedPicture): number {
   } catch {
     return 0
   }
-}
-
-function addFolder(store: IndexStore, folder: string): void {
-  if (dirname(folder) !== folder) {
-    partsOf(store, [folder])
-    return
-  }
-  throw new UserError(
-    `the pictures have no folder in common but ${folder}`,
-    "name the one that they are below here, and map others into it: --root DIR --map FROM=TO",
-  )
 }
 
 /** What people wrote in another program comes before what is in the file, and beside it. */
