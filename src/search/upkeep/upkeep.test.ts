@@ -334,6 +334,22 @@ test("a cut file and a wrong row are told, and repaired to the same vectors", as
   expect(vectorsByPath(index)).toEqual(before)
 })
 
+test("where the file of vectors is missing, some pictures are named, the others counted, and all are encoded again", async () => {
+  const index = copy()
+  const before = vectorsByPath(index)
+  const path = join(index, "vectors-1.f16")
+  rmSync(path)
+  const lost = { message: `${path} is missing`, hint: expect.stringContaining("verify --repair") }
+  await expect(indexPictures(index, [], encodeAgain)).rejects.toMatchObject(lost)
+  expect((await indexStatus(index)).missing).toEqual([path])
+  const problems = (await verifyIndex(index)).problems.map(({ what }) => what)
+  expect(problems).toHaveLength(1 + 10 + 1)
+  expect([problems[0], problems.at(-1)]).toEqual([`${path} is missing`, `${count - 10} pictures have none either`])
+  expect(await verifyIndex(index, { repair: true, ...encodeAgain })).toMatchObject({ problems: [], repaired: count })
+  expect(vectorsByPath(index)).toEqual(before)
+  expect((await indexStatus(index)).missing).toEqual([])
+})
+
 test("a vector that its picture does not give is told by its path", async () => {
   const index = copy()
   const path = join(index, "vectors-1.f16")
@@ -355,5 +371,13 @@ test("status counts, and names the writer and failures by reason; these are trie
   writer[Symbol.dispose]()
   expect([who?.command, who?.pid, failures[0]?.example]).toEqual(["a test", process.pid, at("pictures", "bad.jpg")])
   expect(roots).toMatchObject([{ path: at("pictures"), isThere: true }])
+  expect((await indexStatus(index)).failed).toEqual([
+    {
+      path: at("pictures", "bad.jpg"),
+      reason: expect.stringContaining("bad.jpg"),
+      attempts: 1,
+      at: expect.any(String),
+    },
+  ])
   expect(await retryFailures(index, encodeAgain)).toMatchObject({ failed: 1, encoded: 0 })
 })
