@@ -9,8 +9,9 @@
  *
  *     node dist/bench/search-scan.js --rows 10000000 --sides "mobileclip addon,mobileclip codes" --json 10m.json
  *
- * The same float16 vectors for all (bench/search/clustered.ts says how they lie), the best 20, each side in a
- * process of its own, in rounds that alternate; the first query of each is told apart, because it finds files that nobody has
+ * The same vectors for all, whose values are float16 numbers (bench/search/clustered.ts says how they lie). Ours read them as they
+ * are; the others hold them as float32, twice the bytes: usearch's binding takes no float16, sqlite-vec has no type for it, and
+ * LanceDB is slower with it. An exact scan is bound by the bytes it reads. The best 20, each side in a process of its own, in rounds that alternate; the first query of each is told apart, because it finds files that nobody has
  * mapped. Recall is against float64: a row counts where its score is that of the 20th or more. Then how far an exact scan is
  * from the memory's bandwidth, which is measured in the same run, and what eight queries in one pass and near pairs take.
  */

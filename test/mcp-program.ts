@@ -21,6 +21,7 @@ const index: SearchedIndex = {
     const first = terms[0]!
     if (first.kind === "text" && first.text === "a bug") throw new TypeError("a fault of ours")
     if (first.kind === "text" && first.text === "an error") throw new UserError("the index is damaged", "make it again")
+    if (first.kind === "text" && first.text === "slow") await new Promise((resolve) => setTimeout(resolve, 300))
     if (first.kind === "text" && first.text === "for ever")
       await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
     const from = Number(cursor ?? 0)

@@ -5,7 +5,16 @@ import type { CheckedHit, CheckedPage } from "../src/search/show/hit-files.ts"
 export function pageOf(matches: readonly string[], weak: readonly string[] = []): CheckedPage {
   const hits = [...matches, ...weak].map((path, i) => hitOf(path, i, i < matches.length))
   return {
-    ...{ hits, matches: matches.length, cursor: null, pictures: 1000, searched: 1000, filtered: null },
+    ...{
+      hits,
+      matches: matches.length,
+      matchesBelow: matches.length === 0 ? 0 : null,
+      leftOut: 0,
+      cursor: null,
+      pictures: 1000,
+      searched: 1000,
+      filtered: null,
+    },
     ...{ elapsedMs: { scan: 3.5 }, notes: [] },
   }
 }
@@ -15,7 +24,15 @@ export function hitOf(path: string, place: number, isMatch = true): CheckedHit {
   return {
     ...{ rank: place + 1, score: cosine, cosine, z: isMatch ? 6.25 : 1.5, words: null },
     ...{ verdict: isMatch ? "match" : "weak", paths: [path], missing: [], width: 640, height: 480 },
-    ...{ taken: "2023-07-14T18:02:11", camera: null, caption: null, position: place },
+    ...{
+      taken: "2023-07-14T18:02:11",
+      camera: null,
+      caption: null,
+      position: place,
+      latitude: null,
+      longitude: null,
+      hash: place.toString(16).padStart(64, "0"),
+    },
   }
 }
 

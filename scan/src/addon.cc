@@ -149,12 +149,15 @@ class VectorFile : public Napi::ObjectWrap<VectorFile> {
     return launch(info.Env(), std::make_shared<PairsJob>(vectors_, std::move(request), stateOf(info[1])));
   }
 
-  // (descriptor, offset): in place of those before.
+  // (descriptor, offset, mean): in place of those before.
   void openCodes(const Napi::CallbackInfo& info) {
     requireOpen(info.Env());
     const auto descriptor = wholeOf(info[0], "a descriptor", 0, 2147483647);
     codes_.offset = wholeOf(info[1], "offset", 0, 9007199254740991.0);
     require(info.Env(), codes_.offset % 8 == 0, "an offset of whole words");
+    auto mean = arrayOf<float>(info[2], napi_float32_array, "a mean");
+    require(info.Env(), mean.size() == vectors_.dim, "a mean of dim numbers");
+    codes_.mean = std::make_shared<const std::vector<float>>(std::move(mean));
     codes_.words = (vectors_.dim + 63) / 64;
     codes_.file = std::make_shared<MappedFile>(static_cast<int>(descriptor));
   }

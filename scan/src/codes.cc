@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 #include <tuple>
 
@@ -22,30 +23,32 @@ struct EstimateWork {
   float* out;
 };
 
-// q . v = q . mean + f (q . s), where s are the code's signs and f the row's factor: q . mean is the same for all rows.
+// q . v = q . mean + mean . d + f ((q - mean) . s), where s are the code's signs and f the row's factor: q . mean is the same for
+// all rows, and mean . d is the row's share.
 void estimateBlock(const EstimateWork& work) {
   uint32_t bits[kCodeBlock], sums[kCodeBlock];
   const auto* factors = reinterpret_cast<const float*>(work.block);
-  const auto* codes = reinterpret_cast<const uint64_t*>(factors + kCodeBlock);
+  const auto* shares = factors + kCodeBlock;
+  const auto* codes = reinterpret_cast<const uint64_t*>(shares + kCodeBlock);
   work.kernel->codeSums(codes, work.words, work.count, work.query->planes.data(), bits, sums);
   const auto [low, step, total] = std::tuple(work.query->low, work.query->step, work.query->total);
   for (size_t i = 0; i < work.count; i++) {
     const float positive = low * static_cast<float>(bits[i]) + step * static_cast<float>(sums[i]);
-    work.out[i] = factors[i] * (2 * positive - total);
+    work.out[i] = shares[i] + factors[i] * (2 * positive - total);
   }
 }
 
 }  // namespace
 
-QuantizedQuery::QuantizedQuery(const float* query, size_t dim, size_t words)
-    : low(*std::min_element(query, query + dim)),
+QuantizedQuery::QuantizedQuery(const std::vector<float>& query, size_t words)
+    : low(*std::min_element(query.begin(), query.end())),
       step(0),
-      total(std::accumulate(query, query + dim, 0.0f)),
+      total(std::accumulate(query.begin(), query.end(), 0.0f)),
       planes(kPlanes * words) {
   constexpr float kLevels = (1 << kPlanes) - 1;
-  step = (*std::max_element(query, query + dim) - low) / kLevels;
+  step = (*std::max_element(query.begin(), query.end()) - low) / kLevels;
   if (!(step > 0)) return;
-  for (size_t i = 0; i < dim; i++) {
+  for (size_t i = 0; i < query.size(); i++) {
     const auto level = static_cast<uint32_t>(std::min(kLevels, std::round((query[i] - low) / step)));
     for (size_t b = 0; b < kPlanes; b++)
       if (level >> b & 1) planes[b * words + i / 64] |= uint64_t{1} << (i % 64);
@@ -78,7 +81,9 @@ void CodesJob::run() {
 
 // The rows with the best estimates, in the order of the file, which a disk reads faster.
 std::vector<uint32_t> CodesJob::estimate(const Mapping& codes) {
-  const QuantizedQuery query(queries_.row(0), vectors_.dim, codes_.words);
+  std::vector<float> centred(queries_.row(0), queries_.row(0) + vectors_.dim);
+  std::transform(centred.begin(), centred.end(), codes_.mean->begin(), centred.begin(), std::minus<float>());
+  const QuantizedQuery query(centred, codes_.words);
   const size_t chunks = (codes_.blocks() + kChunkBlocks - 1) / kChunkBlocks;
   const auto tops = inParts(chunks, request_.threads, TopHits(candidates_), [&](size_t i, TopHits& top) {
     const size_t last = std::min(codes_.blocks(), (i + 1) * kChunkBlocks);

@@ -74,6 +74,9 @@ const hit = z.object({
   taken: z.string().nullable().describe("Local time of the camera"),
   camera: z.string().nullable(),
   caption: z.string().nullable(),
+  latitude: z.number().nullable().describe("Degrees, north positive"),
+  longitude: z.number().nullable().describe("Degrees, east positive"),
+  hash: z.string().describe("SHA-256 of the file's bytes"),
 })
 
 export const pageOutput = z.object({
@@ -83,6 +86,10 @@ export const pageOutput = z.object({
     .int()
     .nullable()
     .describe("How many hits of this page are matches, the others are weaker; null: nothing says it"),
+  matchesBelow: z
+    .int()
+    .nullable()
+    .describe("Where the first page has no match: how many are among the first 1,000 hits, lower down; null elsewhere"),
   cursor: z.string().nullable().describe("For the next page; null: there is none"),
   pictures: z.int().describe("All that the index has"),
   searched: z.int().describe("Those that were compared"),

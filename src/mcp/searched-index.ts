@@ -22,6 +22,8 @@ export interface ClassifiedPicture {
 }
 
 export interface SearchedIndex {
+  /** Where its small pictures are, if it has any. */
+  readonly folder?: string
   search(request: IndexRequest): Promise<SearchPage>
   describe(): Promise<IndexDescription>
   /** Whether an absolute path is that of a file of the index. */

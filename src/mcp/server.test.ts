@@ -185,6 +185,40 @@ test("a message that is not a call is said on standard error, and the next one i
   expect(errors!.trimEnd().split("\n")).toEqual(Array(3).fill(expect.stringMatching(/^a message of the client: /)))
 })
 
+/** Lines of a client that sends them all and closes, as a shell's pipe does. */
+async function piped(...messages: object[]) {
+  const child = spawn(process.execPath, [program, folder], { stdio: "pipe" })
+  child.stdin.on("error", () => {})
+  child.stdin.end(messages.map((message) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`).join(""))
+  const [out, errors] = await Promise.all(
+    [child.stdout, child.stderr].map(async (stream) => (await stream.toArray()).join("")),
+  )
+  const code = child.exitCode ?? (await once(child, "exit"))[0]
+  return {
+    code,
+    errors,
+    ids: out!
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line).id),
+  }
+}
+
+const slow = (id: number) => ({ id, method: "tools/call", params: { name: "search", arguments: { query: "slow" } } })
+
+test("what was asked before the end of input is answered, but for what was cancelled", async () => {
+  expect(await piped(slow(1), { id: 2, method: "ping" }, slow(3))).toMatchObject({ code: 0, ids: [2, 1, 3] })
+  const cancelled = { method: "notifications/cancelled", params: { requestId: 1 } }
+  const forEver = { id: 1, method: "tools/call", params: { name: "search", arguments: { query: "for ever" } } }
+  expect(await piped(forEver, cancelled, { id: 2, method: "ping" })).toMatchObject({ code: 0, ids: [2] })
+})
+
+test("a message that is too large to be read ends the server with a line", async () => {
+  const { code, errors } = await piped({ id: 1, method: "ping", params: { text: "x".repeat(17 * 2 ** 20) } })
+  expect(code).toBe(1)
+  expect(errors).toContain("a message of the client has more than 16 MiB: the server ends")
+})
+
 test("a fault of ours is said without its stack, which goes to standard error", async () => {
   const { isError, content } = await server.call("search", { query: "a bug" })
   expect([isError, content[0]!.text]).toEqual([true, "an unexpected error in mobileclip"])

@@ -13,7 +13,7 @@ import { version } from "../host/version.ts"
 import { parseFilters } from "../search/query/parse/parse-filters.ts"
 import { parseQuery, type QueryTerm, queryText } from "../search/query/parse/parse-query.ts"
 import type { SearchHit } from "../search/query/search-page.ts"
-import { type CheckedPage, checkFiles, firstReadable } from "../search/show/hit-files.ts"
+import { type CheckedPage, checkFiles, firstSmall } from "../search/show/hit-files.ts"
 import { classifyInput, classifyOutput, describeOutput, pageOutput, searchInput, similarInput } from "./schemas.ts"
 import type { SearchedIndex } from "./searched-index.ts"
 
@@ -106,10 +106,10 @@ async function pageResult(
   const filters = parseFilters(withoutUndefined(given))
   const page = checkFiles(await index.search({ terms, filters, limit, cursor, signal }))
   const found = result({ query: queryText(terms), ...withoutTimes(page) })
-  return { ...found, content: [...found.content, ...(await pictures(page.hits.slice(0, thumbnails)))] }
+  return { ...found, content: [...found.content, ...(await pictures(page.hits.slice(0, thumbnails), index.folder))] }
 }
 
-function withoutTimes({ hits, elapsedMs, ...page }: CheckedPage) {
+function withoutTimes({ hits, elapsedMs, leftOut, ...page }: CheckedPage) {
   return { ...page, hits: hits.map(({ position, ...hit }) => hit) }
 }
 
@@ -137,10 +137,11 @@ function requireAllowed(path: string, index: SearchedIndex, allowFiles: boolean)
 const side = 256
 
 /** A picture for each hit, after a line that names it. */
-async function pictures(hits: readonly SearchHit[]): Promise<CallToolResult["content"]> {
+async function pictures(hits: readonly SearchHit[], folder: string | undefined): Promise<CallToolResult["content"]> {
   const blocks: CallToolResult["content"] = []
-  for (const { rank, paths } of hits) {
-    const found = await firstReadable(paths, (path) => thumbnail(path, { side }))
+  for (const hit of hits) {
+    const { rank, paths } = hit
+    const found = await firstSmall(hit, folder, (path) => thumbnail(path, { side }))
     if ("value" in found) {
       const data = Buffer.from(found.value).toString("base64")
       blocks.push({ type: "text", text: `${rank}: ${found.path}` }, { type: "image", data, mimeType: "image/jpeg" })

@@ -3,9 +3,12 @@
  * meanwhile: each query is answered by one generation, and asked again where another one took its place before it ended.
  */
 import { resolve } from "node:path"
+import { kindOf } from "../core/arguments.ts"
+import { UserError } from "../core/errors.ts"
+import { pathOfFileUrl } from "../host/files/file-url.ts"
 import { answerQuery } from "./query/answer-query.ts"
 import { describeIndex, type IndexDescription } from "./query/describe.ts"
-import type { DuplicateOptions, Duplicates } from "./query/duplicates.ts"
+import type { DuplicateOptions, Duplicates } from "./query/duplicates/find-duplicates.ts"
 import { FollowedIndex } from "./query/followed-index.ts"
 import { joinPages } from "./query/page.ts"
 import type { QueryModelOptions } from "./query/query-model.ts"
@@ -61,18 +64,14 @@ export class SearchIndex implements AsyncDisposable {
     return joinPages(pages)
   }
 
-  /** What is like a picture, which is left out itself: an absolute path of the index, another file, or a file's bytes. */
-  similar(picture: string | Uint8Array, request: SimilarRequest = {}): Promise<SearchPage> {
-    const term: SearchTerm =
-      typeof picture === "string"
-        ? { kind: "like", weight: 1, path: resolve(picture) }
-        : { kind: "like-bytes", weight: 1, bytes: picture }
-    return this.search({ ...request, terms: [term] })
+  /** What is like a picture, which is left out itself: a file, of the index or another one, or a file's bytes. */
+  async similar(picture: string | URL | Uint8Array | Blob, request: SimilarRequest = {}): Promise<SearchPage> {
+    return this.search({ ...request, terms: [await likeTerm(picture)] })
   }
 
   /** Groups of pictures that are the same, or nearly. */
   async duplicates(options: DuplicateOptions = {}): Promise<Duplicates> {
-    const { findDuplicates } = await import("./query/duplicates.ts")
+    const { findDuplicates } = await import("./query/duplicates/find-duplicates.ts")
     return this.index.onOneState((state) => findDuplicates(this.index, state, options))
   }
 
@@ -93,4 +92,13 @@ export class SearchIndex implements AsyncDisposable {
   dispose(): Promise<void> {
     return this.index[Symbol.asyncDispose]()
   }
+}
+
+async function likeTerm(picture: string | URL | Uint8Array | Blob): Promise<SearchTerm> {
+  if (picture instanceof URL || (typeof picture === "string" && /^file:/i.test(picture)))
+    return { kind: "like", weight: 1, path: pathOfFileUrl(String(picture), "the picture") }
+  if (typeof picture === "string" && picture !== "") return { kind: "like", weight: 1, path: resolve(picture) }
+  const bytes = picture instanceof Blob ? new Uint8Array(await picture.arrayBuffer()) : picture
+  if (bytes instanceof Uint8Array) return { kind: "like-bytes", weight: 1, bytes }
+  throw new UserError(`a picture is a path, a file: URL, or a file's bytes, not ${kindOf(picture)}`)
 }

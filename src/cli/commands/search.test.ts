@@ -1,15 +1,17 @@
 /** `mobileclip search` on an index of real files by a small model, hostile names among them, and on one without files. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import sharp from "sharp"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { ended, startProgram } from "../../../test/program.ts"
 import { brute, count, SmallIndex, textTerm } from "../../../test/small-index.ts"
 import { indexPictures } from "../../search/indexing/index-pictures.ts"
+import { makeThumbnails } from "../../search/indexing/thumbnails.ts"
 import type { SearchPage } from "../../search/query/search-page.ts"
 import { SearchIndex } from "../../search/search-index.ts"
 import { gap, layOut } from "../../search/show/sheet-layout.ts"
 import { IndexWriter } from "../../search/store/index-writer.ts"
+import { thumbnailPath } from "../../search/store/thumbnail-path.ts"
 import { main } from "../main.ts"
 
 let small: SmallIndex
@@ -28,6 +30,7 @@ beforeAll(async () => {
   mkdirSync(at("photos"))
   for (const name of colours) await writePicture(at("photos", `${name}.png`), name)
   copyFileSync(at("photos", "red.png"), at("photos", "zz-red.png"))
+  writeFileSync(at("photos", "gray.txt"), "grandpa's old boat")
   await writePicture(at("photos", hostile), "black", { Make: "<script>", Model: "\x1b[2Jcam\x9b31m" })
   await indexPictures(at("real"), [at("photos")], { model: small.model, threads: 0 })
 })
@@ -72,8 +75,17 @@ test("a table, JSON, paths, all pages, wrong usage", async () => {
     whole.hits.map(({ cosine }: { cosine: number }) => cosine),
   )
   expect((await run("--duplicates", "--threshold", "0.7", "--json", "--progress", "none", ...index)).code).toBe(0)
-  for (const query of ["dog", "-dog", "--like=a.jpg"])
-    expect(await run("--duplicates", query, ...index)).toMatchObject({ code: 2 })
+  for (const query of ["dog", "-dog", "--like=a.jpg", "--limit=3", "--words=1", "--explain", "--page-all", "--weak=2"])
+    expect(await run("--duplicates", query, ...index)).toMatchObject({
+      ...{ code: 2, err: expect.stringMatching(/--duplicates is in place of a query/) },
+    })
+  expect(await run("dog", "--threshold", "0.9", ...index)).toMatchObject({ code: 2 })
+  for (const two of [
+    ["-0", "--json"],
+    ["--json", "--pictures", "blocks"],
+    ["-0", "--explain"],
+  ])
+    expect(await run("dog", ...two, ...index)).toMatchObject({ code: 1, out: "" })
   expect(await run("dog", "--words", "30", ...index)).toMatchObject({ code: 2 })
   expect((await run("dog", "--index", at("nowhere"))).err).toMatch(/there is no index in/)
 })
@@ -172,6 +184,17 @@ test("an explanation adds up, and its words are those of the paths", async () =>
   )
 })
 
+test.each([
+  ["grandpa", "gray.png"],
+  ["the boat of Grandpa", "gray.png"],
+  ["zz", "zz-red.png"],
+])("a word that only one caption or path has brings its picture to the top: %s", async (query, name) => {
+  const without = await pageOf(query, "--words", "0")
+  expect(without.hits[0]!.paths.at(-1)).not.toBe(at("photos", name))
+  const { hits } = await pageOf(query)
+  expect(hits[0]!.paths).toContain(at("photos", name))
+})
+
 test("duplicates as JSON: the same bytes, with the best of each; -0 gives the others", async () => {
   const found = await run("--duplicates", "--threshold", "1", "--json", "--progress", "none", ...index())
   const { groups, searched } = JSON.parse(found.out)
@@ -188,6 +211,60 @@ test("duplicates as JSON: the same bytes, with the best of each; -0 gives the ot
   expect(others.out).toBe(`${at("photos", "zz-red.png")}\0`)
 })
 
+test("groups of duplicates as a page, and their format and a full output", async () => {
+  const groups = ["--duplicates", "--threshold", "1", "--progress", "none", ...index()]
+  expect(await run(...groups, "--sheet", at("groups.png"))).toMatchObject({
+    ...{ code: 1, err: expect.stringContaining("groups of duplicates are written as a page") },
+  })
+  expect((await run(...groups, "--sheet", at("groups.html"))).err).toBe("1 group of 2 files among 11 pictures\n")
+  const text = readFileSync(at("groups.html"), "utf8")
+  expect(text.match(/data:image\/jpeg/g)).toHaveLength(1)
+  expect(text.replaceAll(/<[^>]*>/g, " ")).toMatch(
+    /Group 1\s.*best.*64x48.*photos\/red\.png.*the same bytes: \S*zz-red\.png/s,
+  )
+})
+
+test("where a large part of the pictures is grouped a line says so, with -0 too", async () => {
+  const groups = (threshold: string) => [
+    "--duplicates",
+    "--threshold",
+    threshold,
+    "--progress",
+    "none",
+    "--index",
+    small.path,
+  ]
+  const { groups: found, notes } = JSON.parse((await run(...groups("0.6"), "--json")).out)
+  const grouped = found.reduce((sum: number, { others }: { others: unknown[] }) => sum + 1 + others.length, 0)
+  expect(grouped / count).toBeGreaterThan(0.2)
+  expect(notes).toEqual([
+    expect.stringMatching(new RegExp(`^${Math.round((100 * grouped) / count)} % of 200 pictures are in a group`)),
+  ])
+  expect((await run(...groups("0.6"), "-0")).err).toBe(`${notes[0]}\n`)
+  expect(JSON.parse((await run(...groups("1"), "--json")).out).notes).toEqual([])
+})
+
+test("kept small pictures are drawn where the files are gone", async () => {
+  renameSync(at("photos"), at("away"))
+  try {
+    const sheet = [...index(), "green", "--sheet", at("kept.html")]
+    expect((await run(...sheet)).err).toContain("11 pictures on the sheet could not be read")
+    renameSync(at("away"), at("photos"))
+    await makeThumbnails(at("real"))
+    renameSync(at("photos"), at("away"))
+    const { out, err } = await run(...sheet, "--weak", "99", "--pictures", "blocks")
+    expect(err).not.toContain("could not be read")
+    expect(readFileSync(at("kept.html"), "utf8").match(/data:image\/jpeg/g)).toHaveLength(11)
+    expect(out.split("\n").filter((line) => line.includes("\u2580")).length).toBeGreaterThan(11 * 5)
+    expect(out.match(/\[missing\]/g)).toHaveLength(11)
+    const [hit] = (await pageOf("green")).hits
+    expect(existsSync(thumbnailPath(at("real"), hit!.hash))).toBe(true)
+  } finally {
+    if (existsSync(at("away"))) renameSync(at("away"), at("photos"))
+    rmSync(at("real", "thumbnails"), { recursive: true, force: true })
+  }
+})
+
 test("a text with nothing that matches is told so before weaker hits, and gives no paths", async () => {
   const none = ["nothing of this", "--strictness", "10", "--words", "0", ...index()]
   const { code, out } = await run(...none)
@@ -199,7 +276,9 @@ test("a text with nothing that matches is told so before weaker hits, and gives 
     matches: 0,
     hits: Array(11).fill({ verdict: "weak" }),
   })
-  expect(await run(...none, "-0")).toMatchObject({ code: 0, out: "", err: "no match\n" })
+  expect(await run(...none, "-0")).toMatchObject({
+    ...{ code: 0, out: "", err: "no match: nothing rises above what this query finds by chance\n11 weaker left out\n" },
+  })
   expect((await run(...none, "--only-matches")).out).toMatch(/^no match: /)
   expect((await run(...none, "--after", "2030")).out).toBe("no pictures: the filters leave none of the index's 11\n")
 })

@@ -8,7 +8,7 @@ import { pictureModes } from "../../search/show/terminal/choose-protocol.ts"
 import type { CommandContext } from "../context.ts"
 import { number, progressOption, repeated, threadsOption, wholeNumber } from "../options.ts"
 import { indexOption } from "../search/index-option.ts"
-import { type SearchCommand, writePage } from "../search/results.ts"
+import { requireOneForm, type SearchCommand, writePage } from "../search/results.ts"
 
 const more = `
 Examples:
@@ -81,9 +81,9 @@ export function register(program: Command, context: CommandContext): void {
 async function run(words: readonly string[], given: SearchCommand, command: Command, context: CommandContext) {
   const output = command.configureOutput()
   const say = (line: string) => output.writeErr?.(`${line}\n`)
+  requireOneForm(given)
+  requireTogether(words, given, command)
   if (given.duplicates) {
-    if (words.length > 0 || given.plus || given.minus || given.like)
-      command.error("error: --duplicates is in place of a query")
     const { writeDuplicates } = await import("../search/duplicates.ts")
     return writeDuplicates(given, { ...output, ...context }, say)
   }
@@ -93,6 +93,22 @@ async function run(words: readonly string[], given: SearchCommand, command: Comm
   const { index: folder, model, threads } = given
   await using index = await SearchIndex.open(folder, { model, threads, once: true, onStage: say })
   await writePages(index, query, given, { ...output, ...context }, say)
+}
+
+/** What a query takes, and groups of duplicates do not. */
+const ofQueries = [
+  ...["plus", "minus", "like", "words", "limit", "cursor", "pageAll", "onlyMatches", "weak", "strictness", "explain"],
+  "pictures",
+]
+
+/** An option that would change nothing is an error: without a word a person would take it for done. */
+function requireTogether(words: readonly string[], { duplicates, threshold }: SearchCommand, command: Command): void {
+  if (!duplicates && threshold !== undefined) command.error("error: --threshold is of --duplicates")
+  if (!duplicates) return
+  const given = ofQueries.find((name) => command.getOptionValueSource(name) === "cli")
+  const option = command.options.find((each) => each.attributeName() === given)?.long
+  if (words.length > 0 || option !== undefined)
+    command.error(`error: --duplicates is in place of a query${option ? `, and ${option} is of one` : ""}`)
 }
 
 async function writePages(

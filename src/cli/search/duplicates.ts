@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs"
 import { basename } from "node:path"
 import { counted } from "../../core/counted.ts"
-import { UserError } from "../../core/errors.ts"
 import { printable } from "../../core/printable.ts"
-import { type DuplicatePicture, type Duplicates, worseFiles } from "../../search/query/duplicates.ts"
+import { type Duplicates, worseFiles } from "../../search/query/duplicates/find-duplicates.ts"
+import type { DuplicatePicture } from "../../search/query/duplicates/groups.ts"
 import { parseFilters } from "../../search/query/parse/parse-filters.ts"
 import { SearchIndex } from "../../search/search-index.ts"
 import type { CommandContext } from "../context.ts"
@@ -16,15 +16,19 @@ export async function writeDuplicates(
   to: Writing & CommandContext,
   say: (line: string) => void,
 ): Promise<void> {
-  const { index: folder, model, threads, threshold, json, print0, progress, sheet, pictures } = given
-  if (sheet !== undefined || pictures !== undefined)
-    throw new UserError("groups of duplicates are not drawn", "leave out --sheet and --pictures")
+  const { index: folder, model, threads, threshold, json, print0, progress, sheet } = given
+  if (sheet !== undefined) await (await import("../../search/show/write-sheet.ts")).prepareGroups(sheet)
   await using index = await SearchIndex.open(folder, { model, threads })
-  const signal = to.abortOnInterrupt("stopping")
+  const signal = to.abortOnInterrupt("stopping", undefined, "printing")
   const found = await index.duplicates({
     ...{ threshold, threads, filters: parseFilters(given), signal },
     ...{ onProgress: meterOf("duplicates", progress), onSharpness: meterOf("sharpness", progress) },
   })
+  if (sheet !== undefined) {
+    const { writeGroups } = await import("../../search/show/write-sheet.ts")
+    for (const note of await writeGroups(found, sheet, folder)) say(note)
+  }
+  if (!json) for (const note of found.notes) say(note)
   if (print0)
     return to.writeUnchanged(
       worseFiles(found.groups)

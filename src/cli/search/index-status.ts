@@ -60,7 +60,7 @@ function statusText(status: IndexStatus): string {
     ["background", `${counted(background.prompts, "caption")}, ${counted(background.pictures, "picture")}`],
     [
       "codes",
-      `${counted(codes.rows, "row")}${codes.recall ? `, recall@${codes.recall.k} ${codes.recall.recall.toFixed(4)}` : ""}`,
+      `${counted(codes.rows, "row")}${recallText("pictures", codes.recall)}${recallText("texts", codes.textRecall)}`,
     ],
     ["writer", writer ? `${writer.command} (process ${writer.pid} on ${writer.host}) since ${writer.since}` : "none"],
     ...status.failures.map(({ reason, count, example }): [string, string] => [
@@ -71,6 +71,7 @@ function statusText(status: IndexStatus): string {
   return textTable([{ title: "what" }, { title: "value" }], rows)
 }
 
+<<<<<<< HEAD
 function settingsText({ orientation, decode, store, mapped }: Generation["settings"]): string {
   return [
     orientation === "apply" ? "orientation applied" : "orientation ignored",
@@ -81,5 +82,12 @@ function settingsText({ orientation, decode, store, mapped }: Generation["settin
 }
 
 export function megabytes(bytes: number): string {
+=======
+function recallText(of: string, measured: IndexStatus["codes"]["recall"]): string {
+  return measured ? `, recall@${measured.k} of ${of} ${measured.recall.toFixed(4)}` : ""
+}
+
+function megabytes(bytes: number): string {
+>>>>>>> main
   return `${(bytes / 1e6).toFixed(1)} MB`
 }

@@ -36,22 +36,72 @@ const middle = (values: number[]) => {
 }
 const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high)
 
-test("z equals a plain computation in double precision", () => {
-  const given = background()
-  const [prompts, pictures] = [rowsOf(given.prompts), rowsOf(given.pictures)]
-  const ofPrompts = prompts.map((prompt) => pictures.map((picture) => dot(prompt, picture)))
-  const centers = ofPrompts.map(middle)
-  const spread = middle(ofPrompts.map(deviation))
-  const pictureSpread = middle(pictures.map((picture) => deviation(prompts.map((prompt) => dot(prompt, picture)))))
+/** Half of the pictures match the query. */
+function halfMatching(): Background {
+  const half = background(200)
+  const matching = around(new Random(4), 200, query, 40)
+  for (let i = 0; i < 200; i += 2) half.pictures.set(row(matching, i), i * dim)
+  return half
+}
+
+/** z of both sides in double precision. */
+function plainScale({ prompts, pictures }: Background) {
+  const [captions, each] = [rowsOf(prompts), rowsOf(pictures)]
+  const scores = captions.map((caption) => each.map((picture) => dot(caption, picture)))
+  const centers = scores.map(middle)
+  const spread = middle(scores.map(deviation))
+  const pictureSpread = middle(each.map((picture) => deviation(captions.map((caption) => dot(caption, picture)))))
   const location = middle(centers) + 1.5 * 1.4826 * middle(centers.map((c) => Math.abs(c - middle(centers))))
-  const own = pictures.map((picture) => dot(query, picture))
-  const calibration = calibrationOf(query, "text", given, 200)
-  for (const [i, picture] of [...pictures.entries()].slice(0, 10)) {
-    const side = (own[i]! - Math.min(middle(own), location)) / clamp(deviation(own), 0.75 * spread, 1.25 * spread)
-    const other = (own[i]! - mean(prompts.map((prompt) => dot(prompt, picture)))) / pictureSpread
-    // Cosines of the background are float32: about 1e-7, divided by a spread of 0.1.
-    expect(calibration.zOf(own[i]!, picture)).toBeCloseTo((side + other) / 2, 4)
+  return (vector: Float32Array) => {
+    const own = each.map((picture) => dot(vector, picture))
+    const [center, width] = [Math.min(middle(own), location), clamp(deviation(own), 0.75 * spread, 1.25 * spread)]
+    return (picture: Float32Array) => {
+      const cosine = dot(vector, picture)
+      const other = (cosine - mean(captions.map((caption) => dot(caption, picture)))) / pictureSpread
+      return ((cosine - center) / width + other) / 2
+    }
   }
+}
+
+test.each([
+  ["a query that nothing matches", background()],
+  ["a query that half of the pictures match, whose location and spread are limited", halfMatching()],
+])("z equals a plain computation in double precision: %s", (_, given) => {
+  const zOf = plainScale(given)(query)
+  const calibration = calibrationOf(query, "text", given, 200)
+  // Cosines of the background are float32: about 1e-7, divided by a spread of 0.1.
+  for (const picture of rowsOf(given.pictures).slice(0, 10))
+    expect(calibration.zOf(dot(query, picture), picture)).toBeCloseTo(zOf(picture), 4)
+})
+
+/** A value between those of a sorted list, by a straight line. */
+function share(values: number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const place = part * (sorted.length - 1)
+  const low = sorted[Math.floor(place)]!
+  return low + (sorted[Math.ceil(place)]! - low) * (place - Math.floor(place))
+}
+
+test("the divider equals a plain computation: what captions' best of as many pictures reach, and the last slope above", () => {
+  const given = background()
+  const scale = plainScale(given)
+  const z = rowsOf(given.prompts).map((caption) => rowsOf(given.pictures).map(scale(caption)))
+  const [strictness, doublings] = [1.5, 7]
+  const heights = Array.from({ length: doublings + 1 }, (_, i) => {
+    const groups = Math.min(32, Math.floor(200 / 2 ** i))
+    const best = z.flatMap((values) =>
+      Array.from({ length: groups }, (_, group) => Math.max(...values.slice(group * 2 ** i, (group + 1) * 2 ** i))),
+    )
+    return middle(best) + strictness * (middle(best) - share(best, 0.1))
+  }).map((_, i, all) => Math.max(...all.slice(0, i + 1)))
+  const slope = (heights[7]! - heights[4]!) / 3
+  const between = (i: number, place: number) => heights[i]! + (heights[i + 1]! - heights[i]!) * (place - i)
+  const thresholdFor = (searched: number) => calibrationOf(query, "text", given, searched).threshold
+  expect(thresholdFor(3)).toBeCloseTo(between(1, Math.log2(3)), 4)
+  expect(thresholdFor(64)).toBeCloseTo(heights[6]!, 4)
+  expect(thresholdFor(200)).toBeCloseTo(heights[7]! + slope * (Math.log2(200) - 7), 4)
+  expect(thresholdFor(10_000)).toBeCloseTo(heights[7]! + slope * (Math.log2(10_000) - 7), 4)
+  expect(slope).toBeGreaterThan(0.05)
 })
 
 test("a picture that the query describes is a match, and unrelated ones are not", () => {
@@ -67,10 +117,8 @@ test("a picture that the query describes is a match, and unrelated ones are not"
 })
 
 test("a background of which half matches the query still calls them matches", () => {
-  const clean = background(200)
+  const half = halfMatching()
   const matching = around(new Random(4), 200, query, 40)
-  const half = { ...clean, pictures: clean.pictures.slice() }
-  for (let i = 0; i < 200; i += 2) half.pictures.set(row(matching, i), i * dim)
   const calibration = calibrationOf(query, "text", half, 200)
   const found = rowsOf(matching).filter((m) => calibration.verdict(calibration.zOf(dot(m, query), m)) === "match")
   expect(found).toHaveLength(200)

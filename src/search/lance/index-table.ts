@@ -44,7 +44,7 @@ export async function followIndex(
 ): Promise<Pushed & Optimized> {
   const address = addressOf(uri, store.folder)
   const pushed = await pushTo(address, store, generation, options)
-  return { ...pushed, ...(await optimizeTable(address, generation)) }
+  return { ...pushed, ...(await optimizeTable(address, generation, { erases: options.erases })) }
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Real LanceDB tables, in a folder and in a bucket, against products that are computed here. */
 import { execFile } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
@@ -15,7 +15,7 @@ import { IndexWriter } from "../store/index-writer.ts"
 import { followIndex, openTableScanner, storeChoice } from "./index-table.ts"
 import { LanceScanner } from "./lance-scanner.ts"
 import { loadLance } from "./lancedb.ts"
-import { optimizeTable } from "./optimize.ts"
+import { indexSettings, optimizeTable } from "./optimize.ts"
 import { pushTo } from "./push.ts"
 import { VectorTable } from "./vector-table.ts"
 
@@ -293,5 +293,40 @@ test("a table follows its index in one call", async () => {
   await expect(scanner.scan({ query: short, count, k: 1 })).rejects.toThrow(
     "query has 3 numbers, and the vectors have 32",
   )
+  scanner.close()
+})
+
+/** Files below a folder that have the float32 values of a row. */
+const holdersOf = (place: string, row: number) =>
+  readdirSync(place, { recursive: true, encoding: "utf8" }).filter((name) => {
+    const isFile = statSync(join(place, name)).isFile()
+    return isFile && readFileSync(join(place, name)).includes(Buffer.from(vectorAt(row).buffer))
+  })
+
+test.each([
+  ["one part", 5, async (place: string) => void (await pushTo(place, index.store, generation))],
+  [
+    "several parts",
+    9,
+    async (place: string) => {
+      await tableOf("several parts", [0, 1], dim, vectorAt)
+      await pushTo(place, index.store, generation)
+    },
+  ],
+])("what is forgotten is in no file of a table of %s, nor of its index over vectors", async (name, row, fill) => {
+  const place = at(name)
+  await fill(place)
+  using opened = await VectorTable.open(place, generation, true)
+  await opened.table.createIndex("vector", { config: opened.lance.Index.ivfFlat(indexSettings(9000)) })
+  expect(holdersOf(place, row).length).toBeGreaterThan(1)
+  const none = new Float32Array(dim).fill(Number.NaN)
+  // The rows that have the same vector.
+  for (const copy of [row, row + 3000, row + 6000]) index.setVectors(generation, copy, none)
+  expect(await followIndex(place, index.store, generation, { erases: true })).toMatchObject({ added: 0, removed: 3 })
+  expect(holdersOf(place, row)).toEqual([])
+  const scanner = await open(place)
+  const hits = await scanner.scan({ query: queryAt(6), count: 9000, k: 3, exact: true })
+  expect([...hits.positions]).toEqual([6, 3006, 6006])
+  expect((await scanner.scores(queryAt(row), Uint32Array.of(row)))[0]).toBeNaN()
   scanner.close()
 })

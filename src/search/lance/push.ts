@@ -12,6 +12,8 @@ import { type TableGeneration, VectorTable } from "./vector-table.ts"
 export interface PushOptions {
   readonly signal?: AbortSignal | undefined
   readonly startProgress?: StartProgress
+  /** What has been forgotten is also to be gone from the files of the table. */
+  readonly erases?: boolean
 }
 
 export interface Pushed {
@@ -27,7 +29,7 @@ export async function pushTo(
   uri: string,
   store: IndexStore,
   generation: TableGeneration,
-  { signal, startProgress = noProgress }: PushOptions = {},
+  { signal, startProgress = noProgress, erases = false }: PushOptions = {},
 ): Promise<Pushed> {
   using table = await VectorTable.open(uri, generation)
   using file = openRandomAccess(store.vectorsPath(generation))
@@ -45,7 +47,7 @@ export async function pushTo(
     added += found.missing.positions.length
     progress.update(first + rows)
   }
-  await table.remove(gone)
+  await (erases ? table.erase(gone) : table.remove(gone))
   progress.done()
   return { added, removed: gone.length }
 }

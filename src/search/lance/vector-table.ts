@@ -35,7 +35,7 @@ const positionsAtOnce = 5000
 const roughness = 1e-5
 
 /** Parts of an index over vectors that a search looks into. */
-const probes = 32
+export const probes = 32
 
 /** A unit vector of float16 values is off by less. */
 const lengthTolerance = 2e-3
@@ -88,6 +88,23 @@ export class VectorTable implements Disposable {
 
   async remove(positions: readonly number[]): Promise<void> {
     for (const part of partsOf(positions)) await inTable(this.uri, () => this.table.delete(isOneOf(part)))
+  }
+
+  /**
+   * Removes rows so that their vectors go with the versions before: a part of which a row is removed keeps all values, so the
+   * others of it are written again.
+   */
+  async erase(positions: readonly number[]): Promise<void> {
+    const parts = new Set<bigint>()
+    for (const some of partsOf(positions)) {
+      const query = () => this.table.query().where(isOneOf(some)).select(["position"]).withRowId().toArray()
+      for (const { _rowid } of await inTable(this.uri, query)) parts.add((_rowid as bigint) >> 32n)
+    }
+    await this.remove(positions)
+    for (const part of parts) {
+      const where = `_rowid >= ${part << 32n} AND _rowid < ${(part + 1n) << 32n}`
+      await inTable(this.uri, () => this.table.update({ where, valuesSql: { position: "position" } }))
+    }
   }
 
   /** All positions, in no order. */

@@ -2,10 +2,12 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { brute, count, dim, dot, pictures, rowsOf, SmallIndex, stored, textTerm } from "../../../test/small-index.ts"
-import { updateBackgroundPictures } from "../calibrate/make-background.ts"
+import { loadModel } from "../../weights/load-model.ts"
+import { makeBackground, updateBackgroundPictures } from "../calibrate/make-background.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import type { Filters } from "./filters.ts"
+import type { SearchPage } from "./search-page.ts"
 
 let small: SmallIndex
 beforeAll(async () => {
@@ -132,4 +134,82 @@ test("a query that is a picture has no divider, and none of its hits is called a
   const strict = await index.similar(picture, { strictness: 1 })
   expect(strict.matches).toBe(strict.hits.filter(({ verdict }) => verdict === "match").length)
   expect(strict.hits.every(({ verdict }) => verdict !== null)).toBe(true)
+})
+
+/** With a background: captions as the model encodes them, and the index's pictures. */
+async function judgedIndex(): Promise<string> {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  await using model = await loadModel(small.model, { cache: false })
+  await makeBackground(writer, writer.active!, (texts) => model.encodeTexts(texts))
+  return path
+}
+
+/** A request whose divider lies between the z of two hits: the first by score is weak, one lower down is a match. */
+async function weakFirst(index: SearchIndex) {
+  for (const text of ["red car", "dog", "a house", "winter", "sea"]) {
+    const request = { terms: [textTerm(text)], words: 0, limit: count, explain: true }
+    const [low, high] = [
+      await index.search({ ...request, strictness: 0 }),
+      await index.search({ ...request, strictness: 1 }),
+    ]
+    const [t0, t1] = [low, high].map(({ explanation }) => explanation!.threshold!) as [number, number]
+    const byScore = low.hits.toSorted((a, b) => b.score - a.score || a.position - b.position)
+    const first = byScore[0]!.z!
+    const better = byScore.filter(({ z }) => z! > first)
+    const divider = (first + Math.min(...better.map(({ z }) => z!))) / 2
+    if (better.length > 0)
+      return { request: { ...request, explain: false, strictness: (divider - t0) / (t1 - t0) }, better }
+  }
+  throw new Error("no text whose best picture is not the most unusual one")
+}
+
+test("where the first page has no match, it says how many lie further down", async () => {
+  await using index = await SearchIndex.open(await judgedIndex())
+  const { request, better } = await weakFirst(index)
+  const whole = await index.search(request)
+  expect([whole.matches, whole.matchesBelow]).toEqual([better.length, null])
+  const page = await index.search({ ...request, limit: 1 })
+  expect([page.matches, page.matchesBelow]).toEqual([0, better.length])
+  expect((await index.search({ ...request, limit: 1, onlyMatches: true })).matchesBelow).toBe(better.length)
+  expect((await index.search({ ...request, limit: 1, strictness: 100 })).matchesBelow).toBe(0)
+  expect((await index.search({ ...request, strictness: 100 })).matchesBelow).toBe(0)
+  const further = await index.search({ ...request, limit: 1, strictness: 100, cursor: page.cursor })
+  expect([further.matches, further.matchesBelow]).toEqual([0, null])
+})
+
+test("all pages as one: matches before weaker hits, and one sum of those that were left out", async () => {
+  await using index = await SearchIndex.open(await judgedIndex())
+  const { request, better } = await weakFirst(index)
+  const all = await index.searchAll({ ...request, limit: 7 })
+  const places = all.hits.flatMap(({ verdict }, i) => (verdict === "match" ? [i] : []))
+  expect(places).toEqual(better.map((_, i) => i))
+  const only = await index.searchAll({ ...request, limit: 7, onlyMatches: true })
+  expect([only.hits.length, only.matches, only.leftOut]).toEqual([better.length, better.length, count - better.length])
+  expect(only.notes).toEqual([`${count - better.length} weaker left out`])
+})
+
+test("words count for a match, and z is that of the score", async () => {
+  await using index = await SearchIndex.open(await judgedIndex())
+  const caption = (page: SearchPage) => page.hits.find(({ position }) => position === 3)!
+  const ask = { terms: [textTerm("quoted")], limit: count, explain: true }
+  const [without, [low, high]] = [
+    caption(await index.search({ ...ask, words: 0 })),
+    await Promise.all([0, 1].map((strictness) => index.search({ ...ask, strictness }))),
+  ]
+  const [t0, t1] = [low!, high!].map(({ explanation }) => explanation!.threshold!) as [number, number]
+  const worded = caption(low!)
+  expect(worded.z!).toBeGreaterThan(without.z! + 1)
+  const strictness = ((without.z! + worded.z!) / 2 - t0) / (t1 - t0)
+  expect(caption(await index.search({ ...ask, strictness, words: 0 })).verdict).toBe("weak")
+  const page = await index.search({ ...ask, strictness })
+  expect(caption(page)).toMatchObject({
+    verdict: "match",
+    rank: 1,
+    z: worded.z,
+    words: { score: 1, matched: ["quoted"] },
+  })
+  const { cosineZ, z, text } = page.explanation!.hits[0]!
+  expect([z, cosineZ]).toEqual([worded.z, expect.closeTo(without.z!, 5)])
+  expect(text).toMatch(/; with its words z is -?\d+\.\d: a match\.$/)
 })

@@ -1,13 +1,14 @@
 /** One query on one state of an index: encoded, narrowed by its filters, ranked, looked up, and made a page. */
-import { calibrationOf } from "../calibrate/calibration.ts"
+import { type Calibration, calibrationOf } from "../calibrate/calibration.ts"
+import type { Scanner } from "../scan/scanner.ts"
 import { type Cursor, cursorText, parseCursor, requestDigest, requireSameRows } from "./cursor.ts"
 import { encodeQuery } from "./encode-query.ts"
 import type { FollowedIndex, IndexState } from "./followed-index.ts"
 import { pageOf } from "./page.ts"
-import { rankRows } from "./rows/find-hits.ts"
+import { type RankedRow, type RankRequest, rankRows } from "./rows/find-hits.ts"
 import { lookUpRows } from "./rows/look-up.ts"
 import { findWords, noWords, type WordHits, wordHits, wordsOf } from "./rows/words.ts"
-import type { SearchPage } from "./search-page.ts"
+import { looksAt, type SearchPage } from "./search-page.ts"
 import { type SearchRequest, Steps, searchDefaults, usualDeviation } from "./search-request.ts"
 
 /** Null where another generation answers before it ends. Throws UserError for a cursor of another query or state. */
@@ -32,10 +33,10 @@ export async function answerQuery(
   const wordWeight = cursor?.wordWeight ?? words * (calibration.deviation ?? usualDeviation)
   clock.step("calibrate")
   const scanner = await open.scanner()
-  const ranked = await rankRows(scanner, {
-    ...{ query: query.vector, count: found.count, k: limit + 1, mask: found.mask, words: found.words, wordWeight },
-    ...{ after: cursor ?? undefined, threads },
-  })
+  const asked = {
+    ...{ query: query.vector, count: found.count, mask: found.mask, words: found.words, wordWeight, threads },
+  }
+  const ranked = await rankRows(scanner, { ...asked, k: limit + 1, after: cursor ?? undefined })
   clock.step("scan")
   const rows = ranked.slice(0, limit)
   const positions = rows.map(({ position }) => position)
@@ -49,14 +50,34 @@ export async function answerQuery(
     ...{ count: found.count, lastFile: found.lastFile, words: found.words.weights, wordWeight },
     ...{ score: last.score, position: last.position },
   }
-  return pageOf({
+  const page = await pageOf({
     ...{ rows, contents, query, ...found, calibration, wordWeight, clock, request, scanner, firstRank: before + 1 },
-    ...{ cursor: next && cursorText(next), mapped: open.generation.settings.mapped ?? null },
+    ...{ cursor: next && cursorText(next), generation: open.generation, folder: state.store.folder },
   })
+  if (cursor || page.matches !== 0) return page
+  const matchesBelow =
+    last && limit < looksAt ? await matchesAfter(last, looksAt - limit, scanner, asked, calibration) : 0
+  clock.step("look further")
+  return { ...page, matchesBelow }
+}
+
+/** How many of the `k` rows after one are matches. */
+async function matchesAfter(
+  after: RankedRow,
+  k: number,
+  scanner: Scanner,
+  asked: Omit<RankRequest, "k" | "after">,
+  { zOf, verdict }: Calibration,
+): Promise<number> {
+  const rows = await rankRows(scanner, { ...asked, k, after })
+  const vectors = await scanner.read(Uint32Array.from(rows, ({ position }) => position))
+  const { dim } = scanner
+  return rows.filter(({ score }, i) => verdict(zOf(score, vectors.subarray(i * dim, (i + 1) * dim))) === "match").length
 }
 
 const emptyPage: SearchPage = {
-  ...{ hits: [], matches: 0, cursor: null, pictures: 0, searched: 0, filtered: null, elapsedMs: {}, notes: [] },
+  ...{ hits: [], matches: 0, matchesBelow: 0, leftOut: 0, cursor: null },
+  ...{ pictures: 0, searched: 0, filtered: null, elapsedMs: {}, notes: [] },
 }
 
 function cursorOf(request: SearchRequest, { open, count }: IndexState): Cursor | null {

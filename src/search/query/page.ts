@@ -1,8 +1,9 @@
 /** Ranked rows to a page: verdicts, the divider, and what gave each score. */
+import { commandLine } from "../../core/shell-quote.ts"
 import type { Calibration } from "../calibrate/calibration.ts"
 import { explainScore, explainThreshold } from "../calibrate/explain.ts"
 import type { Scanner } from "../scan/scanner.ts"
-import type { IndexSettings } from "../store/index-store.ts"
+import type { Generation } from "../store/index-store.ts"
 import type { EncodedQuery } from "./encode-query.ts"
 import { queryText } from "./parse/parse-query.ts"
 import type { RankedRow } from "./rows/find-hits.ts"
@@ -28,8 +29,9 @@ export interface Answer {
   readonly cursor: string | null
   readonly request: SearchRequest
   readonly clock: Steps
-  /** Where vectors are mapped ones of another model. */
-  readonly mapped: IndexSettings["mapped"] | null
+  readonly generation: Generation
+  /** The index's. */
+  readonly folder: string
 }
 
 /**
@@ -46,10 +48,11 @@ export async function pageOf(answer: Answer): Promise<SearchPage> {
   const explanation = request.explain ? await explained(answer, ranked) : null
   clock.step("judge")
   return {
-    ...{ hits: ranked, matches: calibration.hasDivider ? before.length : null, cursor, pictures, searched },
+    ...{ hits: ranked, matches: calibration.hasDivider ? before.length : null, matchesBelow: null, cursor, pictures },
+    ...{ searched, leftOut: request.onlyMatches ? weak.length : 0 },
     filtered: isFiltering(request.filters ?? {}) ? searched : null,
     elapsedMs: clock.elapsed,
-    notes: [...answer.words.notes, ...notesOf(answer, weak.length)],
+    notes: [...answer.words.notes, ...notesOf(answer), ...leftOutNotes(request.onlyMatches ? weak.length : 0)],
     ...(explanation && { explanation }),
   }
 }
@@ -73,14 +76,19 @@ async function hitsOf(answer: Answer): Promise<Omit<SearchHit, "rank">[]> {
   })
 }
 
-function notesOf({ mapped, request, calibration: { hasDivider } }: Answer, weak: number): string[] {
+function notesOf({ generation, folder, request, calibration: { hasDivider } }: Answer): string[] {
+  const { mapped } = generation.settings
+  const migrate = ["mobileclip", "index", "migrate", "--index", folder, "--model", generation.source]
   return [
     ...(mapped
-      ? [`vectors are mapped from ${mapped.from}, an approximation: \`mobileclip index migrate\` encodes the pictures`]
+      ? [`vectors are mapped from ${mapped.from}, an approximation; this encodes the pictures: ${commandLine(migrate)}`]
       : []),
-    ...(request.onlyMatches && weak > 0 ? [`${weak} weaker left out`] : []),
     ...(request.onlyMatches && !hasDivider ? ["nothing says which of these are matches, so none was left out"] : []),
   ]
+}
+
+function leftOutNotes(leftOut: number): string[] {
+  return leftOut > 0 ? [`${leftOut.toLocaleString("en")} weaker left out`] : []
 }
 
 /** Pages that follow each other as one. */
@@ -89,11 +97,14 @@ export function joinPages(pages: readonly SearchPage[]): SearchPage {
   const strong = pages.flatMap(({ hits }) => hits.slice(0, dividerPlace(hits)))
   const weak = pages.flatMap(({ hits }) => hits.slice(dividerPlace(hits)))
   const firstRank = first.hits[0]?.rank ?? 1
+  const leftOut = pages.reduce((sum, page) => sum + page.leftOut, 0)
+  const notes = pages.flatMap((page) => page.notes.filter((note) => !leftOutNotes(page.leftOut).includes(note)))
   const hits = [...strong, ...weak].map((hit, i) => ({ ...hit, rank: firstRank + i }))
   return {
     ...first,
-    ...{ hits, matches: first.matches === null ? null : strong.length, cursor: last.cursor },
-    notes: [...new Set(pages.flatMap(({ notes }) => notes))],
+    ...{ hits, matches: first.matches === null ? null : strong.length, cursor: last.cursor, leftOut },
+    matchesBelow: strong.length > 0 ? null : first.matchesBelow,
+    notes: [...new Set(notes), ...leftOutNotes(leftOut)],
     ...(first.explanation && { explanation: { ...first.explanation, hits: joinExplained(pages, hits) } }),
   }
 }

@@ -30,6 +30,11 @@ export interface SearchHit {
   readonly taken: string | null
   readonly camera: string | null
   readonly caption: string | null
+  /** In degrees, north and east positive; null where the file does not say it. */
+  readonly latitude: number | null
+  readonly longitude: number | null
+  /** SHA-256 of the bytes, hexadecimal. */
+  readonly hash: string
   /** The row of its vector. */
   readonly position: number
 }
@@ -67,6 +72,10 @@ export interface SearchPage {
   readonly hits: readonly SearchHit[]
   /** How many hits of this page are matches; null where the query has no divider. */
   readonly matches: number | null
+  /** Where a first page has no match: how many there are among the first `looksAt` hits; null elsewhere. */
+  readonly matchesBelow: number | null
+  /** Weaker hits of this page that were left out, as it was asked for. */
+  readonly leftOut: number
   /** What the next page is asked for with; null where there is none. */
   readonly cursor: string | null
   /** Pictures with different bytes that the index has. */
@@ -82,6 +91,9 @@ export interface SearchPage {
   /** Where it was asked for. */
   readonly explanation?: Explanation
 }
+
+/** z depends on the picture too, so that matches may lie after weaker hits: so many hits are looked at before none is said to match. */
+export const looksAt = 1000
 
 /** Where the divider stands: the place of the first weak hit. */
 export function dividerPlace(hits: readonly Pick<SearchHit, "verdict">[]): number {

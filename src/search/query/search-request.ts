@@ -1,6 +1,9 @@
 /** What a search is asked. */
+import { isAbsolute } from "node:path"
+import { kindOf, requireSignal } from "../../core/arguments.ts"
 import { UserError } from "../../core/errors.ts"
-import type { Filters } from "./filters.ts"
+import { isObject } from "../../core/json.ts"
+import { type Filters, requireFilters } from "./filters.ts"
 import type { QueryTerm } from "./parse/parse-query.ts"
 
 export type SearchTerm = QueryTerm | PictureBytes
@@ -47,17 +50,16 @@ const mostWords = 20
 export const mostLimit = 10_000
 
 /** Throws UserError where nothing is looked for, or a number is out of its range. */
-export function requireRequest({
-  terms,
-  limit = searchDefaults.limit,
-  words = searchDefaults.words,
-  strictness = 0,
-}: SearchRequest): void {
-  if (!Array.isArray(terms) || terms.length === 0)
-    throw new UserError("the query is empty", 'terms: [{ kind: "text", weight: 1, text: "a red car" }]')
-  for (const { weight } of terms)
-    if (!Number.isFinite(weight) || weight === 0)
-      throw new UserError(`weight: ${weight} is not a finite number other than 0`, "1 as a rule, -1 leads away")
+export function requireRequest(request: SearchRequest): void {
+  if (!isObject(request)) throw new UserError(`a request must be an object, not ${kindOf(request)}`, exampleTerms)
+  const { terms, limit = searchDefaults.limit, words = searchDefaults.words, strictness = 0 } = request
+  const { filters = {}, cursor = null, signal } = request
+  requireFilters(filters)
+  requireSignal(signal)
+  if (cursor !== null && typeof cursor !== "string")
+    throw new UserError(`cursor must be a text, not ${kindOf(cursor)}`, "give the cursor of the page before")
+  if (!Array.isArray(terms) || terms.length === 0) throw new UserError("the query is empty", exampleTerms)
+  terms.forEach(requireTerm)
   if (terms.every(({ weight }) => weight < 0))
     throw new UserError("the query only says what is not looked for", "add a term with a positive weight")
   if (!(Number.isInteger(limit) && limit >= 1 && limit <= mostLimit))
@@ -72,6 +74,34 @@ export function requireRequest({
       `strictness: ${strictness} is not a finite number`,
       "0 is the median of chance, 1.5 the default for texts",
     )
+}
+
+const exampleTerms = 'terms: [{ kind: "text", weight: 1, text: "a red car" }]'
+
+function requireTerm(term: unknown, place: number): void {
+  const name = `terms: number ${place + 1}`
+  if (!isObject(term)) throw new UserError(`${name} is ${kindOf(term)}`, exampleTerms)
+  const { kind, weight, text, path, bytes } = term
+  if (!Number.isFinite(weight) || weight === 0)
+    throw new UserError(
+      `${name} has the weight ${weight}, not a finite number other than 0`,
+      "1 as a rule, -1 leads away",
+    )
+  switch (kind) {
+    case "text":
+      if (typeof text === "string" && text.trim() !== "") return
+      throw new UserError(`${name} has no text`, exampleTerms)
+    case "picture":
+    case "like":
+      if (typeof path === "string" && isAbsolute(path)) return
+      throw new UserError(`${name} has no absolute path`, 'path: resolve("cat.jpg")')
+    case "bytes":
+    case "like-bytes":
+      if (bytes instanceof Uint8Array) return
+      throw new UserError(`${name} has no bytes`, "bytes: await readFile(path)")
+    default:
+      throw new UserError(`${name} is of the kind ${JSON.stringify(kind)}`, "text, picture, like, bytes or like-bytes")
+  }
 }
 
 /** Milliseconds by step. */

@@ -1,10 +1,12 @@
 /**
  * The file of binary codes beside a file of vectors. Little endian: 4096 bytes of header; the mean [dim] in float32, filled up
- * to a multiple of 4096 bytes; then blocks of 64 rows, each of 64 factors in float32 and 64 codes of `words` 64-bit words.
+ * to a multiple of 4096 bytes; then blocks of 64 rows, each of 64 factors and 64 shares of the mean in float32, and 64 codes
+ * of `words` 64-bit words.
  *
- * A row v is the mean plus d. Its code has a 1 where d >= 0; its factor is |d|^2 / sum |d_i|, so that for a query q, with s the
- * signs, q.mean + factor (q.s) estimates q.v and is exact for q = d (the estimator of RaBitQ, Gao and Long,
- * https://arxiv.org/abs/2405.12497, without its rotation). A row without a vector has the factor NaN.
+ * A row v is the mean plus d. Its code has a 1 where d >= 0; its factor is |d|^2 / sum |d_i|; its share of the mean is mean.d.
+ * For a query q, with s the signs, q.mean + mean.d + factor ((q - mean).s) estimates q.v, and is exact for q = mean + d (the
+ * estimator of RaBitQ, Gao and Long, https://arxiv.org/abs/2405.12497, without its rotation). A row without a vector has the
+ * factor NaN.
  *
  * Header: magic [8], version u32, dim u32, rows f64, rows of which the mean was made f64, SHA-256 [32] of the vectors' header,
  * candidates f64 and the rows among which they were enough f64.
@@ -17,7 +19,7 @@ import type { RowLayout } from "./scan-request.ts"
 export const codesPage = 4096
 export const codesBlock = 64
 const magic = "MCCODES\n"
-const version = 1
+const version = 2
 
 export interface CodesHeader {
   readonly dim: number
@@ -42,7 +44,7 @@ export function codesOffset(dim: number): number {
 }
 
 export function codesBlockBytes(dim: number): number {
-  return codesBlock * (4 + codeWords(dim) * 8)
+  return codesBlock * (8 + codeWords(dim) * 8)
 }
 
 export function headerBytes({ dim, count, meanOf, vectors, candidates, measuredOf }: CodesHeader): Buffer {

@@ -30,13 +30,15 @@ const meanGrowth = 4
 
 /** Rows grow by this factor before it is measured again how many candidates are needed. */
 const measureGrowth = 2
-/** Candidates are doubled until so much of the best 20 is found of rows that are drawn, and doubled once more for other queries. */
+/** Candidates are doubled until so much of the best 20 is found, and doubled once more for queries that were not measured. */
 const enoughRecall = 0.99
 const leastCandidates = 500
 
 export interface CodesOptions extends RowLayout {
   /** Rows [0, count) are to have codes. */
   readonly count: number
+  /** Queries that are no rows, such as texts: enough candidates must be enough for them, too. */
+  readonly queries?: readonly Float32Array[]
   readonly onProgress?: (done: number, total: number) => void
   readonly signal?: AbortSignal | undefined
 }
@@ -106,7 +108,8 @@ async function replace(files: Files, digest: Buffer, options: CodesOptions): Pro
 }
 
 /** Notes how many candidates these vectors need: where they lie close together, bits tell them apart less well. */
-async function measure({ vectorsPath, codesPath }: Files, { dim, offset, count, signal }: CodesOptions): Promise<void> {
+async function measure({ vectorsPath, codesPath }: Files, options: CodesOptions): Promise<void> {
+  const { dim, offset, count, queries = [], signal } = options
   const header = readHeader(codesPath)!
   const isKnown = header.candidates > 0 && header.measuredOf * measureGrowth > count
   if (!scanAddonOrNull || isKnown || count === 0) return
@@ -115,8 +118,8 @@ async function measure({ vectorsPath, codesPath }: Files, { dim, offset, count, 
     signal?.throwIfAborted()
     const choice = { path: codesPath, use: "codes", candidates } as const
     const scanner = new AddonScanner(scanAddonOrNull, vectorsPath, { dim, offset }, choice)
-    const measured = await measureRecall(scanner, { count, k: measuredHits }).finally(() => scanner.close())
-    if (measured === null || measured.recall >= enoughRecall) break
+    const isEnough = await suffices(scanner, count, queries).finally(() => scanner.close())
+    if (isEnough) break
   }
   const descriptor = openToWrite(codesPath, "r+")
   try {
@@ -124,6 +127,16 @@ async function measure({ vectorsPath, codesPath }: Files, { dim, offset, count, 
   } finally {
     closeSync(descriptor)
   }
+}
+
+/** For rows and for other queries, each by themselves; true where codes are not used at all. */
+async function suffices(scanner: AddonScanner, count: number, queries: readonly Float32Array[]): Promise<boolean> {
+  const sets = queries.length > 0 ? [undefined, queries] : [undefined]
+  for (const set of sets) {
+    const measured = await measureRecall(scanner, { count, k: measuredHits, ...(set && { queries: set }) })
+    if (measured !== null && measured.recall < enoughRecall) return false
+  }
+  return true
 }
 
 async function create(files: Files, vectors: Buffer, options: CodesOptions): Promise<void> {
@@ -201,28 +214,32 @@ class RowCoder {
   block(values: Float32Array): Uint8Array {
     const dim = this.mean.length
     const bytes = new Uint8Array(codesBlockBytes(dim))
-    const factors = new Float32Array(bytes.buffer, 0, codesBlock)
+    const [factors, shares] = [0, 1].map((i) => new Float32Array(bytes.buffer, i * codesBlock * 4, codesBlock))
+    const codes = bytes.subarray(codesBlock * 8)
     for (let row = 0; row * dim < values.length; row++) {
-      const code = bytes.subarray(codesBlock * 4 + row * this.words * 8, codesBlock * 4 + (row + 1) * this.words * 8)
-      factors[row] = this.code(values, row * dim, code)
+      const code = codes.subarray(row * this.words * 8, (row + 1) * this.words * 8)
+      const { factor, share } = this.code(values, row * dim, code)
+      factors![row] = factor
+      shares![row] = share
     }
     return bytes
   }
 
-  /** Sets the bits of a row and returns its factor: 0 for the mean itself. */
-  private code(values: Float32Array, start: number, code: Uint8Array): number {
+  /** Sets the bits of a row; its factor is 0 for the mean itself. */
+  private code(values: Float32Array, start: number, code: Uint8Array): { factor: number; share: number } {
     const { mean } = this
-    let [squares, sum] = [0, 0]
+    let [squares, sum, share] = [0, 0, 0]
     for (let i = 0; i < mean.length; i++) {
       const d = values[start + i]! - mean[i]!
       squares += d * d
+      share += d * mean[i]!
       if (d < 0) sum -= d
       else {
         sum += d
         code[i >>> 3]! |= 1 << (i & 7)
       }
     }
-    return sum === 0 ? 0 : squares / sum
+    return { factor: sum === 0 ? 0 : squares / sum, share }
   }
 }
 

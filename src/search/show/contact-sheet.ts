@@ -11,7 +11,7 @@ import { thumbnailPixels } from "../../host/image/thumbnail.ts"
 import { Html, html } from "../../report/html.ts"
 import { decimal } from "../../report/numbers.ts"
 import { dividerPlace, type SearchHit, type SearchPage } from "../query/search-page.ts"
-import { firstReadable, shortName } from "./hit-files.ts"
+import { firstSmall, shortName } from "./hit-files.ts"
 import {
   captionHeight,
   dividerHeight,
@@ -40,14 +40,18 @@ const colours = { paper: 255, empty: 238, ink: "#222", soft: "#777", weak: "#b45
 /** Pictures that are decoded at the same time. */
 const atOnce = 4
 
-/** Takes the memory of the sheet's pixels and of four thumbnails. Throws UserError where the format cannot be so large. */
-export async function drawSheet(page: SearchPage, format: SheetFormat): Promise<DrawnSheet> {
+/**
+ * Takes the memory of the sheet's pixels and of four thumbnails. Throws UserError where the format cannot be so large.
+ *
+ * @param folder of the index, whose kept small pictures are drawn
+ */
+export async function drawSheet(page: SearchPage, format: SheetFormat, folder?: string): Promise<DrawnSheet> {
   const { hits } = page
-  if (hits.length === 0) throw new UserError("there are no results for a contact sheet", "search without filters first")
+  if (hits.length === 0) throw new UserError("there are no results for a contact sheet", "search first without --sheet")
   const layout = layOut(hits, dividerPlace(hits))
   requireSides(layout, format)
   const canvas = new Canvas(layout.width, layout.height)
-  const reasons = await drawPictures(canvas, layout, hits)
+  const reasons = await drawPictures(canvas, layout, hits, folder)
   const hasText = await fontsRender()
   if (hasText) await drawTexts(canvas, layout, hits, reasons)
   else if (layout.dividerTop !== null) canvas.fill(0, layout.dividerTop + dividerHeight / 2, layout.width, 2, 120)
@@ -102,11 +106,16 @@ class Canvas {
 }
 
 /** The reasons of those that cannot be read, by their places among the hits. */
-async function drawPictures(canvas: Canvas, layout: SheetLayout, hits: readonly SearchHit[]) {
+async function drawPictures(
+  canvas: Canvas,
+  layout: SheetLayout,
+  hits: readonly SearchHit[],
+  folder: string | undefined,
+) {
   const reasons = new Map<number, string>()
   const cells = layout.rows.flatMap((row) => cellsOf(row, layout))
   const read = ({ place, width, height }: Cell) =>
-    firstReadable(hits[place]!.paths, (path) => thumbnailPixels(path, { width, height }))
+    firstSmall(hits[place]!, folder, (path) => thumbnailPixels(path, { width, height }))
   let cell = 0
   for await (const found of mapOrdered(cells, atOnce, read)) {
     const { left, top, width, height, place } = cells[cell++]!

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { SearchHit, SearchPage } from "../query/search-page.ts"
+import { thumbnailPath } from "../store/thumbnail-path.ts"
 
 export interface CheckedHit extends SearchHit {
   /** Those of `paths` that are gone; they are its last ones. */
@@ -45,6 +46,22 @@ export async function firstReadable<T>(
     }
   }
   return { reason: reason ?? "unreadable" }
+}
+
+/**
+ * The same of the small picture that the index has, where it has one: the files may be gone, or far away. It is named by the first
+ * path all the same.
+ *
+ * @param folder of the index
+ */
+export async function firstSmall<T>(
+  { paths, hash }: Pick<SearchHit, "paths" | "hash">,
+  folder: string | undefined,
+  read: (path: string) => Promise<T>,
+): Promise<{ readonly path: string; readonly value: T } | { readonly reason: string }> {
+  const kept = folder === undefined ? null : thumbnailPath(folder, hash)
+  const small = kept !== null && existsSync(kept) ? await firstReadable([kept], read) : null
+  return small && "value" in small ? { ...small, path: paths[0]! } : firstReadable(paths, read)
 }
 
 /** The message without the path, which stands beside it. */

@@ -36,6 +36,12 @@ test("no match is said before weaker hits", () => {
   )
 })
 
+test("no match is said of what was looked at", () => {
+  const first = (matchesBelow: number | null) => resultTable({ ...pageOf([], ["/a.jpg"]), matchesBelow }).split("\n")[0]
+  expect(first(69)).toBe("no match on this page, and 69 among the first 1,000 hits: --limit 1000 --only-matches")
+  expect(first(null)).toBe("no match on this page")
+})
+
 test("where nothing was found a line says why", () => {
   const none = pageOf([])
   expect(resultTable({ ...none, pictures: 0, searched: 0 })).toBe("no pictures: the index has none yet\n")

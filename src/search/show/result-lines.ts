@@ -3,7 +3,7 @@ import { isAbsolute, relative } from "node:path"
 import { counted } from "../../core/counted.ts"
 import { printable } from "../../core/printable.ts"
 import { decimal } from "../../report/numbers.ts"
-import { dividerPlace, type SearchHit, type SearchPage } from "../query/search-page.ts"
+import { dividerPlace, looksAt, type SearchHit, type SearchPage } from "../query/search-page.ts"
 import type { CheckedHit, CheckedPage } from "./hit-files.ts"
 
 export interface TableOptions {
@@ -38,7 +38,7 @@ export function tableLines(
   const weak = hits.slice(dividerPlace(hits))
   const shown = weak.slice(0, mostWeak)
   return [
-    ...(matches === 0 ? [remark(noMatch)] : []),
+    ...(matches === 0 ? [remark(noMatchText(page))] : []),
     remark([...columns.map(({ title, width }) => title.padStart(width)), "path"].join("  ")),
     ...hits.slice(0, dividerPlace(hits)).map(lineOf),
     ...(weak.length > 0 ? [remark(dividerText(weak.length, weak.length - shown.length))] : []),
@@ -46,12 +46,20 @@ export function tableLines(
   ]
 }
 
-const noMatch = "no match: nothing rises above what this query finds by chance"
+/** Of the page alone, or of what was looked at after it. */
+export function noMatchText({ matchesBelow }: Pick<SearchPage, "matchesBelow">): string {
+  if (matchesBelow === null) return "no match on this page"
+  if (matchesBelow === 0) return "no match: nothing rises above what this query finds by chance"
+  const first = looksAt.toLocaleString("en")
+  return `no match on this page, and ${matchesBelow} among the first ${first} hits: --limit ${looksAt} --only-matches`
+}
 
-function emptyText({ pictures, filtered, searched }: CheckedPage): string {
+function emptyText(page: CheckedPage): string {
+  const { pictures, filtered, searched } = page
   if (pictures === 0) return "no pictures: the index has none yet"
   if (filtered === 0) return `no pictures: the filters leave none of the index's ${pictures.toLocaleString("en")}`
-  return searched === 0 ? "no other pictures" : noMatch
+  if (searched === 0) return "no other pictures"
+  return page.matches === null ? "no further pictures" : noMatchText(page)
 }
 
 function remark(text: string): TableLine {

@@ -9,14 +9,14 @@ import { Html, html } from "../../report/html.ts"
 import { decimal } from "../../report/numbers.ts"
 import { jpegUri } from "../../report/picture-card.ts"
 import { dividerPlace, type SearchHit, type SearchPage } from "../query/search-page.ts"
-import { firstReadable, shortName } from "./hit-files.ts"
+import { firstSmall, shortName } from "./hit-files.ts"
 
 /** Side of thumbnails, in pixels. */
 const side = 320
 const atOnce = 4
 const cut = "<!-- figures -->"
 
-const style = `
+export const sheetStyle = `
 main { max-width: 1500px; }
 h2 { margin-top: 40px; padding-top: 12px; border-top: 3px solid var(--wrong); color: var(--wrong); }
 .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 20px 14px; margin-top: 20px; }
@@ -31,15 +31,23 @@ h2 { margin-top: 40px; padding-top: 12px; border-top: 3px solid var(--wrong); co
  * The text of the page, piece by piece, so that memory does not grow with its pictures.
  *
  * @param title the query
+ * @param folder of the index, whose kept small pictures are shown
  * @param onUnread is called for each picture that cannot be read
  */
-export async function* sheetPage(page: SearchPage, title: string, onUnread: () => void): AsyncGenerator<string> {
+export async function* sheetPage(
+  page: SearchPage,
+  title: string,
+  folder: string | undefined,
+  onUnread: () => void,
+): AsyncGenerator<string> {
   const { hits } = page
   const head = html`<h1>${title}</h1><p class="eyebrow">${summary(page)}</p>`
-  const [before, after] = htmlDocument(title, html`${head}<div class="sheet">${new Html(cut)}</div>`, style).split(cut)
+  const [before, after] = htmlDocument(title, html`${head}<div class="sheet">${new Html(cut)}</div>`, sheetStyle).split(
+    cut,
+  )
   yield before!
   let place = 0
-  for await (const figure of mapOrdered(hits, atOnce, (hit) => figureOf(hit, onUnread))) {
+  for await (const figure of mapOrdered(hits, atOnce, (hit) => figureOf(hit, folder, onUnread))) {
     if (place++ === dividerPlace(hits)) yield `</div>\n<h2>Weaker matches</h2>\n<div class="sheet">`
     yield figure.text
   }
@@ -47,27 +55,33 @@ export async function* sheetPage(page: SearchPage, title: string, onUnread: () =
 }
 
 /** "3 matches among 500 pictures, 17 weaker", "20 pictures of 500" */
-function summary({ hits, matches, searched }: SearchPage): string {
+function summary({ hits, matches, matchesBelow, searched }: SearchPage): string {
   if (matches === null) return `${hits.length.toLocaleString("en")} of ${counted(searched, "picture")}`
-  const found = matches === 0 ? "No match" : counted(matches, "match", "matches")
+  const found =
+    matches === 0 ? (matchesBelow === 0 ? "No match" : "No match on this page") : counted(matches, "match", "matches")
   const weak = hits.length - matches
   return `${found} among ${counted(searched, "picture")}${weak > 0 ? `, ${weak.toLocaleString("en")} weaker` : ""}`
 }
 
-async function figureOf(hit: SearchHit, onUnread: () => void): Promise<Html> {
+async function figureOf(hit: SearchHit, folder: string | undefined, onUnread: () => void): Promise<Html> {
   const { rank, cosine, z, paths, taken } = hit
   const path = paths[0]!
   const name = shortName(path)
   const copies = paths.length > 1 ? html`<br><small>and ${paths.slice(1).join(", ")}</small>` : null
   return html`
-<figure><a href="${pathToFileURL(path).href}" title="${path}">${await pictureOf(hit, onUnread)}</a>
+<figure><a href="${pathToFileURL(path).href}" title="${path}">${await smallPicture(hit, folder, onUnread)}</a>
 <figcaption><b>${rank}</b> ${decimal(cosine, 3)}${z === null ? "" : `, z ${decimal(z, 1)}`}<br>${name}${taken === null ? null : html`<br><small>${taken.replace("T", " ")}</small>`}${copies}</figcaption></figure>`
 }
 
-async function pictureOf({ paths, caption }: SearchHit, onUnread: () => void): Promise<Html> {
-  const found = await firstReadable(paths, (path) => thumbnail(path, { side }))
+/** The picture inside of the page, or why there is none. */
+export async function smallPicture(
+  hit: Pick<SearchHit, "paths" | "hash" | "caption">,
+  folder: string | undefined,
+  onUnread: () => void,
+): Promise<Html> {
+  const found = await firstSmall(hit, folder, (path) => thumbnail(path, { side }))
   if ("value" in found)
-    return html`<img loading="lazy" src="${jpegUri(found.value)}" alt="${caption ?? basename(found.path)}">`
+    return html`<img loading="lazy" src="${jpegUri(found.value)}" alt="${hit.caption ?? basename(found.path)}">`
   onUnread()
   return html`<span class="absent">${found.reason}</span>`
 }

@@ -1,7 +1,7 @@
 /** Pictures in a terminal: a file's thumbnail in the terminal's own protocol. */
 import type { Image8 } from "../../core/image/pixels.ts"
 import { thumbnailPixels } from "../../host/image/thumbnail.ts"
-import { firstReadable } from "./hit-files.ts"
+import { firstSmall } from "./hit-files.ts"
 import type { TableLine } from "./result-lines.ts"
 import { blockLines } from "./terminal/blocks.ts"
 import type { PictureProtocol } from "./terminal/choose-protocol.ts"
@@ -60,14 +60,19 @@ interface PictureWriter {
   picture(sequences: string): void
 }
 
-/** Lines of a table, each after its picture; a hit whose files cannot be read has its line alone. */
+/**
+ * Lines of a table, each after its picture; a hit whose files cannot be read has its line alone.
+ *
+ * @param folder of the index, whose kept small pictures are shown
+ */
 export async function writeWithPictures(
   lines: readonly TableLine[],
   protocol: PictureProtocol,
   write: PictureWriter,
+  folder?: string,
 ): Promise<void> {
   for (const { text, hit } of lines) {
-    const found = hit && (await firstReadable(hit.paths, (path) => terminalPicture(path, protocol)))
+    const found = hit && (await firstSmall(hit, folder, (path) => terminalPicture(path, protocol)))
     if (found && "value" in found) write.picture(found.value)
     const isUnread = found && "reason" in found && hit.missing.length < hit.paths.length
     write.text(`${text}${isUnread ? "  (its picture cannot be read)" : ""}\n`)

@@ -228,7 +228,8 @@ async function eraseDerived(writer: IndexWriter): Promise<void> {
   if (!active) return
   await updateBackgroundPictures(writer, active)
   await restoreCodes(store, active)
-  if (active.settings.store !== "file") await followIndex(active.settings.store.lancedb, store, active)
+  if (active.settings.store !== "file")
+    await followIndex(active.settings.store.lancedb, store, active, { erases: true })
 }
 
 /** Thumbnails, words, and what the database's log still has. */

@@ -8,6 +8,7 @@ import { measureRecall, type Recall } from "../scan/recall.ts"
 import { openScanner } from "../scan/scanner.ts"
 import { databaseFile, type Generation, IndexStore } from "../store/index-store.ts"
 import { rowsInFile, vectorOffset } from "../store/vector-file.ts"
+import { captionsOf } from "./codes.ts"
 
 export interface StatusOptions {
   /** Measures what binary codes find, which takes some seconds. */
@@ -37,7 +38,8 @@ export interface IndexStatus {
   /** In bytes; a database's log counts with it. */
   readonly sizes: { readonly database: number; readonly vectors: number; readonly codes: number }
   readonly background: { readonly prompts: number; readonly pictures: number }
-  readonly codes: { readonly rows: number; readonly recall: Recall | null }
+  /** What codes find of pictures that are drawn, and of generic captions; these did not choose the number of candidates. */
+  readonly codes: { readonly rows: number; readonly recall: Recall | null; readonly textRecall: Recall | null }
   readonly writer: {
     readonly command: string
     readonly pid: number
@@ -80,7 +82,7 @@ export async function indexStatus(folder: string, { recall = false }: StatusOpti
     background: backgroundOf(store, active),
     codes: {
       rows: active ? codedRows(store.codesPath(active)) : 0,
-      recall: recall && active ? await recallOf(store, active, total) : null,
+      ...(recall && active ? await recallOf(store, active, total) : { recall: null, textRecall: null }),
     },
     writer: await writerOf(store.folder),
   }
@@ -150,11 +152,15 @@ function backgroundOf(store: IndexStore, active: Generation | null): IndexStatus
   return { prompts: count("prompt"), pictures: count("picture") }
 }
 
-async function recallOf(store: IndexStore, active: Generation, count: number): Promise<Recall | null> {
+/** Another one than that of the rows by which the number of candidates was chosen. */
+const otherSeed = 2
+
+async function recallOf(store: IndexStore, active: Generation, count: number) {
   const codes = store.codesPath(active)
   const scanner = openScanner(store.vectorsPath(active), { dim: active.dim, offset: vectorOffset, codes })
   try {
-    return await measureRecall(scanner, { count })
+    const recall = await measureRecall(scanner, { count, seed: otherSeed })
+    return { recall, textRecall: await measureRecall(scanner, { count, queries: captionsOf(store, active, 1) }) }
   } finally {
     scanner.close()
   }

@@ -3,7 +3,7 @@ import { resolve, sep } from "node:path"
 import { quoted, UserError } from "../../../core/errors.ts"
 import { nearestNames } from "../../../core/nearest.ts"
 import { alternatives } from "../../../host/files/glob.ts"
-import { type Filters, type Near, type Shape, type SizeBound, shapes, type TimeRange } from "../filters.ts"
+import { type Filters, mostValues, type Near, type Shape, type SizeBound, shapes, type TimeRange } from "../filters.ts"
 import { parseTime } from "./parse-time.ts"
 
 /** As a command line has them; several values of a list are alternatives, but sizes all hold. */
@@ -52,9 +52,7 @@ export function parseFilters(
   }
 }
 
-/** Values of an option, and patterns of a name's braces: more make a database's condition too deep. */
-const mostValues = 200
-
+/** With the patterns that a name's braces stand for. */
 function requireFew(words: FilterWords): void {
   const counts = Object.entries(words).flatMap(([name, values]) =>
     Array.isArray(values) ? [{ name, count: name === "name" ? sumOf(values.map(alternativesOf)) : values.length }] : [],

@@ -1,11 +1,11 @@
 /**
- * Masks that a process keeps: by their filters, as long as the index is as it was. Where only contents matter, which never change,
+ * Masks that a process keeps: by their filters, as long as the index is as it was. Where only what never changes of contents matters,
  * a mask is continued with those that came; contents without a file are taken out of it each time.
  */
 import type { IndexStore } from "../../store/index-store.ts"
 import type { Filters } from "../filters.ts"
 import { dataVersion } from "./data-version.ts"
-import { addFiltered, goneRows, isFiltering, isOfFiles, type Mask } from "./mask.ts"
+import { addFiltered, goneRows, isFiltering, type Mask, mayChange } from "./mask.ts"
 
 /** A mask of a million rows has 125 KB. */
 const mostKept = 64
@@ -13,7 +13,7 @@ const mostKept = 64
 interface Kept {
   readonly bits: Uint8Array
   readonly count: number
-  /** The index's state, for masks of files. */
+  /** The index's state, for masks that may change. */
   readonly version: number
 }
 
@@ -43,7 +43,7 @@ export class KeptMasks {
     const version = dataVersion(store)
     const key = JSON.stringify(filters, Object.keys(filters).sort().concat(partNames))
     const found = this.kept.get(key)
-    const isCurrent = found && (found.version === version || !isOfFiles(filters))
+    const isCurrent = found && (found.version === version || !mayChange(filters))
     if (isCurrent && found.count >= count) return cut(found.bits, count)
     const bits = new Uint8Array((count + 7) >> 3)
     const from = isCurrent ? found.count : 0

@@ -7,7 +7,7 @@ import { fileCondition } from "./mask.ts"
 
 export type FoundContent = Pick<
   SearchHit,
-  "paths" | "width" | "height" | "taken" | "camera" | "caption" | "position"
+  "paths" | "width" | "height" | "taken" | "camera" | "caption" | "latitude" | "longitude" | "hash" | "position"
 > & {
   readonly bytes: number
   readonly sharpness: number | null
@@ -40,7 +40,8 @@ export function lookUpRows(
     paths.set(Number(id), own)
   }
   const contents = store.rows(
-    `SELECT contents.id AS id, width, height, taken, camera, caption, bytes, sharpness
+    `SELECT contents.id AS id, width, height, taken, camera, caption, latitude, longitude, lower(hex(hash)) AS hash,
+       bytes, sharpness
      FROM json_each(?) AS given JOIN contents ON contents.id = given.value WHERE copies > 0`,
     ids,
   )
@@ -50,8 +51,8 @@ export function lookUpRows(
 function entryOf(row: Row, paths: readonly string[] | undefined): [number, FoundContent][] {
   if (!paths) return []
   const position = Number(row.id) - 1
-  const { width, height, taken, camera, caption, bytes, sharpness } = row as unknown as FoundContent
-  return [[position, { paths, width, height, taken, camera, caption, bytes, sharpness, position }]]
+  const { id: _, ...facts } = row
+  return [[position, { ...(facts as unknown as Omit<FoundContent, "paths" | "position">), paths, position }]]
 }
 
 /** A root may be that of a drive, which ends with a separator. Paths below it have slashes or the system's separators. */

@@ -63,9 +63,9 @@ export function numbersIn(text: string): number[] {
 
 const [comma, zero] = [44, 48]
 
-/** Whether a mask of these filters depends on files, which come and go, and not on contents alone. */
-export function isOfFiles({ folders, names }: Filters): boolean {
-  return folders !== undefined || names !== undefined
+/** Whether a mask of these filters depends on files, which come and go, or on what may be read again of files beside a picture. */
+export function mayChange({ folders, names, taken, near }: Filters): boolean {
+  return [folders, names, taken, near].some((filter) => filter !== undefined)
 }
 
 function contentCondition(filters: Filters): Condition {
@@ -85,7 +85,7 @@ function contentCondition(filters: Filters): Condition {
 export function fileCondition({ folders, names }: Filters): Condition | null {
   const conditions = [
     ...(folders ? [any(folders.map(folderCondition))] : []),
-    ...(names ? [any(names.map((pattern) => ({ sql: `lower(${nameSql}) GLOB ?`, values: [pattern] })))] : []),
+    ...(names ? [any(names.map((pattern) => ({ sql: `lower(${nameSql}) GLOB lower(?)`, values: [pattern] })))] : []),
   ]
   return conditions.length > 0 ? all(conditions) : null
 }
@@ -115,7 +115,7 @@ function ofContents({ taken, sizes = [], shapes, cameras, near, formats }: Filte
     ...(taken && taken.until !== null ? [{ sql: "taken < ?", values: [taken.until] }] : []),
     ...sizes.map(sizeCondition),
     ...(shapes ? [any(shapes.map((shape) => ({ sql: `width ${shapeSigns[shape]} height`, values: [] })))] : []),
-    ...(cameras ? [any(cameras.map((part) => ({ sql: "instr(lower(camera), ?) > 0", values: [part] })))] : []),
+    ...(cameras ? [any(cameras.map((part) => ({ sql: "instr(lower(camera), lower(?)) > 0", values: [part] })))] : []),
     ...(near ? [nearCondition(near)] : []),
     ...(formats ? [any(formats.map((format) => ({ sql: "format = ?", values: [format] })))] : []),
   ]

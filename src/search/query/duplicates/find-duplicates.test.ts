@@ -3,10 +3,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { l2Normalize } from "../../core/arrays/similarity.ts"
-import { SearchIndex } from "../search-index.ts"
-import { IndexWriter } from "../store/index-writer.ts"
-import { type DuplicatePicture, worseFiles } from "./duplicates.ts"
+import { l2Normalize } from "../../../core/arrays/similarity.ts"
+import { SearchIndex } from "../../search-index.ts"
+import { IndexWriter } from "../../store/index-writer.ts"
+import { worseFiles } from "./find-duplicates.ts"
+import type { DuplicatePicture } from "./groups.ts"
 
 let folder: string
 const at = (...names: string[]) => join(folder, "pictures", ...names)
@@ -74,7 +75,16 @@ test("files that could go: never the kept one by another name, nothing where the
   linkSync(at("a/crisp.png"), at("a/linked.png"))
   symlinkSync(at("a/crisp.png"), at("b/pointing.png"))
   const picture = (...names: string[]): DuplicatePicture => ({
-    ...{ paths: names.map((name) => at(name)), cosine: 1, width: 1, height: 1, bytes: 1, sharpness: null, position: 0 },
+    ...{
+      paths: names.map((name) => at(name)),
+      cosine: 1,
+      width: 1,
+      height: 1,
+      bytes: 1,
+      sharpness: null,
+      hash: "",
+      position: 0,
+    },
   })
   const others = [picture("b/pointing.png", "a/blurred.png", "b/never.png")]
   const best = picture("b/never.png", "a/crisp.png", "a/linked.png", "b/gone.png")

@@ -3,14 +3,17 @@
  * the threshold says, so that no chain leads from a picture to one that is not like it. Best first, each picture is in one group.
  */
 import { statSync } from "node:fs"
-import { UserError } from "../../core/errors.ts"
-import type { Pairs } from "../scan/scanner.ts"
-import type { IndexStore } from "../store/index-store.ts"
-import type { Filters } from "./filters.ts"
-import type { FollowedIndex, IndexState } from "./followed-index.ts"
+import { setImmediate } from "node:timers/promises"
+import { counted } from "../../../core/counted.ts"
+import { UserError } from "../../../core/errors.ts"
+import type { Pairs } from "../../scan/scanner.ts"
+import type { IndexStore } from "../../store/index-store.ts"
+import { type Filters, requireFilters } from "../filters.ts"
+import type { FollowedIndex, IndexState } from "../followed-index.ts"
+import { type FoundContent, lookUpRows } from "../rows/look-up.ts"
+import { isIn, type Mask } from "../rows/mask.ts"
+import { type DuplicateGroup, groupsOf, inParts } from "./groups.ts"
 import { withSharpness } from "./picture-sharpness.ts"
-import { type FoundContent, lookUpRows } from "./rows/look-up.ts"
-import { isIn, type Mask } from "./rows/mask.ts"
 
 /** A judgement for published models, which were not measured; docs/search.md says what it finds with small ones. */
 export const duplicateDefaults = { threshold: 0.96 } as const
@@ -27,31 +30,13 @@ export interface DuplicateOptions {
   readonly onSharpness?: ((done: number, total: number) => void) | undefined
 }
 
-export interface DuplicatePicture {
-  /** Paths of all files with these bytes that pass the filters. */
-  readonly paths: readonly string[]
-  /** With the best of the group; 1 for itself. */
-  readonly cosine: number
-  readonly width: number
-  readonly height: number
-  readonly bytes: number
-  /** Null where it was not measured: it decides only between pictures of as many pixels. */
-  readonly sharpness: number | null
-  readonly position: number
-}
-
-/** The best by pixels, then sharpness, then bytes. */
-export interface DuplicateGroup {
-  readonly best: DuplicatePicture
-  /** The most similar first; empty where the same bytes are in several files. */
-  readonly others: readonly DuplicatePicture[]
-}
-
 export interface Duplicates {
   /** By the best one's path. */
   readonly groups: readonly DuplicateGroup[]
   readonly threshold: number
   readonly searched: number
+  /** What a person should know about this result, a line each. */
+  readonly notes: readonly string[]
 }
 
 /** Null where another generation answers when it ends. Throws UserError for a threshold out of its range. */
@@ -63,17 +48,67 @@ export async function findDuplicates(
   const { threshold = duplicateDefaults.threshold, filters = {}, signal, onSharpness } = options
   if (!(threshold > 0 && threshold <= 1))
     throw new UserError(`threshold: ${threshold} is not above 0 and at most 1`, "write 0.96, or 1 for the same bytes")
+  requireFilters(filters)
   const { store, open, count } = state
   const mask = store.reading(() => open.masks.mask(store, filters, count))
   const searched = mask?.left ?? count
   const near = threshold === 1 || searched === 0 ? noPairs : await nearPairs(state, mask, { ...options, threshold })
-  const contents = index.readStill(state, () => {
-    const rows = new Set([...near.a, ...near.b, ...copiedRows(store).filter((row) => isIn(row, count, mask))])
-    return lookUpRows(store, [...rows], filters, "passing only")
-  })
-  if (contents === null) return null
+  const copied = index.readStill(state, () => copiedRows(store).filter((row) => isIn(row, count, mask)))
+  const contents = copied && (await lookedUp(index, state, await rowsIn(near, copied, count, signal), options))
+  if (!contents) return null
   const measured = await withSharpness(contents, near, { signal, onProgress: onSharpness })
-  return { groups: groupsOf(measured, near), threshold, searched }
+  const groups = await groupsOf(measured, near, signal)
+  return { groups, threshold, searched, notes: notesOf(groups, threshold, searched) }
+}
+
+/** Each row once, in order. */
+async function rowsIn({ a, b }: Pairs, copied: readonly number[], count: number, signal: AbortSignal | undefined) {
+  const isFound = new Uint8Array(count)
+  for (const row of copied) isFound[row] = 1
+  await inParts(a.length, signal, (i) => {
+    isFound[a[i]!] = 1
+    isFound[b[i]!] = 1
+  })
+  const rows: number[] = []
+  await inParts(count, signal, (row) => {
+    if (isFound[row]) rows.push(row)
+  })
+  return rows
+}
+
+const rowsAtOnce = 4096
+
+/** In transactions of some rows each; null where another generation answers before the last one. */
+async function lookedUp(
+  index: FollowedIndex,
+  state: IndexState,
+  rows: readonly number[],
+  { filters = {}, signal }: DuplicateOptions,
+): Promise<Map<number, FoundContent> | null> {
+  const all = new Map<number, FoundContent>()
+  for (let from = 0; from < rows.length; from += rowsAtOnce) {
+    const some = rows.slice(from, from + rowsAtOnce)
+    const found = index.readStill(state, () => lookUpRows(state.store, some, filters, "passing only"))
+    if (found === null) return null
+    for (const [row, content] of found) all.set(row, content)
+    await setImmediate()
+    signal?.throwIfAborted()
+  }
+  return all
+}
+
+/** A larger part of one's pictures is rarely copies: then the model finds many pictures nearly the same. */
+const usualShare = 0.2
+const fewPictures = 50
+
+function notesOf(groups: readonly DuplicateGroup[], threshold: number, searched: number): string[] {
+  const near = groups.filter(({ others }) => others.length > 0)
+  const grouped = near.reduce((sum, { others }) => sum + 1 + others.length, 0)
+  if (searched < fewPictures || grouped <= usualShare * searched) return []
+  const share = Math.round((100 * grouped) / searched)
+  return [
+    `${share} % of ${counted(searched, "picture")} are in a group: by this model a cosine of ${threshold} is common among different pictures too; look at the groups before you delete, and raise the threshold (--threshold)`,
+  ]
 }
 
 async function nearPairs(
@@ -100,58 +135,6 @@ function copiedRows(store: IndexStore): number[] {
 }
 
 const noPairs: Pairs = { a: new Uint32Array(0), b: new Uint32Array(0), scores: new Float32Array(0) }
-
-/** Centres are taken best first: all that are near one and in no group yet are its group. */
-export function groupsOf(contents: ReadonlyMap<number, FoundContent>, pairs: Pairs): DuplicateGroup[] {
-  const near = neighbours(pairs)
-  const taken = new Set<number>()
-  const groups: DuplicateGroup[] = []
-  for (const best of [...contents.values()].sort(betterFirst)) {
-    if (taken.has(best.position)) continue
-    taken.add(best.position)
-    const others = (near.get(best.position) ?? []).filter(({ row }) => contents.has(row) && !taken.has(row))
-    for (const { row } of others) taken.add(row)
-    if (others.length === 0 && best.paths.length === 1) continue
-    others.sort((x, y) => y.cosine - x.cosine || x.row - y.row)
-    groups.push({
-      best: pictureOf(best, 1),
-      others: others.map(({ row, cosine }) => pictureOf(contents.get(row)!, cosine)),
-    })
-  }
-  return groups.sort((x, y) => (x.best.paths[0]! < y.best.paths[0]! ? -1 : 1))
-}
-
-interface Neighbour {
-  readonly row: number
-  readonly cosine: number
-}
-
-/** By row. */
-function neighbours({ a, b, scores }: Pairs): Map<number, Neighbour[]> {
-  const near = new Map<number, Neighbour[]>()
-  const add = (from: number, row: number, cosine: number) => {
-    const own = near.get(from)
-    if (own) own.push({ row, cosine })
-    else near.set(from, [{ row, cosine }])
-  }
-  for (let i = 0; i < a.length; i++) {
-    add(a[i]!, b[i]!, scores[i]!)
-    add(b[i]!, a[i]!, scores[i]!)
-  }
-  return near
-}
-
-function betterFirst(x: FoundContent, y: FoundContent): number {
-  const pixels = y.width * y.height - x.width * x.height
-  return pixels || (y.sharpness ?? -1) - (x.sharpness ?? -1) || y.bytes - x.bytes || x.position - y.position
-}
-
-function pictureOf(
-  { paths, width, height, bytes, sharpness, position }: FoundContent,
-  cosine: number,
-): DuplicatePicture {
-  return { paths, cosine: Math.min(cosine, 1), width, height, bytes, sharpness, position }
-}
 
 /**
  * The files that could go: all of a group but one of its best picture that is there. A file that is the same one by another
