@@ -71,7 +71,6 @@ function statusText(status: IndexStatus): string {
   return textTable([{ title: "what" }, { title: "value" }], rows)
 }
 
-<<<<<<< HEAD
 function settingsText({ orientation, decode, store, mapped }: Generation["settings"]): string {
   return [
     orientation === "apply" ? "orientation applied" : "orientation ignored",
@@ -81,13 +80,10 @@ function settingsText({ orientation, decode, store, mapped }: Generation["settin
   ].join(", ")
 }
 
-export function megabytes(bytes: number): string {
-=======
 function recallText(of: string, measured: IndexStatus["codes"]["recall"]): string {
   return measured ? `, recall@${measured.k} of ${of} ${measured.recall.toFixed(4)}` : ""
 }
 
-function megabytes(bytes: number): string {
->>>>>>> main
+export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`
 }
