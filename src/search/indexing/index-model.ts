@@ -69,7 +69,7 @@ export class IndexModel implements AsyncDisposable {
     if (this.active === null || weightsOf(encoder.identity) === weightsOf(this.active.identity)) return encoder
     await encoder[Symbol.asyncDispose]()
     throw new UserError(
-      `the index is of ${this.active.model}, and ${encoder.name} is another model or has other weights`,
+      `the index is of ${this.active.model} (${this.active.source}), and ${encoder.name} (${absoluteSource(this.source)}) is another model or has other weights`,
       "leave out --model, or change the index first: mobileclip index migrate --model MODEL",
     )
   }

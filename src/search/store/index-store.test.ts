@@ -6,7 +6,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   statSync,
   truncateSync,
@@ -16,24 +15,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { DatabaseSync } from "@photostructure/sqlite"
-import { afterEach, expect, test, vi } from "vitest"
+import { afterEach, expect, test } from "vitest"
 import { FullDisk } from "../../../test/full-disk.ts"
 import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { IndexStore } from "./index-store.ts"
 import { IndexWriter } from "./index-writer.ts"
 import { type ContentDetails, type NewPicture, putFile } from "./picture-rows.ts"
 import { readVectorHeader, requireVectorsOf, vectorOffset } from "./vector-file.ts"
-
-/** Is told of each file that is put on the disk. */
-const watched = vi.hoisted(() => ({ sync: (_: number) => {} }))
-vi.mock("node:fs", async (original) => {
-  const real = await original<typeof import("node:fs")>()
-  const told = (work: (descriptor: number) => void) => (descriptor: number) => {
-    watched.sync(descriptor)
-    work(descriptor)
-  }
-  return { ...real, fsyncSync: told(real.fsyncSync), fdatasyncSync: told(real.fdatasyncSync) }
-})
 
 const made: string[] = []
 const folder = () => {
@@ -153,6 +141,17 @@ test("a new generation answers after it is activated, and the old one's file goe
   writer[Symbol.dispose]()
 })
 
+test("rows that are passed over have no vector: zeros would be found", async () => {
+  const path = folder()
+  const { writer } = await withPictures(path, picture(1), picture(2), picture(3))
+  const next = writer.addGeneration({ ...model, identity: "n" })
+  writer.setVectors(next, 2, Float32Array.of(0, 0, 0, 1))
+  const none = Array(4).fill(Number.NaN)
+  expect(rowsOf(writer.store.vectorsPath(next), 4)).toEqual([none, none, [0, 0, 0, 1]])
+  expect([...writer.store.withoutVector(next)]).toEqual([1, 2])
+  writer[Symbol.dispose]()
+})
+
 test("what is not an index, is newer, damaged or cut is told in one line", async () => {
   const path = folder()
   expect(() => IndexStore.open(path)).toThrow(/there is no index in .*: it does not exist/)
@@ -216,30 +215,6 @@ test("settings of a model that are not JSON are told as damage", async () => {
   writer[Symbol.dispose]()
   using store = IndexStore.open(path)
   expect(() => store.active()).toThrow(/index\.sqlite is damaged: the settings of its model/)
-})
-
-test("a new file of vectors is on the disk with its name before the transaction that counts its rows", async () => {
-  // Linux alone says where an open file is.
-  if (process.platform !== "linux") return
-  const path = folder()
-  const seen: string[] = []
-  watched.sync = (descriptor) => {
-    const place = readlinkSync(`/proc/self/fd/${descriptor}`)
-    if (place === path || place.endsWith(".f16")) seen.push(place === path ? "folder" : "vectors")
-  }
-  const count = () => (existsSync(join(path, "index.sqlite")) ? IndexStore.open(path).count : 0)
-  const { writer } = await withPictures(path)
-  seen.length = 0
-  const active = writer.active!
-  const setMeta = vi.spyOn(writer, "setMeta").mockImplementation((key, value) => {
-    seen.push(`${key} ${value} after ${count()}`)
-    setMeta.mockRestore()
-    writer.setMeta(key, value)
-  })
-  writer.addPictures(active, [picture(1)])
-  watched.sync = () => {}
-  expect(seen).toEqual(["vectors", "folder", "vectors", "count 1 after 0"])
-  writer[Symbol.dispose]()
 })
 
 test("a database that is empty, or a folder, is told as that", () => {
