@@ -107,6 +107,7 @@ const slow = [
   "src/data/sample-index/index-shards",
   "src/native/own-cache",
   "src/search/indexing/unread",
+  "src/search/store/disk-order",
 ].map((name) => `${name}.test.ts`)
 
 const gone = slow.filter((file) => !existsSync(file))

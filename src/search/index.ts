@@ -13,7 +13,7 @@ export { makeThumbnails, type ThumbnailsOptions, type ThumbnailsResult } from ".
 export { type WatchOptions, watchPictures } from "./indexing/watch.ts"
 export { type CheckOptions, type CheckResult, checkModel } from "./migrate/check-model.ts"
 export type { Recall } from "./migrate/map-recall.ts"
-export { type MigrateOptions, type MigrateResult, migrateIndex } from "./migrate/migrate-index.ts"
+export { cancelMigration, type MigrateOptions, type MigrateResult, migrateIndex } from "./migrate/migrate-index.ts"
 export type { MissingPicture } from "./migrate/migration-progress.ts"
 export type { MigrationOptions } from "./migrate/open-migration.ts"
 export { type PreviewOptions, type PreviewResult, previewModel } from "./migrate/preview-model.ts"

@@ -135,7 +135,7 @@ test("--preview says what mapped vectors would find, and changes nothing; --appl
   expect(text).toMatch(new RegExp(String.raw`\n  text queries \(365\): ${share}, `))
   expect(text).toMatch(/\n {2}picture queries \(60\): .*\nencoding all pictures takes about 1 min here\n$/)
   expect(activeOf(index)).toEqual(activeOf(at("base")))
-  const applied = await migrate(index, "new", "--preview", "--apply")
+  const applied = await migrate(index, "new", "--preview", "--apply", "--accept-poor")
   expect(applied.out).toMatch(
     /\nthe index answers with mapped vectors now; the same command without --preview and --apply/,
   )
@@ -148,8 +148,20 @@ test("--preview says what mapped vectors would find, and changes nothing; --appl
   expect(activeOf(index).settings.mapped).toBeUndefined()
 })
 
+test("--cancel needs no model, and says what is given up; without it a model is asked for", async () => {
+  const index = copyOfBase()
+  expect(await run("index", "migrate", "--index", index, "--cancel")).toMatchObject({
+    code: 0,
+    out: "no migration has begun\n",
+  })
+  const { code, err } = await run("index", "migrate", "--index", index)
+  expect([code, err]).toEqual([2, expect.stringContaining("required option '--model <model>' not specified")])
+})
+
 test.each([
   [["--check", "--preview"], "two different questions"],
+  [["--accept-poor"], "--accept-poor belongs to --apply"],
+  [["--cancel"], "--cancel stands alone"],
   [["--apply"], "--apply belongs to --preview"],
   [["--check", "--restart"], "--restart is for encoding all pictures, which --check does not"],
   [["--preview", "--most-missing", "0.1"], "--most-missing is for encoding all pictures, which --preview does not"],

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander"
 import { type CheckResult, checkModel, describeComparison } from "../../search/migrate/check-model.ts"
 import type { Recall } from "../../search/migrate/map-recall.ts"
-import { type MigrateResult, migrateIndex } from "../../search/migrate/migrate-index.ts"
+import { cancelMigration, type MigrateResult, migrateIndex } from "../../search/migrate/migrate-index.ts"
 import { type PreviewResult, previewModel } from "../../search/migrate/preview-model.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { number, progressOption, threadsOption, wholeNumber } from "../options.ts"
@@ -11,7 +11,8 @@ import { indexOption } from "./index-option.ts"
 
 interface Options {
   readonly index: string
-  readonly model: string
+  readonly model?: string
+  readonly cancel?: true
   readonly restart?: true
   readonly allowMissing?: true
   readonly mostMissing?: number
@@ -19,6 +20,7 @@ interface Options {
   readonly adopt?: true
   readonly preview?: number | true
   readonly apply?: true
+  readonly acceptPoor?: true
   readonly threads?: number
   readonly progress: ProgressMode
   readonly json?: true
@@ -32,6 +34,7 @@ Examples:
   mobileclip index migrate --model MODEL --index photos.index --preview          what mapped vectors would find
   mobileclip index migrate --model MODEL --index photos.index --preview --apply  switch today, with mapped vectors
   mobileclip index migrate --model MODEL --index photos.index                    encode tonight
+  mobileclip index migrate --index photos.index --cancel                         give up what has begun
 `
 
 export function registerMigrate(command: Command, context: CommandContext): void {
@@ -39,14 +42,16 @@ export function registerMigrate(command: Command, context: CommandContext): void
     .command("migrate")
     .description("encode the pictures of an index by another model, and switch to it")
     .addOption(indexOption())
-    .requiredOption("--model <model>", "the new one: whatever `classify` takes")
+    .option("--model <model>", "the new one: whatever `classify` takes")
+    .option("--cancel", "give up a migration that has begun; the index stays as it is")
     .option("--restart", "begin again, and give up what a migration that has begun has")
     .option("--allow-missing", "switch even if many pictures could not be encoded")
     .option("--most-missing <share>", "of pictures that may be missing (default: 0.01)", number(0, 1))
     .option("--check", "encode a sample, and say whether the vectors are the same")
     .option("--adopt", "as --check, and if they are, say that the index is of this model")
     .option("--preview [n]", "encode a sample, and say what mapped vectors would find (default: 2000)", wholeNumber(50))
-    .option("--apply", "with --preview: switch to mapped vectors")
+    .option("--apply", "with --preview: switch to mapped vectors, where they find at least half of what is wanted")
+    .option("--accept-poor", "with --apply: however little they find")
     .addOption(threadsOption())
     .addOption(new Option("--json", "print what was done as JSON"))
     .addOption(progressOption())
@@ -56,23 +61,29 @@ export function registerMigrate(command: Command, context: CommandContext): void
 
 async function run(given: Options, command: Command, context: CommandContext): Promise<void> {
   requireOneQuestion(given, command)
-  const { index, progress, json, check, adopt, preview, apply, ...options } = given
+  const { index, progress, json, check, adopt, preview, apply, acceptPoor, cancel, model = "", ...rest } = given
   const { writeOut, writeErr } = command.configureOutput()
   const common = {
-    ...options,
+    ...rest,
+    model,
     ...{ startProgress: progressReporter(progress), onStage: (line: string) => writeErr?.(`${line}\n`) },
     signal: context.abortOnInterrupt("stopping after the current pictures", sameCommand(context.argv)),
   }
   const print = <T>(result: T, text: (result: T) => string) =>
     writeOut?.(`${json ? JSON.stringify(result, null, 2) : text(result)}\n`)
+  if (cancel) return print(await cancelMigration(index, common.signal), cancelText)
   if (check || adopt) return print(await checkModel(index, { ...common, adopt }), checkText)
   if (!preview) return print(await migrateIndex(index, common), migrateText)
   const sample = preview === true ? undefined : preview
-  print(await previewModel(index, { ...common, sample, apply }), previewText)
+  print(await previewModel(index, { ...common, sample, apply, acceptPoor }), previewText)
 }
 
 function requireOneQuestion(given: Options, command: Command): void {
-  const { check, adopt, preview, apply, restart, allowMissing, mostMissing } = given
+  const { model, cancel, check, adopt, preview, apply, acceptPoor, restart, allowMissing, mostMissing } = given
+  if (cancel && (model ?? check ?? adopt ?? preview ?? restart) !== undefined)
+    command.error("error: --cancel stands alone, with --index")
+  if (!cancel && model === undefined) command.error("error: required option '--model <model>' not specified")
+  if (acceptPoor && !apply) command.error("error: --accept-poor belongs to --apply")
   if ((check || adopt) && preview) command.error("error: --check and --preview are two different questions")
   if (apply && !preview) command.error("error: --apply belongs to --preview")
   const ofMigration = { "--restart": restart, "--allow-missing": allowMissing, "--most-missing": mostMissing }
@@ -81,6 +92,10 @@ function requireOneQuestion(given: Options, command: Command): void {
     command.error(
       `error: ${other[0]} is for encoding all pictures, which ${preview ? "--preview" : "--check"} does not`,
     )
+}
+
+function cancelText(model: string | null): string {
+  return model === null ? "no migration has begun" : `the migration to ${model} is given up; the index stays as it is`
 }
 
 function migrateText({ model, pictures, encoded, before, missing }: MigrateResult): string {

@@ -4,10 +4,14 @@ import type { IndexSummary } from "../../search/indexing/index-pictures.ts"
 import { PartialSuccess } from "../errors.ts"
 
 /** Throws PartialSuccess where files could not be read. */
-export function requireAllRead({ failed, unread }: Pick<IndexSummary, "failed" | "unread">, why: string): void {
+export function requireAllRead(
+  { failed, unread, kept = 0 }: Pick<IndexSummary, "failed" | "unread"> & Partial<Pick<IndexSummary, "kept">>,
+  why: string,
+): void {
   const parts = [
     ...(failed > 0 ? [`${counted(failed, "file")} could not be read${why}`] : []),
-    ...(unread > 0 ? [`the machine could not read ${counted(unread, "file")} now: run the same command again`] : []),
+    ...(unread > 0 ? [`${counted(unread, "file")} could not be read now: run the same command again`] : []),
+    ...(kept > 0 ? [`${counted(kept, "file")} could not be looked for: their folders are away or cannot be read`] : []),
   ]
   if (parts.length > 0) throw new PartialSuccess(parts.join("; "))
 }

@@ -33,10 +33,11 @@ test("status, forget, compact, verify and retry are of the index that is named",
   const status = await index("status", "--json")
   expect(JSON.parse(status.out)).toMatchObject({ folder: at("index"), pictures: 3, failures: [{ count: 1 }] })
   expect((await index("status")).out).toMatch(/3 in 3 files.*\n(?:.*\n)*failed +1: .*bad\.jpg/)
+  expect((await index("status", "--failed")).out).toMatch(/^[^\n]*bad\.jpg[^\n]*\n$/)
   const forgotten = await index("forget", at("pictures", "1.jpg"), "--json")
   expect(JSON.parse(forgotten.out)).toMatchObject({ files: 1, pictures: 1, excluded: true })
   expect((await index("forget", "--list")).out).toBe(`${at("pictures", "1.jpg")}\n`)
-  expect((await index("compact")).out).toMatch(/^1 removed, 2 pictures left/)
+  expect((await index("compact")).out).toMatch(/^1 removed, 2 pictures left; \d\.\d MB before, \d\.\d MB now\n$/)
   expect(await index("verify")).toMatchObject({ code: 0, out: expect.stringMatching(/^2 contents, 0 problems/) })
   writeFileSync(at("index", "vectors-2.f16"), "cut")
   const damaged = await index("verify")
@@ -45,7 +46,9 @@ test("status, forget, compact, verify and retry are of the index that is named",
   expect(await index("retry", "--threads", "1")).toMatchObject({ code: 3, out: "0 encoded, 0 copies, 1 failed\n" })
   const undone = await index("forget", "--undo", at("pictures", "1.jpg"))
   expect(undone).toMatchObject({ code: 0, out: "the next run indexes 1 path again: mobileclip index\n" })
-  expect((await index("forget", at("nowhere"))).err).toMatch(/is not in the index; nothing was changed\n.*did you mean/)
+  expect((await index("forget", at("nowhere"))).err).toMatch(
+    /is not in the index; nothing was changed\n.*index status tells/,
+  )
   expect((await index("forget")).code).toBe(2)
 })
 

@@ -28,9 +28,15 @@ function filesBeside(path: string) {
   return readers.flatMap(([ending, read]) => [`${path}.${ending}`, `${stem}.${ending}`].map((name) => ({ name, read })))
 }
 
-/** Whether a file may be read by `captionBeside`, by the end of its name. */
-export function mayDescribe(name: string): boolean {
-  return readers.some(([ending]) => name.endsWith(`.${ending}`))
+/**
+ * Whether a file may be read by `captionBeside`, by the end of its name.
+ *
+ * @param pictures paths of some, with and without their extension: whether it may be for one of these
+ */
+export function mayDescribe(name: string, pictures?: ReadonlySet<string>): boolean {
+  return readers.some(
+    ([ending]) => name.endsWith(`.${ending}`) && (pictures?.has(name.slice(0, -ending.length - 1)) ?? true),
+  )
 }
 
 /** Names of the files that `captionBeside` reads. */

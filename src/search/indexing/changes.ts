@@ -2,8 +2,8 @@
  * What is new, changed and gone in the folders of an index. A change of a picture is noticed by its size or time, one of what is
  * said beside it by the time of that file, which is later than the last walk.
  */
-import { type Stats, stat as statOf } from "node:fs"
-import { join, sep } from "node:path"
+import { opendirSync, type Stats, stat as statOf } from "node:fs"
+import { dirname, join, sep } from "node:path"
 import { promisify } from "node:util"
 import { counted } from "../../core/counted.ts"
 import { isDirectory } from "../../host/files/files.ts"
@@ -11,6 +11,7 @@ import { mayDescribe, namesBeside } from "../../host/image/caption-beside.ts"
 import { walkPictures } from "../../host/image/picture-folder.ts"
 import type { IndexStore } from "../store/index-store.ts"
 import type { NewFile } from "../store/picture-rows.ts"
+import { leavesOut, patternsOf } from "./left-out.ts"
 import { type IndexedPart, isWithin } from "./roots.ts"
 
 export interface FolderChanges {
@@ -20,6 +21,8 @@ export interface FolderChanges {
   readonly described: readonly NewFile[]
   /** Files that are as they are in the index. */
   readonly unchanged: number
+  /** Ids of files that could not be looked for: their folders are away, or cannot be read. Their rows stay. */
+  readonly kept: readonly number[]
   /** Files that could not be read, and are as they were then. */
   readonly failedBefore: number
   /** Ids of files that are not there any more. */
@@ -28,7 +31,7 @@ export interface FolderChanges {
   readonly goneFailures: readonly string[]
   /** Paths of all other files below the root, for what they may say about pictures. */
   readonly others: ReadonlySet<string>
-  /** When the folder began to be walked, ISO 8601; null: it is not there. */
+  /** When the folder began to be walked, ISO 8601; null: not all of it could be looked at. */
   readonly walked: string | null
   /** What was passed over or kept, a line each. */
   readonly notes: readonly string[]
@@ -39,6 +42,8 @@ export interface ChangeOptions {
   readonly retry?: boolean | undefined
   /** Whether files of a folder that is gone or empty lose their rows. */
   readonly prune?: boolean | undefined
+  /** Patterns of what is left out of the folders (`left-out.ts`), from now on; absent: those that they have. */
+  readonly exclude?: readonly string[] | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -64,24 +69,96 @@ export async function folderChanges(
   const folder = join(part.path, part.below)
   if (!(await isDirectory(folder))) return withoutFolder(folder, known, prune)
   const walked = new Date().toISOString()
-  const found = await walkPictures(folder)
-  const paths = found.pictures.map((path) => join(part.below, path)).filter(isWanted(store, part))
+  const isLeftOut = leavesOut(patternsOf(store, part.path))
+  const found = await walkPictures(folder, (path) => isLeftOut(join(part.below, path)))
+  const isWanted = wantedIn(store, part)
+  const paths = found.pictures.map((path) => join(part.below, path)).filter(isWanted)
   const comparison = new Comparison(part, known, lost, retry ? new Map() : failures)
   await comparison.add(paths, signal)
   const others = part.below === "" ? found.others : new Set([...found.others].map((path) => join(part.below, path)))
   const since = Date.parse(lastWalk(store, part) ?? walked) - coarseness
   const described = await comparison.describedSince(since, others, signal)
   const unread = found.unread.map(({ path }) => join(part.below, path))
-  const isGone = (path: string) => !comparison.seen.has(path) && !unread.some((inside) => isWithin(path, inside))
-  const gone = [...known].filter(([path]) => isGone(path))
-  const isKept = found.pictures.length === 0 && gone.length > 0 && !prune
-  return {
-    ...{ files: comparison.files, described, others, walked },
-    ...{ unchanged: comparison.unchanged.length, failedBefore: comparison.failedBefore },
-    gone: isKept ? [] : gone.map(([, { id }]) => id),
-    goneFailures: isKept ? [] : [...failures.keys()].filter(isGone),
-    notes: isKept ? [...found.notes, emptyText(folder, gone.length)] : found.notes,
+  const missing = [...known].filter(([path]) => !comparison.seen.has(path))
+  const away = new AwayFolders(part.path)
+  const isLeftOutWithin = (path: string): boolean =>
+    isLeftOut(path) || (path.includes(sep) && isLeftOutWithin(dirname(path)))
+  const whereKept = new Map<string, number[]>()
+  const gone: number[] = []
+  for (const [path, { id }] of missing) {
+    const kept =
+      unread.find((inside) => isWithin(path, inside)) ??
+      (prune || !isWanted(path) || isLeftOutWithin(path) ? null : away.around(path))
+    if (kept === null) gone.push(id)
+    else whereKept.set(kept, [...(whereKept.get(kept) ?? []), id])
   }
+  const kept = [...whereKept.values()].flat()
+  const isGone = (path: string) =>
+    !comparison.seen.has(path) && ![...unread, ...whereKept.keys()].some((inside) => isWithin(path, inside))
+  return {
+    ...{ files: comparison.files, described, others, gone, kept },
+    ...{ unchanged: comparison.unchanged.length, failedBefore: comparison.failedBefore },
+    goneFailures: [...failures.keys()].filter(isGone),
+    walked: kept.length > 0 ? null : walked,
+    notes: [...found.notes, ...keptNotes(part.path, whereKept, unread)],
+  }
+}
+
+/** Folders that do not say what became of their files. */
+class AwayFolders {
+  private readonly known = new Map<string, string | null>()
+
+  constructor(private readonly root: string) {}
+
+  /**
+   * Null: the file is gone, for the folder that it was in has other entries, or is itself gone from one that has. Else the folder
+   * that is empty, as where a drive is mounted, or cannot be read; "": the root.
+   */
+  around(path: string): string | null {
+    const folder = path.includes(sep) ? dirname(path) : ""
+    const before = this.known.get(folder)
+    if (before !== undefined) return before
+    const state = stateOf(join(this.root, folder))
+    const found = state === "used" ? null : state === "missing" && folder !== "" ? this.around(folder) : folder
+    this.known.set(folder, found)
+    return found
+  }
+}
+
+function stateOf(folder: string): "used" | "empty" | "missing" | "unread" {
+  try {
+    const entries = opendirSync(folder)
+    try {
+      return entries.readSync() === null ? "empty" : "used"
+    } finally {
+      entries.closeSync()
+    }
+  } catch (error) {
+    return isGoneCode(error) ? "missing" : "unread"
+  }
+}
+
+/** Whether a file's folder went away, as a drive does; a file that was removed leaves the others, or their folder. */
+export function isAway(root: string, path: string): boolean {
+  return new AwayFolders(root).around(path) !== null
+}
+
+function isGoneCode(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")
+}
+
+const mostSaid = 5
+
+/** Folders that cannot be read have a note of the walk. */
+function keptNotes(root: string, where: ReadonlyMap<string, readonly number[]>, unread: readonly string[]): string[] {
+  const notes = [...where].map(([folder, { length }]) => {
+    const files = counted(length, "file is", "files are")
+    return unread.includes(folder)
+      ? `${join(root, folder)} cannot be read: its ${files} kept`
+      : `${join(root, folder)} is empty, as a drive that is not mounted: its ${files} kept; ${pruneText}`
+  })
+  const rest = notes.length > mostSaid ? [`and ${notes.length - mostSaid} more folders whose files are kept`] : []
+  return [...notes.slice(0, mostSaid), ...rest]
 }
 
 /** What stands in the index of a file. */
@@ -121,7 +198,10 @@ class Comparison {
   async describedSince(time: number, others: ReadonlySet<string>, signal?: AbortSignal): Promise<NewFile[]> {
     const recent = new Set<string>()
     // A copy may have the time of what it is of; when it came is another one.
-    for await (const { path, found } of this.stats([...others].filter(mayDescribe), signal))
+    for await (const { path, found } of this.stats(
+      [...others].filter((path) => mayDescribe(path)),
+      signal,
+    ))
       if (found && Math.max(found.mtimeMs, found.ctimeMs) >= time) recent.add(path)
     if (recent.size === 0) return []
     return this.unchanged.filter(({ path }) => namesBeside(path).some((name) => recent.has(name)))
@@ -147,9 +227,8 @@ type FoundStats = Pick<Stats, "size" | "mtimeMs" | "ctimeMs">
 
 /** Null where it was removed since the walk. What cannot be looked at now is read, which tells the reason. */
 function statOrUnknown(path: string): Promise<FoundStats | null> {
-  return stat(path).catch(({ code }: NodeJS.ErrnoException) => {
-    const isRemoved = ["ENOENT", "ENOTDIR"].includes(code ?? "") && !isUnnameable(path)
-    return isRemoved ? null : { size: 0, mtimeMs: 0, ctimeMs: 0 }
+  return stat(path).catch((error: unknown) => {
+    return isGoneCode(error) && !isUnnameable(path) ? null : { size: 0, mtimeMs: 0, ctimeMs: 0 }
   })
 }
 
@@ -165,21 +244,21 @@ function isSame({ size, mtime }: SizeAndTime, before: SizeAndTime | undefined): 
 }
 
 function withoutFolder(folder: string, known: ReadonlyMap<string, KnownFile>, prune: boolean): FolderChanges {
-  const gone = prune ? [...known.values()].map(({ id }) => id) : []
-  const notes = prune
-    ? []
-    : [`${folder} is not there: its ${counted(known.size, "file is", "files are")} kept; ${pruneText}`]
+  const ids = [...known.values()].map(({ id }) => id)
+  const note = `${folder} is not there: its ${counted(ids.length, "file is", "files are")} kept; ${pruneText}`
   return {
-    ...{ files: [], described: [], unchanged: known.size - gone.length, failedBefore: 0 },
-    ...{ gone, goneFailures: [], others: new Set<string>(), walked: null, notes },
+    ...{ files: [], described: [], unchanged: 0, kept: prune ? [] : ids, failedBefore: 0 },
+    ...{
+      gone: prune ? ids : [],
+      goneFailures: [],
+      others: new Set<string>(),
+      walked: null,
+      notes: prune ? [] : [note],
+    },
   }
 }
 
 const pruneText = "--prune removes them where it is gone for good"
-
-function emptyText(folder: string, count: number): string {
-  return `${folder} has no pictures any more, as a drive that is not mounted: its ${counted(count, "file is", "files are")} kept; ${pruneText}`
-}
 
 /** By path below the root. */
 function knownFiles(store: IndexStore, part: IndexedPart): Map<string, KnownFile> {
@@ -204,7 +283,7 @@ function lastWalk(store: IndexStore, { root }: IndexedPart): string | null {
 }
 
 /** For `filter`: what a person did not have forgotten, and is not the index's own, whose thumbnails may lie among the pictures. */
-function isWanted(store: IndexStore, { path: root }: IndexedPart): (path: string) => boolean {
+function wantedIn(store: IndexStore, { path: root }: IndexedPart): (path: string) => boolean {
   const excluded = new Set([store.folder, ...store.rows("SELECT path FROM excluded").map(({ path }) => path as string)])
   return (path) => {
     const whole = join(root, path)

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import { type EmbedEncoder, type EncoderOptions, openEncoder } from "../../embed/open-encoder.ts"
+import { weightsOf } from "../query/query-model.ts"
 import { databaseFile, type Generation, type IndexSettings, IndexStore, statOf } from "../store/index-store.ts"
 import type { IndexWriter, NewGeneration } from "../store/index-writer.ts"
 
@@ -48,6 +49,8 @@ export class IndexModel implements AsyncDisposable {
     if (active !== null && (options.model === undefined || absoluteSource(options.model) === active.source))
       return active
     const { name, identity, embedDim } = await this.encoder()
+    // The same weights, whose folder was renamed or moved: from now on it is looked for there.
+    if (active !== null) return { ...active, source: absoluteSource(this.source) }
     return { model: name, source: absoluteSource(this.source), identity, dim: embedDim, settings }
   }
 
@@ -63,10 +66,10 @@ export class IndexModel implements AsyncDisposable {
     const { threads, onStage, onChoice } = this.options
     const options = { ...(threads !== undefined && { threads }), ...(onStage && { onStage }), onChoice }
     const encoder = await openEncoder(this.source, options, async () => null)
-    if (this.active === null || encoder.identity === this.active.identity) return encoder
+    if (this.active === null || weightsOf(encoder.identity) === weightsOf(this.active.identity)) return encoder
     await encoder[Symbol.asyncDispose]()
     throw new UserError(
-      `the index is of ${this.active.model}, and ${encoder.name} is another model or has other weights`,
+      `the index is of ${this.active.model} (${this.active.source}), and ${encoder.name} (${absoluteSource(this.source)}) is another model or has other weights`,
       "leave out --model, or change the index first: mobileclip index migrate --model MODEL",
     )
   }
@@ -81,8 +84,14 @@ export class IndexModel implements AsyncDisposable {
 export function generationOf(writer: IndexWriter, wanted: NewGeneration): Generation {
   const { active } = writer
   if (active === null) return writer.addGeneration(wanted)
-  if (active.identity === wanted.identity) return active
-  throw new UserError(`the index has just become one of ${active.model}`, "run the same command again")
+  if (weightsOf(active.identity) !== weightsOf(wanted.identity)) throw hasChanged(active)
+  if (active.source === wanted.source) return active
+  writer.store.run("UPDATE generations SET source = ? WHERE id = ?", wanted.source, active.id)
+  return { ...active, source: wanted.source }
+}
+
+function hasChanged({ model }: Generation): UserError {
+  return new UserError(`the index has just become one of ${model}`, "run the same command again")
 }
 
 /** What is written down does not depend on the working folder. */

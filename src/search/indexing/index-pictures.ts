@@ -5,14 +5,14 @@
 import { existsSync, readdirSync } from "node:fs"
 import { basename, dirname, join, relative } from "node:path"
 import { asUserError, EnvironmentError, UserError } from "../../core/errors.ts"
-import { mapOrdered } from "../../core/parallel.ts"
-import { readBytes } from "../../host/files/files.ts"
 import type { IndexSettings, IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import { type NewFile, removeFile } from "../store/picture-rows.ts"
-import { type ChangeOptions, type FolderChanges, folderChanges, isUnnameable } from "./changes.ts"
+import { type ChangeOptions, type FolderChanges, folderChanges, isAway, isUnnameable } from "./changes.ts"
 import { generationOf, IndexModel, type IndexModelOptions } from "./index-model.ts"
+import { keepPatterns } from "./left-out.ts"
 import { type IntakeOptions, PictureIntake } from "./picture-intake.ts"
+import { bytesToKeep, readAhead, readPictureFile } from "./read-ahead.ts"
 import { contentDetails, contentHash, type FailedFile, type FoundFile } from "./read-picture.ts"
 import { allRoots, type IndexedPart, partsOf, requireFolders } from "./roots.ts"
 
@@ -27,6 +27,8 @@ export interface IndexSummary {
   /** Files whose bytes it had: copies, and files that were renamed or moved. */
   readonly known: number
   readonly unchanged: number
+  /** Files that could not be looked for, because their folders are away: a drive that is not mounted, say. */
+  readonly kept: number
   /** Unchanged pictures of which a file beside them says something else now. */
   readonly described: number
   readonly removed: number
@@ -41,9 +43,6 @@ export interface IndexSummary {
   readonly pictures: number
   readonly files: number
 }
-
-/** Files that are read ahead of the towers. */
-const readAhead = 16
 
 /**
  * @param folder of the index, which is made where there is none
@@ -63,19 +62,26 @@ export async function indexPictures(
   using writer = await IndexWriter.open(folder, "mobileclip index", options.signal)
   const { store } = writer
   const generation = generationOf(writer, description)
+  writer.files.requireComplete(generation)
   const lost = store.withoutVector(generation)
-  const found = await changesIn(store, folders.length > 0 ? partsOf(store, folders) : allRoots(store), lost, options)
+  const parts = folders.length > 0 ? partsOf(store, folders) : allRoots(store)
+  if (options.exclude) for (const { path } of parts) keepPatterns(writer, path, options.exclude)
+  const found = await changesIn(store, parts, lost, options)
   const intake = new PictureIntake(writer, generation, lost, () => model.encoder(), options)
   const files = found.flatMap(changedFiles)
   await intake.add(
-    mapOrdered(files, readAhead, (each) => read(each, intake)),
+    readAhead(
+      files,
+      ({ file }) => file.size,
+      (each) => read(each, intake),
+    ),
     "indexing",
     files.length,
   )
-  const removed = removeGone(store, found) + removeMoved(store)
+  const removed = removeGone(store, found, intake.counts.unread === 0) + removeMoved(store, found)
   await intake.finish(removed)
   const { imported: _, ...counts } = intake.counts
-  return { ...counts, removed, ...kept(found), ...sizeOf(store), seconds: (performance.now() - began) / 1000 }
+  return { ...counts, removed, ...countsOf(found), ...sizeOf(store), seconds: (performance.now() - began) / 1000 }
 }
 
 /** Files that could not be read are tried once more: after a decoder was installed, or a drive came back. */
@@ -103,9 +109,14 @@ async function changesIn(
   return found
 }
 
-function kept(found: readonly Found[]) {
-  const sum = (name: "unchanged" | "failedBefore") => found.reduce((total, { changes }) => total + changes[name], 0)
-  return { unchanged: sum("unchanged"), failedBefore: sum("failedBefore") }
+function countsOf(found: readonly Found[]) {
+  const sum = (count: (changes: FolderChanges) => number) =>
+    found.reduce((total, { changes }) => total + count(changes), 0)
+  return {
+    unchanged: sum(({ unchanged }) => unchanged),
+    failedBefore: sum(({ failedBefore }) => failedBefore),
+    kept: sum(({ kept }) => kept.length),
+  }
 }
 
 function sizeOf(store: IndexStore) {
@@ -135,18 +146,23 @@ async function read(
 ): Promise<FoundFile | FailedFile | null> {
   const name = join(part.path, file.path)
   try {
-    const bytes = await readBytes(name)
+    const bytes = await readPictureFile(name)
     const hash = contentHash(bytes)
     const isThere = (path: string) => changes.others.has(relative(part.path, path))
     const isWanted = isDescribedAgain || !intake.has(hash)
     const content = isWanted ? await contentDetails(bytes, name, hash, isThere) : null
-    return { name, file, hash, bytes, content, isDescribedAgain, vector: null }
+    return { name, file, hash, bytes: bytesToKeep(bytes), content, isDescribedAgain, vector: null }
   } catch (error) {
     requireFolder(join(part.path, part.below))
     const known = asUserError(error)
     if (isUnnameable(name)) return { name, file, error: unnameable(name) }
-    return isMissing(known) ? null : { name, file, error: known }
+    if (!isMissing(known)) return { name, file, error: known }
+    return isAway(part.path, file.path) ? { name, file, error: wentAway(name) } : null
   }
+}
+
+function wentAway(path: string): EnvironmentError {
+  return new EnvironmentError(`${path} went away with its folder while it was indexed`)
 }
 
 /** Throws EnvironmentError where it went away: its files are not damaged. */
@@ -169,35 +185,37 @@ function unnameable(path: string): UserError {
   return new UserError(`${path}: its name is not UTF-8 (${escaped.join(", ")}); rename it`)
 }
 
-/** The number of files. */
-function removeGone(store: IndexStore, found: readonly Found[]): number {
+/** The number of files. @param isWhole whether all files could be read */
+function removeGone(store: IndexStore, found: readonly Found[], isWhole: boolean): number {
   store.writing(() => {
     for (const { part, changes } of found) {
       for (const id of changes.gone) removeFile(store, id)
       for (const path of changes.goneFailures)
         store.run("DELETE FROM failures WHERE root = ? AND path = ?", part.root, path)
-      if (part.below === "" && changes.walked !== null)
+      if (isWhole && part.below === "" && changes.walked !== null)
         store.run("UPDATE roots SET walked = ? WHERE id = ?", changes.walked, part.root)
     }
   })
   return found.reduce((sum, { changes }) => sum + changes.gone.length, 0)
 }
 
-/** Files of roots that are gone, as far as their bytes are elsewhere now: the folder was moved. The number of files. */
-function removeMoved(store: IndexStore): number {
+/** Files whose folders are away, as far as their bytes are elsewhere now: the folder was moved. The number of files. */
+function removeMoved(store: IndexStore, found: readonly Found[]): number {
   const gone = allRoots(store).filter(({ path }) => !existsSync(path))
-  if (gone.length === 0) return 0
+  const kept = found.flatMap(({ changes }) => changes.kept)
+  if (gone.length === 0 && kept.length === 0) return 0
   const roots = gone.map(({ root }) => root).join(", ")
-  const moved = store.rows(
-    `SELECT id FROM files WHERE root IN (${roots}) AND EXISTS (
-       SELECT 1 FROM files AS others WHERE others.content = files.content AND others.root NOT IN (${roots}))`,
-  )
-  store.writing(() => {
-    for (const { id } of moved) removeFile(store, Number(id))
-    store.run(
-      `DELETE FROM roots WHERE id IN (${roots}) AND id NOT IN (SELECT root FROM files)
-       AND id NOT IN (SELECT root FROM failures)`,
+  return store.writing(() => {
+    store.db.exec(`CREATE TEMP TABLE away AS SELECT id FROM files WHERE root IN (${roots})`)
+    for (const id of kept) store.run("INSERT INTO away VALUES (?)", id)
+    const moved = store.rows(
+      `SELECT id FROM files WHERE id IN away AND EXISTS (
+         SELECT 1 FROM files AS others WHERE others.content = files.content AND others.id NOT IN away)`,
     )
+    for (const { id } of moved) removeFile(store, Number(id))
+    store.db.exec(`DROP TABLE away;
+      DELETE FROM roots WHERE id IN (${roots}) AND id NOT IN (SELECT root FROM files)
+       AND id NOT IN (SELECT root FROM failures)`)
+    return moved.length
   })
-  return moved.length
 }

@@ -39,7 +39,7 @@ const leastBackground = 256
 interface NewContent {
   readonly name: string
   /** Emptied when it is encoded: files that wait for their batch to be committed would fill the memory. */
-  bytes: Uint8Array
+  bytes: Uint8Array | null
   readonly content: ContentDetails
   readonly lost: number | null
   /** All files with these bytes so far. */
@@ -188,10 +188,10 @@ export class PictureIntake {
     this.counts.encoded++
   }
 
-  /** What the machine could not read is not kept as the picture's failure. */
+  /** What the machine could not read, or had no permission for, is not kept as the picture's failure: its row stays. */
   private fail({ name, file, error }: FailedFile): null {
     this.options.onFailure?.(name, error.message)
-    if (isOfTheMachine(error)) {
+    if (error instanceof EnvironmentError) {
       if (this.counts.unread++ === 0) this.options.onNote?.(`${error.message}: the next run tries again`)
     } else {
       this.batch.failures.push({ ...file, reason: error.message })
@@ -230,12 +230,6 @@ export class PictureIntake {
 
 function keyOf(hash: Uint8Array): string {
   return Buffer.from(hash).toString("hex")
-}
-
-/** A disk that fails, a share that went away, too many open files: a permission is the file's own. */
-function isOfTheMachine(error: UserError): boolean {
-  const { code = "" } = (error.cause ?? {}) as NodeJS.ErrnoException
-  return error instanceof EnvironmentError && !["EACCES", "EPERM"].includes(code)
 }
 
 /** Null where they are: a row of NaN would never be found. */

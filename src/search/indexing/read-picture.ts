@@ -16,8 +16,8 @@ export interface FoundFile {
   readonly name: string
   readonly file: NewFile
   readonly hash: Uint8Array
-  /** To be encoded; empty where they are not. */
-  readonly bytes: Uint8Array
+  /** To be encoded; empty where they are not; null: the file is read again for that. */
+  readonly bytes: Uint8Array | null
   /** Null where `PictureIntake.has` the bytes. */
   readonly content: ContentDetails | null
   /** A file that the index has: its content gets these details. */

@@ -47,10 +47,10 @@ test("a folder within one of the index that never was is an error of one line; o
   renameSync(at("photos", "sub"), at("away"))
   const notes: string[] = []
   const kept = await run([at("photos", "sub")], { onNote: (line) => notes.push(line) })
-  expect(kept).toMatchObject({ unchanged: 2, removed: 0, files: 4 })
+  expect(kept).toMatchObject({ unchanged: 0, kept: 2, removed: 0, files: 4 })
   expect(notes).toEqual([expect.stringContaining("sub is not there: its 2 files are kept")])
   rmSync(at("photos"), { recursive: true })
-  expect(await run([at("photos")])).toMatchObject({ unchanged: 4, files: 4 })
+  expect(await run([at("photos")])).toMatchObject({ unchanged: 0, kept: 4, files: 4 })
   await expect(run([at("photos", "nope")])).rejects.toThrow("does not exist")
 })
 

@@ -23,6 +23,12 @@ export interface IndexedPart {
  */
 export function requireFolders(index: string, folders: readonly string[]): void {
   if (folders.length === 0) requireRoots(index)
+  const own = folders.find((folder) => isWithin(resolve(folder), resolve(index)))
+  if (own !== undefined)
+    throw new UserError(
+      `${resolve(own)} is ${resolve(own) === resolve(index) ? "" : "in "}the index's own folder, whose pictures are passed over`,
+      `name another folder for the index: --index ${join(resolve(own), ".index")}`,
+    )
   const missing = folders.map((folder) => resolve(folder)).filter((path) => !isFolder(path))
   if (missing.length === 0) return
   const unknown = existsSync(join(index, databaseFile)) ? unknownIn(index, missing) : missing[0]

@@ -6,7 +6,7 @@ import { encodeFiles } from "../../pictures/encode-files.ts"
 import { pixelOptions } from "../../pictures/reading.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
 import type { Generation, IndexStore } from "../store/index-store.ts"
-import { vectorOffset } from "../store/vector-file.ts"
+import { requireVectorsOf, vectorOffset } from "../store/vector-file.ts"
 import { type Located, locate } from "./locate.ts"
 
 /** Row p, and its unit vector or why it has none; without both, no file has it any more. */
@@ -50,6 +50,7 @@ export async function* encodeRows(
 
 /** The rows of a generation, as they are on the disk. */
 export async function withRows<T>(store: IndexStore, generation: Generation, work: (rows: Scanner) => Promise<T>) {
+  requireVectorsOf(store.vectorsPath(generation), generation)
   const scanner = openScanner(store.vectorsPath(generation), { dim: generation.dim, offset: vectorOffset })
   try {
     return await work(scanner)

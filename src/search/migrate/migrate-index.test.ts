@@ -29,8 +29,9 @@ import { SearchIndex } from "../search-index.ts"
 import { IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import { putFile } from "../store/picture-rows.ts"
+import { compactIndex } from "../upkeep/compact.ts"
 import { checkModel } from "./check-model.ts"
-import { type MigrateResult, migrateIndex } from "./migrate-index.ts"
+import { cancelMigration, type MigrateResult, migrateIndex } from "./migrate-index.ts"
 import { previewModel } from "./preview-model.ts"
 
 const count = 100
@@ -331,6 +332,37 @@ test("a migration to a third model is refused where another has begun, and --res
   expect(await migrate(index, { model: at("third"), restart: true })).toMatchObject({ before: 0, encoded: count })
 })
 
+test("a migration is given up: the index answers as before, can be compacted, and begins the next one anew", async () => {
+  const index = copyOf("base")
+  expect(await cancelMigration(index)).toBe(null)
+  await abortedMigration(index, at("new"))
+  await expect(compactIndex(index)).rejects.toMatchObject({ hint: expect.stringContaining("--cancel") })
+  expect(await cancelMigration(index)).toBe("new")
+  expect(vectorFiles(index)).toHaveLength(1)
+  expect(vectorsOf(index).equals(vectorsOf(at("base")))).toBe(true)
+  expect(await compactIndex(index)).toMatchObject({ removed: 0 })
+  expect(await migrate(index)).toMatchObject({ before: 0, encoded: count })
+})
+
+test("a folder of the same weights is the index's model for `index`, too, which notes where it is; a migration to it names that", async () => {
+  const index = copyOf("base")
+  const refused = migrate(index, { model: at("renamed") })
+  await expect(refused).rejects.toMatchObject({
+    message: expect.stringMatching(/is of old already/),
+    hint: expect.stringContaining(`mobileclip index --index ${index} --model ${at("renamed")}`),
+  })
+  mkdirSync(at("more"), { recursive: true })
+  writeFileSync(at("more", "one.jpg"), await renderScene(sampleScene(8, "train", 1)))
+  expect(await indexPictures(index, [at("more")], { model: at("renamed"), threads: 0 })).toMatchObject({ encoded: 1 })
+  {
+    using store = IndexStore.open(index)
+    expect(store.active()).toMatchObject({ model: "old", source: at("renamed") })
+  }
+  writeFileSync(at("more", "two.jpg"), await renderScene(sampleScene(8, "train", 2)))
+  expect(await indexPictures(index, [at("more")], { threads: 0 })).toMatchObject({ encoded: 1, unchanged: 1 })
+  await expect(indexPictures(index, [at("more")], { model: at("new") })).rejects.toThrow(/is another model/)
+})
+
 test("the same weights under another name are adopted; another model is not", async () => {
   const index = copyOf("base")
   expect(await checkModel(index, { model: at("new"), threads: 0 })).toMatchObject({ same: false })
@@ -362,7 +394,13 @@ test("what a killed adoption left is not in the way", async () => {
 
 test("mapped vectors answer at once and are said to be mapped, until the pictures are encoded", async () => {
   const index = copyOf("base")
-  const preview = await previewModel(index, { model: at("new"), threads: 0, apply: true })
+  const poor = previewModel(index, { model: at("new"), threads: 0, apply: true })
+  await expect(poor).rejects.toMatchObject({
+    message: expect.stringMatching(/mapped vectors would find \d+ % of the best 10 .*; the index stays as it was$/),
+    hint: expect.stringContaining("--accept-poor"),
+  })
+  expect(vectorFiles(index)).toHaveLength(1)
+  const preview = await previewModel(index, { model: at("new"), threads: 0, apply: true, acceptPoor: true })
   expect(preview).toMatchObject({ sample: count, applied: true, picture: { queries: count } })
   {
     using store = IndexStore.open(index)

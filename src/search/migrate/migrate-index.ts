@@ -6,8 +6,9 @@ import { assert, UserError } from "../../core/errors.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 import type { EmbedEncoder } from "../../embed/open-encoder.ts"
 import { makeBackground } from "../calibrate/make-background.ts"
-import type { Generation } from "../store/index-store.ts"
-import type { IndexWriter } from "../store/index-writer.ts"
+import { absoluteSource } from "../indexing/index-model.ts"
+import { type Generation, requireIndex } from "../store/index-store.ts"
+import { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { type EncodedRow, encodeRows, withRows } from "./encode-rows.ts"
 import { begunMigration, MigrationProgress, type MissingPicture } from "./migration-progress.ts"
@@ -46,13 +47,36 @@ export interface MigrateResult {
 export function migrateIndex(folder: string, options: MigrateOptions): Promise<MigrateResult> {
   return withMigration(folder, "mobileclip index migrate", options, async ({ writer, active, encoder }) => {
     assert(writer !== null, "an index that is changed has a writer")
-    if (isBy(active, encoder) && active.settings.mapped === undefined)
-      throw new UserError(`the index in ${folder} is of ${encoder.name} already`, "there is nothing to do")
+    if (isBy(active, encoder) && active.settings.mapped === undefined) throw sameModel(folder, active, options.model)
     const generation = await buildingGeneration(writer, encoder, active, options)
     const migration = new Migration(writer, generation, encoder, options)
     const { encoded, before } = await migration.encode()
     return { model: encoder.name, encoded, before, ...(await migration.finish(active)) }
   })
+}
+
+/** Its folder may be another one than the index has noted. */
+function sameModel(folder: string, { model, source }: Generation, given: string): UserError {
+  const note = commandLine(["mobileclip", "index", "--index", folder, "--model", given])
+  const isMoved = absoluteSource(given) !== source
+  return new UserError(
+    `the index in ${folder} is of ${model} already (${source})`,
+    isMoved ? `where they are now is noted by: ${note}` : "there is nothing to do",
+  )
+}
+
+/** Gives up a migration that has begun. The model that it was to; null: none had. @throws UserError where the index is in use */
+export async function cancelMigration(folder: string, signal?: AbortSignal): Promise<string | null> {
+  requireIndex(folder)
+  using writer = await IndexWriter.open(folder, "mobileclip index migrate --cancel", signal)
+  const begun = await begunMigration(writer)
+  if (begun) await giveUp(writer, begun)
+  return begun?.model ?? null
+}
+
+async function giveUp(writer: IndexWriter, begun: Generation): Promise<void> {
+  await writer.discard(begun)
+  new MigrationProgress(writer, begun).forget()
 }
 
 /** The one that is being built by the same model, or a new one. */
@@ -65,10 +89,7 @@ async function buildingGeneration(
   const begun = await begunMigration(writer)
   if (begun && !restart && isBy(begun, encoder)) return begun
   if (begun && !restart) throw otherModel(writer, begun, model)
-  if (begun) {
-    await writer.discard(begun)
-    new MigrationProgress(writer, begun).forget()
-  }
+  if (begun) await giveUp(writer, begun)
   return writer.addGeneration(generationBy(encoder, model, active))
 }
 

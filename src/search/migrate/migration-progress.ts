@@ -75,6 +75,6 @@ export async function requireNoneBegun(writer: IndexWriter): Promise<void> {
   const goOn = ["mobileclip", "index", "migrate", "--index", writer.store.folder, "--model", begun.source]
   throw new UserError(
     `a migration to ${begun.model} has begun, and would be lost`,
-    `go on with it: ${commandLine(goOn)}`,
+    `go on with it: ${commandLine(goOn)}, or give it up: ${commandLine([...goOn.slice(0, 5), "--cancel"])}`,
   )
 }

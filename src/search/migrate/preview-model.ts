@@ -3,6 +3,7 @@
  * an index may be switched to mapped vectors at once, and be encoded by the new model later.
  */
 import { UserError } from "../../core/errors.ts"
+import { commandLine } from "../../core/shell-quote.ts"
 import { inTurns, nextTurn } from "../../core/turns.ts"
 import { encodePrompts, makeBackground } from "../calibrate/make-background.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
@@ -27,7 +28,12 @@ export interface PreviewOptions extends MigrationOptions {
   readonly sample?: number | undefined
   /** Switches the index to mapped vectors. */
   readonly apply?: boolean | undefined
+  /** Switches also where the recall at 10 that is estimated for texts or pictures is below `leastRecall`. */
+  readonly acceptPoor?: boolean | undefined
 }
+
+/** Below, most answers are others than the model's own: a person has to say that they want them. */
+export const leastRecall = 0.5
 
 export const previewDefaults = { sample: 2000 } as const
 
@@ -53,7 +59,7 @@ export interface PreviewResult {
   readonly applied: boolean
 }
 
-/** @throws UserError where too few pictures can be encoded, or a migration that has begun would be lost by the switch */
+/** @throws UserError where too few pictures can be encoded, mapped vectors would find too little, or a migration that has begun would be lost by the switch */
 export function previewModel(folder: string, options: PreviewOptions): Promise<PreviewResult> {
   const command = options.apply ? "mobileclip index migrate --preview --apply" : null
   return withMigration(folder, command, options, async (open) => {
@@ -65,6 +71,7 @@ export function previewModel(folder: string, options: PreviewOptions): Promise<P
     const pictures = countPictures(store)
     const queries = await encodePrompts(encoder.encodeTexts.bind(encoder), encoder.embedDim)
     const recalls = recallsOfMap(queries, sample.after, fitted.heldOut, encoder.embedDim, pictures)
+    if (writer && !options.acceptPoor) requireGood(recalls, options.model, store.folder)
     if (writer) await apply(writer, open, fitted, sample.count, options)
     return {
       ...{ model: encoder.name, from: active.model, pictures, sample: sample.count, kind: fitted.map.kind },
@@ -81,6 +88,18 @@ function requireMappable({ active, encoder }: OpenMigration): void {
       "encode the pictures: leave out --preview",
     )
   if (isBy(active, encoder)) throw new UserError(`the index is of ${encoder.name} already`, "there is nothing to do")
+}
+
+/** Throws UserError where an index would answer with much else than it should. */
+function requireGood(recalls: { text: Recall; picture: Recall }, model: string, folder: string): void {
+  const { text, picture } = recalls
+  if (Math.min(text.ofAll10, picture.ofAll10) >= leastRecall) return
+  const percent = ({ ofAll10 }: Recall) => `${(100 * ofAll10).toFixed(0)} %`
+  const words = ["mobileclip", "index", "migrate", "--index", folder, "--model", model]
+  throw new UserError(
+    `mapped vectors would find ${percent(text)} of the best 10 for texts and ${percent(picture)} for pictures, and at least ${100 * leastRecall} % are wanted; the index stays as it was`,
+    `encode all pictures: ${commandLine(words)}, or switch all the same: ${commandLine([...words, "--preview", "--apply", "--accept-poor"])}`,
+  )
 }
 
 function fitMap({ before, after }: Sample, { active, encoder }: OpenMigration, { signal, onStage }: PreviewOptions) {

@@ -1,16 +1,15 @@
 /** The files of generations, as the one writer of an index has them open: vectors, and codes that are made of these. */
-import { existsSync } from "node:fs"
 import { readdir, rm } from "node:fs/promises"
 import { assert, UserError } from "../../core/errors.ts"
 import type { Generation, IndexStore } from "./index-store.ts"
-import { repairHint, rowsInFile, type VectorHeader, VectorWriter } from "./vector-file.ts"
+import { repairHint, requireVectorsOf, rowsInFile, type VectorHeader, VectorWriter } from "./vector-file.ts"
 
 export class GenerationFiles implements Disposable {
   private readonly open = new Map<number, VectorWriter>()
 
   constructor(private readonly store: IndexStore) {}
 
-  /** Opened once. Throws UserError where the active one's was cut: appending would leave a hole of zeros. */
+  /** Opened once. Throws UserError where the active one's is missing, cut, or another index's: appending would leave a hole of zeros. */
   vectorsOf(generation: Generation): VectorWriter {
     const open = this.open.get(generation.id)
     if (open) return open
@@ -55,10 +54,13 @@ export class GenerationFiles implements Disposable {
     this.open.clear()
   }
 
-  private requireComplete({ id, dim }: Generation): void {
+  /** Throws UserError where not all vectors that count are there, or they are another index's. */
+  requireComplete(generation: Generation): void {
     const { count } = this.store
-    const path = this.store.vectorsPath({ id })
-    const rows = existsSync(path) ? rowsInFile(path, dim) : 0
+    if (count === 0) return
+    const path = this.store.vectorsPath(generation)
+    requireVectorsOf(path, generation)
+    const rows = rowsInFile(path, generation.dim)
     if (rows < count) throw new UserError(`${path} was cut: it has ${rows} of ${count} vectors`, repairHint)
   }
 }

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import {
   chmodSync,
@@ -23,7 +23,7 @@ import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { IndexStore } from "./index-store.ts"
 import { IndexWriter } from "./index-writer.ts"
 import { type ContentDetails, type NewPicture, putFile } from "./picture-rows.ts"
-import { readVectorHeader, vectorOffset } from "./vector-file.ts"
+import { readVectorHeader, requireVectorsOf, vectorOffset } from "./vector-file.ts"
 
 const made: string[] = []
 const folder = () => {
@@ -59,7 +59,12 @@ async function withPictures(path: string, ...pictures: NewPicture[]) {
   const writer = await IndexWriter.open(path, "a test")
   const generation = writer.active ?? writer.addGeneration(model)
   writer.store.run("INSERT OR IGNORE INTO roots (id, path) VALUES (1, '/pictures')")
-  writer.addPictures(generation, pictures)
+  try {
+    writer.addPictures(generation, pictures)
+  } catch (error) {
+    writer[Symbol.dispose]()
+    throw error
+  }
   return { writer, generation }
 }
 
@@ -134,7 +139,18 @@ test("a new generation answers after it is activated, and the old one's file goe
   expect(store.active().id).toBe(1)
   await writer.activate(next)
   expect([store.active().id, store.generations().length]).toEqual([2, 1])
-  expect(() => readVectorHeader(store.vectorsPath(generation))).toThrow(/does not exist|no such/i)
+  expect(() => readVectorHeader(store.vectorsPath(generation))).toThrow(/is missing/)
+  writer[Symbol.dispose]()
+})
+
+test("rows that are passed over have no vector: zeros would be found", async () => {
+  const path = folder()
+  const { writer } = await withPictures(path, picture(1), picture(2), picture(3))
+  const next = writer.addGeneration({ ...model, identity: "n" })
+  writer.setVectors(next, 2, Float32Array.of(0, 0, 0, 1))
+  const none = Array(4).fill(Number.NaN)
+  expect(rowsOf(writer.store.vectorsPath(next), 4)).toEqual([none, none, [0, 0, 0, 1]])
+  expect([...writer.store.withoutVector(next)]).toEqual([1, 2])
   writer[Symbol.dispose]()
 })
 
@@ -158,6 +174,49 @@ test("what is not an index, is newer, damaged or cut is told in one line", async
     "no database, but a text that is longer than the header of one, which has a hundred bytes".repeat(3),
   )
   expect(() => IndexStore.open(path)).toThrow(/is damaged/)
+})
+
+test("vectors of another model are refused wherever they are opened, whatever their length", async () => {
+  const path = folder()
+  const first = await withPictures(path, picture(1))
+  const file = first.writer.store.vectorsPath(first.generation)
+  first.writer[Symbol.dispose]()
+  const own = readFileSync(file)
+  const another = Buffer.from(own)
+  another.write(own.toString("latin1", 0, vectorOffset).replace("m sha256:1", "m sha256:2"), "latin1")
+  writeFileSync(file, another)
+  const { dim, identity } = model
+  expect(() => requireVectorsOf(file, { dim, identity })).toThrow(/another model than the index says/)
+  expect(() => requireVectorsOf(file, { dim, identity: "m sha256:2" })).not.toThrow()
+  await expect(withPictures(path, picture(2))).rejects.toThrow(/another model than the index says/)
+  expect(readFileSync(file).equals(another)).toBe(true)
+  writeFileSync(file, own)
+  ;(await withPictures(path, picture(2))).writer[Symbol.dispose]()
+  expect(rowsOf(file, 4)[1]).toEqual([0, 0.5, -1, 0.25])
+})
+
+test("a file of vectors that is missing is told with its repair, and none is made; a pipe in its place is not waited for", async () => {
+  const path = folder()
+  const { writer, generation } = await withPictures(path, picture(1))
+  const file = writer.store.vectorsPath(generation)
+  writer[Symbol.dispose]()
+  rmSync(file)
+  const missing = { message: `${file} is missing`, hint: expect.stringContaining("verify --repair") }
+  await expect(withPictures(path, picture(2))).rejects.toMatchObject(missing)
+  expect(existsSync(file)).toBe(false)
+  if (process.platform === "win32") return
+  execFileSync("mkfifo", [file])
+  expect(() => readVectorHeader(file)).toThrow(`${file} is not a file`)
+  await expect(withPictures(path, picture(2))).rejects.toThrow(`${file} is not a file`)
+})
+
+test("settings of a model that are not JSON are told as damage", async () => {
+  const path = folder()
+  const { writer } = await withPictures(path, picture(1))
+  writer.store.run("UPDATE generations SET settings = '{'")
+  writer[Symbol.dispose]()
+  using store = IndexStore.open(path)
+  expect(() => store.active()).toThrow(/index\.sqlite is damaged: the settings of its model/)
 })
 
 test("a database that is empty, or a folder, is told as that", () => {

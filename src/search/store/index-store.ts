@@ -88,7 +88,7 @@ export class IndexStore implements Disposable {
   }
 
   generations(): Generation[] {
-    return this.rows("SELECT * FROM generations ORDER BY id").map(generationOf)
+    return this.rows("SELECT * FROM generations ORDER BY id").map((row) => generationOf(row, this.path))
   }
 
   vectorsPath({ id }: Pick<Generation, "id">): string {
@@ -171,13 +171,13 @@ export class IndexStore implements Disposable {
 export type SqlValue = string | number | bigint | null | Uint8Array
 export type Row = Readonly<Record<string, SqlValue>>
 
-const damagedHint = "restore the index from a copy, or remove its folder and index again"
-
-function generationOf(row: Row): Generation {
-  const settings = jsonOrNull(row.settings as string)
-  if (!isObject(settings)) throw new UserError(`the settings of generation ${row.id} are damaged`, damagedHint)
-  return { ...row, settings } as unknown as Generation
+function generationOf(row: Row, path: string): Generation {
+  const settings = jsonOrNull(String(row.settings))
+  if (isObject(settings)) return { ...row, settings } as unknown as Generation
+  throw new UserError(`${path} is damaged: the settings of its model cannot be read`, restoreHint)
 }
+
+const restoreHint = "restore it from a copy, or remove the folder and index again"
 
 /** Throws UserError where the folder has no index. */
 export function requireIndex(folder: string): void {
@@ -185,10 +185,7 @@ export function requireIndex(folder: string): void {
   if (database?.isFile() && database.size > 0) return
   if (database) {
     const what = database.isFile() ? "is empty" : "is not a file"
-    throw new UserError(
-      `${join(folder, databaseFile)} ${what}`,
-      "restore it from a copy, or remove the folder and index again",
-    )
+    throw new UserError(`${join(folder, databaseFile)} ${what}`, restoreHint)
   }
   const found = statOf(folder)
   const what = found === undefined ? "it does not exist" : found.isDirectory() ? `${databaseFile} is missing` : "a file"
@@ -292,6 +289,6 @@ function databaseError(error: unknown, path: string): unknown {
   if (is(/locked|busy/i))
     return new EnvironmentError(`${path} is in use by another program: ${text}`, "close what uses it, and run again")
   if (is(/disk I\/O/i)) return fileError(Object.assign(new Error(text), { code: "EIO" }), "reading", path)
-  if (is(/malformed|not a database|corrupt/i)) return new UserError(`${path} is damaged: ${text}`, damagedHint)
+  if (is(/malformed|not a database|corrupt/i)) return new UserError(`${path} is damaged: ${text}`, restoreHint)
   return error
 }

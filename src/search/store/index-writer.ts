@@ -3,7 +3,7 @@
  * transaction together with their pictures and files: killed at any moment, an index has all of a batch or nothing of it.
  */
 import { renameSync, rmSync, statSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { DatabaseSync } from "@photostructure/sqlite"
 import { assert } from "../../core/errors.ts"
 import { removeAbandonedOnce, stagingPath } from "../../host/files/staging.ts"
@@ -20,6 +20,7 @@ import {
   removeFile,
 } from "./picture-rows.ts"
 import { applicationId, indexVersion, schema } from "./schema.ts"
+import { syncFolder } from "./vector-file.ts"
 
 export type NewGeneration = Pick<Generation, "model" | "source" | "identity" | "dim" | "settings">
 
@@ -117,6 +118,11 @@ export class IndexWriter implements Disposable {
     this.files.vectorsOf(generation).write(first, rows)
   }
 
+  /** Vectors of contents become NaN; on the disk after `files.vectorsOf(generation).sync()`. @param rows in their order */
+  eraseVectors(generation: Generation, rows: readonly number[]): void {
+    this.files.vectorsOf(generation).erase(rows)
+  }
+
   setMeta(key: string, value: string): void {
     this.store.run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", key, value)
   }
@@ -199,6 +205,7 @@ function makeDatabase(path: string): void {
       db.close()
     }
     renameSync(temporary, path)
+    syncFolder(dirname(path))
   } catch (error) {
     rmSync(temporary, { force: true })
     rmSync(`${temporary}-journal`, { force: true })

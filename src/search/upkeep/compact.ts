@@ -6,12 +6,13 @@ import { statSync } from "node:fs"
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
+import { commandLine } from "../../core/shell-quote.ts"
 import { backgroundKey, statisticsKey } from "../calibrate/make-background.ts"
 import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
 import { openScanner } from "../scan/scanner.ts"
 import { databaseFile, type Generation, type IndexStore, requireIndex } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
-import { vectorOffset } from "../store/vector-file.ts"
+import { requireVectorsOf, vectorOffset } from "../store/vector-file.ts"
 import { restoreCodes } from "./codes.ts"
 
 export interface CompactOptions {
@@ -63,9 +64,10 @@ function requireAlone(store: IndexStore, { settings }: Generation): void {
   }
   const building = store.generations().find(({ state }) => state === "building")
   if (!building) return
+  const migrate = ["mobileclip", "index", "migrate", "--index", store.folder]
   throw new UserError(
-    `a migration to ${building.model} has begun, whose rows are those of the index as it is`,
-    `finish it first: mobileclip index migrate --model ${building.source}`,
+    `a migration to ${building.model} (${building.source}) has begun, whose rows are those of the index as it is`,
+    `finish it first: ${commandLine([...migrate, "--model", building.source])}, or give it up: ${commandLine([...migrate, "--cancel"])}`,
   )
 }
 
@@ -76,6 +78,7 @@ async function copyKept(
   kept: readonly number[],
   { signal, startProgress = noProgress }: CompactOptions,
 ): Promise<void> {
+  requireVectorsOf(writer.store.vectorsPath(old), old)
   using vectors = writer.files.create(now)
   const scanner = openScanner(writer.store.vectorsPath(old), { dim: old.dim, offset: vectorOffset })
   const progress = startProgress("copying vectors", kept.length, { unit: "vectors" })

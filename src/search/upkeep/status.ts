@@ -2,6 +2,7 @@
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { lockName, readHolder } from "../../host/locks/lock-file.ts"
+import { patternsOf } from "../indexing/left-out.ts"
 import { codedRows } from "../scan/codes.ts"
 import { measureRecall, type Recall } from "../scan/recall.ts"
 import { openScanner } from "../scan/scanner.ts"
@@ -24,12 +25,16 @@ export interface IndexStatus {
   readonly unused: number
   /** The most frequent reason first. */
   readonly failures: readonly { readonly reason: string; readonly count: number; readonly example: string }[]
+  /** Each file that could not be read, by path. */
+  readonly failed: readonly FailedPicture[]
   readonly excluded: number
-  readonly roots: readonly { readonly path: string; readonly isThere: boolean; readonly walked: string | null }[]
+  readonly roots: readonly IndexedRoot[]
   /** Null: nothing was indexed yet. */
   readonly active: Generation | null
   /** A migration: rows that have a vector, of all. */
   readonly building: (Generation & { readonly rows: number; readonly total: number }) | null
+  /** Files of vectors that are not there: `verifyIndex` makes them again. */
+  readonly missing: readonly string[]
   /** In bytes; a database's log counts with it. */
   readonly sizes: { readonly database: number; readonly vectors: number; readonly codes: number }
   readonly background: { readonly prompts: number; readonly pictures: number }
@@ -41,6 +46,23 @@ export interface IndexStatus {
     readonly host: string
     readonly since: string
   } | null
+}
+
+export interface FailedPicture {
+  readonly path: string
+  readonly reason: string
+  readonly attempts: number
+  /** Of the last one, ISO 8601. */
+  readonly at: string
+}
+
+export interface IndexedRoot {
+  readonly path: string
+  readonly isThere: boolean
+  /** When all of it was last looked at, ISO 8601; null: never. */
+  readonly walked: string | null
+  /** Patterns of what is left out of it. */
+  readonly exclude: readonly string[]
 }
 
 /** Throws UserError where there is no index, or it is damaged. */
@@ -55,6 +77,7 @@ export async function indexStatus(folder: string, { recall = false }: StatusOpti
     ...counts,
     active,
     building: building && { ...building, rows: rowsWithVector(store, building, total), total },
+    missing: total > 0 && active && !existsSync(store.vectorsPath(active)) ? [store.vectorsPath(active)] : [],
     sizes: sizesOf(store, generations),
     background: backgroundOf(store, active),
     codes: {
@@ -72,27 +95,34 @@ function countsOf(store: IndexStore) {
   return {
     ...{ pictures, files, copies: files - pictures },
     unused: count("SELECT count(*) AS count FROM contents WHERE copies = 0"),
-    failures: failuresOf(store),
+    ...failuresOf(store),
     excluded: count("SELECT count(*) AS count FROM excluded"),
     roots: store.rows("SELECT path, walked FROM roots ORDER BY path").map(({ path, walked }) => ({
       ...{ path: path as string, isThere: existsSync(path as string), walked: walked as string | null },
+      exclude: patternsOf(store, path as string),
     })),
   }
 }
 
 /** Reasons name their file: without it, equal ones are counted together. */
-function failuresOf(store: IndexStore): IndexStatus["failures"] {
+function failuresOf(store: IndexStore): Pick<IndexStatus, "failures" | "failed"> {
+  const failed = store
+    .rows(
+      `SELECT roots.path AS root, failures.path AS path, reason, attempts, at FROM failures JOIN roots ON roots.id = root
+       ORDER BY roots.path, failures.path`,
+    )
+    .map(({ root, path, reason, attempts, at }) => ({
+      ...{ path: join(root as string, path as string), reason: reason as string },
+      ...{ attempts: Number(attempts), at: at as string },
+    }))
   const found = new Map<string, { reason: string; count: number; example: string }>()
-  for (const row of store.rows(
-    "SELECT roots.path AS root, failures.path AS path, reason FROM failures JOIN roots ON roots.id = root ORDER BY roots.path, failures.path",
-  )) {
-    const example = join(row.root as string, row.path as string)
-    const reason = (row.reason as string).replaceAll(example, "").replace(/^[\s:]+/, "")
+  for (const { path: example, reason: whole } of failed) {
+    const reason = whole.replaceAll(example, "").replace(/^[\s:]+/, "")
     const before = found.get(reason)
     if (before) before.count++
     else found.set(reason, { reason, count: 1, example })
   }
-  return [...found.values()].sort((a, b) => b.count - a.count)
+  return { failed, failures: [...found.values()].sort((a, b) => b.count - a.count) }
 }
 
 /** How far a migration is: rows that are not there yet have no vector either. */

@@ -1,22 +1,25 @@
 /** Forgetting, compacting, verifying and the state of a real index by a small model; vectors are told apart by their picture. */
 import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
 import { exportModel } from "../../export/export.ts"
+import { exportIndex } from "../exchange/export/export-index.ts"
 import { indexPictures, retryFailures } from "../indexing/index-pictures.ts"
 import { makeThumbnails } from "../indexing/thumbnails.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
-import { vectorOffset } from "../store/vector-file.ts"
+import type { ContentDetails } from "../store/picture-rows.ts"
+import { VectorWriter, vectorOffset } from "../store/vector-file.ts"
 import { compactIndex } from "./compact.ts"
 import { excludedPaths, forgetPaths, undoForget } from "./forget.ts"
 import { indexStatus } from "./status.ts"
@@ -87,6 +90,62 @@ test("forgotten pictures are gone with their vectors, one with a copy stays, and
   expect(vectorsByPath(index)).toEqual(before)
 })
 
+test("a forgetting that is stopped anywhere is completed by the same call, which then has nothing left to do", async () => {
+  const [index, whole] = [copy(), copy()]
+  const paths = [at("pictures", "a"), picture(9)]
+  await forgetPaths(whole, paths)
+  for (const stop of [9, 19]) {
+    const controller = new AbortController()
+    const startProgress = () => ({ update: (done: number) => done >= stop && controller.abort(), done() {} })
+    const stopped = forgetPaths(index, paths, { signal: controller.signal, startProgress })
+    if (stop === 9) await expect(stopped).rejects.toThrow(/abort/i)
+    else expect(await stopped).toMatchObject({ files: 10, pictures: 9 })
+  }
+  expect(vectorsByPath(index)).toEqual(vectorsByPath(whole))
+  expect(await forgetPaths(index, paths)).toMatchObject({ files: 0, pictures: 0 })
+  expect(excludedPaths(index)).toEqual(paths)
+  expect((await verifyIndex(index)).problems).toEqual([])
+})
+
+test("many files are forgotten with one wait for the disk, not one for each", async () => {
+  const index = copy()
+  using writer = await IndexWriter.open(index, "a test")
+  const active = writer.active!
+  const many = 3000
+  const content = (n: number): ContentDetails => ({
+    ...{
+      hash: new Uint8Array(createHash("sha256").update(`${n}`).digest()),
+      bytes: 1,
+      format: "jpg",
+      width: 1,
+      height: 1,
+    },
+    ...{ orientation: 1, taken: null, camera: null, lens: null, latitude: null, longitude: null, sharpness: null },
+    ...{ caption: null, keywords: [] },
+  })
+  const vector = new Float32Array(active.dim)
+  vector[0] = 1
+  writer.addPictures(
+    active,
+    Array.from({ length: many }, (_, n) => ({
+      content: content(n),
+      vector,
+      files: [{ root: 1, path: `many/${n}.jpg`, size: 1, mtime: 1 }],
+    })),
+  )
+  writer[Symbol.dispose]()
+  const sync = vi.spyOn(VectorWriter.prototype, "sync")
+  const updates: number[] = []
+  const startProgress = () => ({ update: (done: number) => updates.push(done), done() {} })
+  const result = await forgetPaths(index, [at("pictures", "many")], { startProgress })
+  expect(result).toMatchObject({ files: many, pictures: many })
+  expect(sync).toHaveBeenCalledTimes(1)
+  sync.mockRestore()
+  expect(updates).toEqual([many, 2 * many])
+  using store = IndexStore.open(index)
+  expect(store.withoutVector(store.active()).size).toBe(many)
+})
+
 /** As `forget` leaves it that is killed after the vectors and before the rows. */
 async function loseVectors(index: string, ...paths: string[]): Promise<void> {
   using writer = await IndexWriter.open(index, "a test")
@@ -115,6 +174,8 @@ test("an unknown path is refused with the nearest one, and nothing is forgotten"
   const index = copy()
   const refused = forgetPaths(index, [picture(1), at("pictures", "b", "111.jpg")])
   await expect(refused).rejects.toMatchObject({ hint: `did you mean ${picture(11)}?` })
+  const far = forgetPaths(index, [at("elsewhere", "111.jpg")])
+  await expect(far).rejects.toMatchObject({ hint: "mobileclip index status tells what it has" })
   expect(vectorsByPath(index).size).toBe(count + 1)
 })
 
@@ -196,6 +257,22 @@ test("compaction removes thumbnails of pictures that no file has any more", asyn
   expect(await makeThumbnails(index)).toMatchObject({ made: 0, known: count - 1 })
 })
 
+test("vectors of another model are neither compacted nor exported", async () => {
+  const index = copy()
+  await forgetPaths(index, [picture(0)])
+  const path = join(index, "vectors-1.f16")
+  const bytes = readFileSync(path)
+  const header = bytes.toString("latin1", 0, vectorOffset)
+  const identity = /"identity":"[^"]*sha256:(.)/.exec(header)!
+  const digit = identity.index + identity[0].length - 1
+  bytes.write(identity[1] === "0" ? "1" : "0", digit, "latin1")
+  writeFileSync(path, bytes)
+  await expect(compactIndex(index)).rejects.toThrow(/another model than the index says/)
+  const exported = exportIndex(index, { to: join(index, "out.jsonl"), format: "jsonl" })
+  await expect(exported).rejects.toThrow(/another model than the index says/)
+  expect(readdirSync(index).filter((name) => /vectors-2|out/.test(name))).toEqual([])
+})
+
 test("killed at any moment of a compaction, the index is the old or the new one", async () => {
   const states = new Set<number>()
   for (const delay of [0, 3, 6, 10, 15, 25, null]) {
@@ -257,6 +334,22 @@ test("a cut file and a wrong row are told, and repaired to the same vectors", as
   expect(vectorsByPath(index)).toEqual(before)
 })
 
+test("where the file of vectors is missing, some pictures are named, the others counted, and all are encoded again", async () => {
+  const index = copy()
+  const before = vectorsByPath(index)
+  const path = join(index, "vectors-1.f16")
+  rmSync(path)
+  const lost = { message: `${path} is missing`, hint: expect.stringContaining("verify --repair") }
+  await expect(indexPictures(index, [], encodeAgain)).rejects.toMatchObject(lost)
+  expect((await indexStatus(index)).missing).toEqual([path])
+  const problems = (await verifyIndex(index)).problems.map(({ what }) => what)
+  expect(problems).toHaveLength(1 + 10 + 1)
+  expect([problems[0], problems.at(-1)]).toEqual([`${path} is missing`, `${count - 10} pictures have none either`])
+  expect(await verifyIndex(index, { repair: true, ...encodeAgain })).toMatchObject({ problems: [], repaired: count })
+  expect(vectorsByPath(index)).toEqual(before)
+  expect((await indexStatus(index)).missing).toEqual([])
+})
+
 test("a vector that its picture does not give is told by its path", async () => {
   const index = copy()
   const path = join(index, "vectors-1.f16")
@@ -278,5 +371,13 @@ test("status counts, and names the writer and failures by reason; these are trie
   writer[Symbol.dispose]()
   expect([who?.command, who?.pid, failures[0]?.example]).toEqual(["a test", process.pid, at("pictures", "bad.jpg")])
   expect(roots).toMatchObject([{ path: at("pictures"), isThere: true }])
+  expect((await indexStatus(index)).failed).toEqual([
+    {
+      path: at("pictures", "bad.jpg"),
+      reason: expect.stringContaining("bad.jpg"),
+      attempts: 1,
+      at: expect.any(String),
+    },
+  ])
   expect(await retryFailures(index, encodeAgain)).toMatchObject({ failed: 1, encoded: 0 })
 })

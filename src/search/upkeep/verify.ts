@@ -2,6 +2,7 @@
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { Random } from "../../core/arrays/random.ts"
+import { counted } from "../../core/counted.ts"
 import { asUserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { IndexModel } from "../indexing/index-model.ts"
@@ -59,15 +60,33 @@ export async function verifyIndex(folder: string, options: VerifyOptions = {}): 
 function lostProblems(folder: string, lost: readonly number[], reasons: ReadonlyMap<number, string> | null): Problem[] {
   if (lost.length === 0) return []
   using store = IndexStore.open(folder)
-  return lost.map((row) => lostProblem(pathOf(store, row), reasons?.get(row)))
+  const known = lost.filter((row) => reasons?.has(row))
+  const others = lost.filter((row) => !reasons?.has(row))
+  return [
+    ...some(
+      others,
+      (row) => ({ what: `${pathOf(store, row)} has no vector, or a wrong one`, hint: repairHint }),
+      (rest) => ({ what: `${counted(rest, "picture has", "pictures have")} none either`, hint: repairHint }),
+    ),
+    ...some(
+      known,
+      (row) => ({ what: `${pathOf(store, row)} could not be encoded again: ${reasons!.get(row)}`, hint: bringBack }),
+      (rest) => ({ what: `${counted(rest, "picture")} more could not be encoded again`, hint: bringBack }),
+    ),
+  ]
 }
 
-function lostProblem(path: string, reason: string | undefined): Problem {
-  if (reason === undefined) return { what: `${path} has no vector, or a wrong one`, hint: repairHint }
-  return {
-    what: `${path} could not be encoded again: ${reason}`,
-    hint: "bring the file back and repair again, or forget it",
-  }
+const bringBack = "bring the files back and repair again, or forget them"
+/** Problems of one kind that are told one by one: an index may lose a million vectors at once. */
+const mostTold = 10
+
+function some(
+  rows: readonly number[],
+  problemOf: (row: number) => Problem,
+  restOf: (count: number) => Problem,
+): Problem[] {
+  const told = rows.slice(0, mostTold).map(problemOf)
+  return rows.length > mostTold ? [...told, restOf(rows.length - mostTold)] : told
 }
 
 /** The first file of a content; its number where another process removed it meanwhile. */
@@ -102,7 +121,8 @@ async function check(folder: string, options: VerifyOptions): Promise<Checked> {
   const path = store.vectorsPath(active)
   const rows = existsSync(path) ? Math.min(count, rowsInFile(path, active.dim)) : 0
   const isCut = rows < count || header.isDamaged
-  if (rows < count) problems.push({ what: `${path} was cut: it has ${rows} of ${count} vectors`, hint: repairHint })
+  const what = existsSync(path) ? `${path} was cut: it has ${rows} of ${count} vectors` : `${path} is missing`
+  if (rows < count) problems.push({ what, hint: repairHint })
   const found = new Set(
     store.rows("SELECT id FROM contents WHERE copies > 0 ORDER BY id").map(({ id }) => Number(id) - 1),
   )

@@ -5,7 +5,7 @@ import { float16ToFloat32 } from "../../../core/arrays/half.ts"
 import { noProgress, type Progress, type StartProgress } from "../../../core/progress.ts"
 import { openRandomAccess } from "../../../host/files/files.ts"
 import { IndexStore } from "../../store/index-store.ts"
-import { vectorOffset } from "../../store/vector-file.ts"
+import { requireVectorsOf, type VectorHeader, vectorOffset } from "../../store/vector-file.ts"
 import { type ExportedPicture, type StoredType, storedTypes } from "./pair-writer.ts"
 import { type ExportFormat, exportFormats, writeExport } from "./write-export.ts"
 
@@ -75,12 +75,13 @@ const page = `
 /** In the order of the vectors, so that their file is read from its beginning to its end. */
 async function* picturesOf(
   store: IndexStore,
-  generation: { readonly id: number; readonly dim: number },
+  generation: Pick<VectorHeader, "dim" | "identity"> & { readonly id: number },
   progress: Progress,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ExportedPicture[]> {
   // The file is made with the first picture.
   if (store.count === 0) return
+  requireVectorsOf(store.vectorsPath(generation), generation)
   using file = openRandomAccess(store.vectorsPath(generation))
   const vectorOf = (content: number) => {
     const bytes = file.read(vectorOffset + (content - 1) * generation.dim * 2, generation.dim * 2)

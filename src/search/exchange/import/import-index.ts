@@ -4,6 +4,7 @@
  * interruption. A picture whose vector is not the index's model's is encoded, where its file is here.
  */
 import { dirname, resolve } from "node:path"
+import { UserError } from "../../../core/errors.ts"
 import { noProgress, ofLongWork } from "../../../core/progress.ts"
 import { generationOf, IndexModel, type IndexModelOptions } from "../../indexing/index-model.ts"
 import { type IntakeOptions, PictureIntake } from "../../indexing/picture-intake.ts"
@@ -58,7 +59,7 @@ const sampleSize = 16
  * @param folder of the index, which is made where there is none
  * @param from a file or folder of another program
  * @throws UserError where the source is damaged or of no known kind, the index is in use or of another model, or the pictures
- *   have no folder in common; the signal's reason. What was committed stays.
+ *   have no folder in common, or nothing of them is here and no vector is taken over; the signal's reason. What was committed stays.
  */
 export async function importIndex(folder: string, from: string, options: ImportOptions = {}): Promise<ImportResult> {
   await using source = await openSource(from, options)
@@ -71,9 +72,36 @@ export async function importIndex(folder: string, from: string, options: ImportO
   const vectors = await decideVectors(source, index, surveyed.sample, () => model.encoder(), choice)
   const result = { kind: source.kind, model: index.model, vectors, pictures: surveyed.pictures }
   if (options.check) return { ...result, ...noCounts }
+  if (!vectors.reused) {
+    requireHere(surveyed)
+    if (source.dim !== null)
+      options.onNote?.(`vectors are not taken over: ${vectors.reason}; the pictures that are here are encoded`)
+  }
+  requireCommon(surveyed, options)
   using writer = await IndexWriter.open(folder, "mobileclip index import", options.signal)
   const work = { writer, index, model, reusesVectors: vectors.reused, surveyed }
   return { ...result, ...(await addPictures(work, placed(source, placeOf), options)) }
+}
+
+/** Throws UserError where nothing could be added. */
+function requireHere({ pictures, first, isHere }: Survey): void {
+  if (isHere || pictures === 0) return
+  const place = first && (first.place === first.path ? first.place : `${first.place} (${first.path} in the source)`)
+  throw new UserError(
+    first === null
+      ? "the source has addresses of the web alone, and its vectors are not taken over"
+      : `none of the ${pictures} pictures is here, and their vectors are not taken over; the first was looked for at ${place}`,
+    "say where they are: --map FROM=TO for the beginning of paths, --map .=DIR for relative ones",
+  )
+}
+
+/** Throws UserError where a new folder of the index would be the whole disk. */
+function requireCommon({ folder, isOutside }: Survey, { root }: ImportOptions): void {
+  if (root !== undefined || !isOutside || folder === null || dirname(folder) !== folder) return
+  throw new UserError(
+    `the pictures have no folder in common but ${folder}`,
+    "name the one that they are below here, and map others into it: --root DIR --map FROM=TO",
+  )
 }
 
 async function surveyOf(
@@ -109,17 +137,31 @@ async function addPictures(
 ) {
   const { store } = writer
   const generation = generationOf(writer, index)
+  writer.files.requireComplete(generation)
   const intake = new PictureIntake(writer, generation, store.withoutVector(generation), () => model.encoder(), options)
   const around = options.root === undefined ? surveyed.folder : resolve(options.root)
   const folder = surveyed.isOutside ? around : null
   const files = new ImportedFiles(store, { folder, reusesVectors, has: (hash) => intake.has(hash) })
   const before = filesIn(store)
-  await intake.add(files.read(pictures), "importing", surveyed.pictures)
+  try {
+    await intake.add(files.read(pictures), "importing", surveyed.pictures)
+  } finally {
+    // A folder that came with the import stays with its files alone.
+    if (folder !== null) removeEmptyRoot(store, folder)
+  }
   await intake.finish()
   const { encoded, failed, unread } = intake.counts
   const added = filesIn(store) - before
   const known = surveyed.pictures - added - files.counts.leftOut - failed - unread
   return { added, known, encoded, ...files.counts, failed, unread }
+}
+
+function removeEmptyRoot(store: IndexStore, folder: string): void {
+  store.run(
+    `DELETE FROM roots WHERE path = ? AND id NOT IN (SELECT root FROM files)
+     AND id NOT IN (SELECT root FROM failures)`,
+    folder,
+  )
 }
 
 function filesIn(store: IndexStore): number {

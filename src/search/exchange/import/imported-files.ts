@@ -3,12 +3,12 @@
  * where that is here, and with the source's vector where it is taken over.
  */
 import { createHash } from "node:crypto"
+import { statSync } from "node:fs"
 import { stat } from "node:fs/promises"
-import { dirname, extname, relative } from "node:path"
+import { extname, relative } from "node:path"
 import { l2Normalize } from "../../../core/arrays/similarity.ts"
-import { asUserError, UserError } from "../../../core/errors.ts"
-import { mapOrdered } from "../../../core/parallel.ts"
-import { readBytes } from "../../../host/files/files.ts"
+import { asUserError } from "../../../core/errors.ts"
+import { bytesToKeep, readAhead, readPictureFile } from "../../indexing/read-ahead.ts"
 import { contentDetails, contentHash, type FailedFile, type FoundFile } from "../../indexing/read-picture.ts"
 import { allRoots, type IndexedPart, isWithin, partsOf } from "../../indexing/roots.ts"
 import type { IndexStore } from "../../store/index-store.ts"
@@ -31,26 +31,22 @@ export interface ImportedFilesOptions {
   has(hash: Uint8Array): boolean
 }
 
-/** Files that are read ahead. */
-const readAhead = 16
-
 export class ImportedFiles {
   readonly counts = { missing: 0, leftOut: 0 }
   private readonly roots: readonly IndexedPart[]
 
-  /** Throws UserError where the pictures have no folder in common. */
   constructor(
     private readonly store: IndexStore,
     private readonly options: ImportedFilesOptions,
   ) {
     // Before any file is read: folders of the index that lie in it become parts of it.
-    if (options.folder !== null) addFolder(store, options.folder)
+    if (options.folder !== null) partsOf(store, [options.folder])
     this.roots = allRoots(store)
   }
 
   /** In their order; null: the index has the file, or it is left out. */
   read(pictures: AsyncIterable<PlacedPicture>): AsyncGenerator<FoundFile | FailedFile | null> {
-    return mapOrdered(pictures, readAhead, async (placed) => {
+    return readAhead(pictures, sizeHere, async (placed) => {
       const place = isWebAddress(placed.picture.path) ? null : this.placeOf(placed.path)
       if (place === null) return this.leaveOut()
       return this.has(place) ? null : await this.find(placed, place)
@@ -92,25 +88,23 @@ export class ImportedFiles {
 
   private async readHere(picture: ImportedPicture, name: string, file: NewFile, vector: Float32Array | null) {
     try {
-      const bytes = await readBytes(name)
+      const bytes = await readPictureFile(name)
       const hash = contentHash(bytes)
       const content = this.options.has(hash) ? null : withFacts(await contentDetails(bytes, name, hash), picture)
-      return { name, file, hash, bytes: vector ? new Uint8Array(0) : bytes, content, vector }
+      return { name, file, hash, bytes: vector ? new Uint8Array(0) : bytesToKeep(bytes), content, vector }
     } catch (error) {
       return { name, file, error: asUserError(error) }
     }
   }
 }
 
-function addFolder(store: IndexStore, folder: string): void {
-  if (dirname(folder) !== folder) {
-    partsOf(store, [folder])
-    return
+/** Bytes; 0 where it is not here. */
+function sizeHere({ path }: PlacedPicture): number {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  } catch {
+    return 0
   }
-  throw new UserError(
-    `the pictures have no folder in common but ${folder}`,
-    "name the one that they are below here, and map others into it: --root DIR --map FROM=TO",
-  )
 }
 
 /** What people wrote in another program comes before what is in the file, and beside it. */

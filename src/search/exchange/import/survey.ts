@@ -13,6 +13,10 @@ export interface Survey {
   readonly pictures: number
   /** The deepest folder that all are below; null: there are none. */
   readonly folder: string | null
+  /** The first that a file is looked for of; null: there is none. */
+  readonly first: { readonly path: string; readonly place: string } | null
+  /** Whether the file of one is here. */
+  readonly isHere: boolean
   /** Whether one is in none of the index's folders. */
   readonly isOutside: boolean
   /** Pictures that exist here and have a vector, from all parts of the source. */
@@ -42,7 +46,8 @@ export async function survey(
 ): Promise<Survey> {
   let pictures = 0
   let folder: string | null = null
-  let isOutside = false
+  let [isOutside, isHere] = [false, false]
+  let first: Survey["first"] = null
   const sample = new SpreadSample(sampleSize)
   for await (const picture of source.pictures()) {
     if (++pictures % 1000 === 0) {
@@ -53,10 +58,12 @@ export async function survey(
     const path = placeOf(picture)
     const parent = dirname(path)
     folder = folder === null ? parent : commonFolder(folder, parent)
+    first ??= { path: picture.path, place: path }
+    isHere ||= existsSync(path)
     isOutside ||= !roots.some((root) => isWithin(path, root))
     if (hasDirection(picture.vector)) sample.offer({ path, vector: picture.vector })
   }
-  return { pictures, folder, isOutside, sample: sample.kept }
+  return { pictures, folder, first, isHere, isOutside, sample: sample.kept }
 }
 
 /** Nothing of the web is in a folder. */

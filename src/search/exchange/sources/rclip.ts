@@ -32,7 +32,11 @@ export async function openRclip(path: string): Promise<ImportSource> {
   }
 }
 
+/** A view may compute without an end, and a signal is not heard meanwhile. */
 function countsOf(database: DatabaseSyncInstance): { total: number; bytes: number } {
+  const isTable = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = ? AND type = 'table'")
+  for (const name of ["images", "db_version"])
+    if (isTable.get(name) === undefined) throw new UserError(`it has no table ${name}`)
   const sql = "SELECT count(*) AS total, coalesce(max(length(vector)), 0) AS bytes FROM images WHERE deleted IS NULL"
   const { total, bytes } = database.prepare(sql).get() as Record<string, number>
   return { total: total!, bytes: bytes! }

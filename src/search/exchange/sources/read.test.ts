@@ -153,6 +153,27 @@ test("thousands of rclip's rows are read, whatever is collected meanwhile", asyn
   expect(rows).toBe(2999)
 })
 
+test("a view in the place of rclip's table is refused before it is asked: it may compute without an end", async () => {
+  const path = at("rclip-view.sqlite3")
+  const database = new DatabaseSync(path)
+  database.exec(`CREATE TABLE db_version (version INTEGER);
+    CREATE VIEW images AS WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t)
+      SELECT n AS id, NULL AS deleted, 'x' AS filepath, x'00000000' AS vector FROM t`)
+  database.close()
+  await expect(openSource(path)).rejects.toThrow(`${path} cannot be read as rclip's database: it has no table images`)
+})
+
+test("lines whose compression breaks off are told with their file; names of keys are those of columns", async () => {
+  const whole = gzipSync(
+    Array.from({ length: 5000 }, (_, i) => JSON.stringify({ image: `${i * 7919}.jpg` })).join("\n"),
+  )
+  writeFileSync(at("whole.jsonl.gz"), whole)
+  writeFileSync(at("cut.jsonl.gz"), whole.subarray(0, whole.length - 200))
+  const { pictures } = await read(at("whole.jsonl.gz"))
+  expect([pictures.length, pictures[1]!.path]).toEqual([5000, "7919.jpg"])
+  await expect(read(at("cut.jsonl.gz"))).rejects.toThrow(at("cut.jsonl.gz"))
+})
+
 function collect(): void {
   setFlagsFromString("--expose-gc")
   runInNewContext("gc")()
