@@ -23,6 +23,8 @@ const filters = {
   format: text.optional().describe("jpg, png, webp, avif, tif, gif, heic; several separated by commas"),
 }
 
+export const filterNames = Object.keys(filters) as (keyof typeof filters)[]
+
 const paging = {
   limit: z.int().min(1).max(mostHits).default(20).describe("Hits on a page"),
   cursor: z
@@ -59,8 +61,8 @@ export const similarInput = z.strictObject({
 
 const hit = z.object({
   rank: z.int(),
-  score: z.number().describe("What hits are ordered by"),
-  cosine: z.number(),
+  score: z.number().nullable().describe("What hits are ordered by; null: by time, where there are filters alone"),
+  cosine: z.number().nullable(),
   z: z.number().nullable().describe("Standard deviations above what this query finds by chance; null: unknown"),
   verdict: z
     .enum(["match", "weak"])
@@ -125,6 +127,7 @@ export const describeOutput = z.object({
   pictures: z.int().describe("With different bytes"),
   files: z.int(),
   model: z.string(),
+  source: z.string().describe("Where the model was, or its name"),
   dim: z.int(),
   roots: z.array(z.string()).describe("Folders that were indexed"),
   taken: z.object({ first: z.string(), last: z.string() }).nullable(),

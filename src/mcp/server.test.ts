@@ -89,6 +89,11 @@ test("a search gives hits as values and as text, and standard output carries the
   expect(server.faults).toEqual([])
 })
 
+test("filters alone are asked for without a term", async () => {
+  const { structuredContent } = await server.call("search", { date: "2023" })
+  expect(structuredContent).toMatchObject({ query: "the newest first", notes: [expect.stringContaining('"terms":[]')] })
+})
+
 test("the cursor gives the next page, and thumbnails are pictures", async () => {
   const { content, structuredContent } = await server.call("search", { query: "x", cursor: "1", thumbnails: 5 })
   expect((structuredContent!.hits as unknown[]).length).toBe(2)
@@ -129,13 +134,24 @@ test("other pictures are read where that is allowed", async () => {
 
 test("an index is described", async () => {
   expect((await server.call("describe_index")).structuredContent).toEqual({
-    ...{ pictures: 3, files: 3, model: "tiny", dim: 64, roots: [folder], taken: null, cameras: [], formats: [] },
+    ...{
+      pictures: 3,
+      files: 3,
+      model: "tiny",
+      source: "/models/tiny",
+      dim: 64,
+      roots: [folder],
+      taken: null,
+      cameras: [],
+      formats: [],
+    },
     failures: { count: 0, some: [] },
   })
 })
 
 test.each<[string, object, string]>([
   ["nothing to look for", {}, "the query is empty"],
+  ["a filter without a value", { after: "2023", query: "" }, "query"],
   ["only what is not looked for", { minus: ["people"] }, "only says what is not looked for"],
   ["a filter that is not a time", { query: "x", after: "03/04/2023" }, "2023-04-03 or 2023-03-04"],
   ["an argument of another name", { query: "x", befor: "2023" }, "befor"],

@@ -14,7 +14,15 @@ import { parseFilters } from "../search/query/parse/parse-filters.ts"
 import { parseQuery, type QueryTerm, queryText } from "../search/query/parse/parse-query.ts"
 import type { SearchHit } from "../search/query/search-page.ts"
 import { type CheckedPage, checkFiles, firstSmall } from "../search/show/hit-files.ts"
-import { classifyInput, classifyOutput, describeOutput, pageOutput, searchInput, similarInput } from "./schemas.ts"
+import {
+  classifyInput,
+  classifyOutput,
+  describeOutput,
+  filterNames,
+  pageOutput,
+  searchInput,
+  similarInput,
+} from "./schemas.ts"
 import type { SearchedIndex } from "./searched-index.ts"
 
 export interface ServerOptions {
@@ -48,10 +56,14 @@ export function createServer(index: SearchedIndex, { allowFiles = false, onError
     "search",
     {
       title: "Search pictures",
-      description: "Finds pictures by what is to be seen in them, by another picture, or by both; the best first.",
+      description:
+        "Finds pictures by what is to be seen in them, by another picture, or by both, the best first; by filters alone, the newest first.",
       ...{ inputSchema: searchInput, outputSchema: pageOutput, annotations },
     },
     answering(async ({ query, image, minus = [], ...filtering }: z.infer<typeof searchInput>, extra: Extra) => {
+      const isList = query === undefined && image === undefined && minus.length === 0
+      if (isList && filterNames.some((name) => filtering[name] !== undefined))
+        return pageResult(index, [], filtering, extra)
       const { terms } = parseQuery({
         words: query === undefined ? [] : [`text:${query}`],
         plus: image === undefined ? [] : [`image:${allowed(image)}`],
@@ -105,12 +117,20 @@ async function pageResult(
   const given = { ...words, in: folders?.map(requireAbsolute), name: names, camera: cameras }
   const filters = parseFilters(withoutUndefined(given))
   const page = checkFiles(await index.search({ terms, filters, limit, cursor, signal }))
-  const found = result({ query: queryText(terms), ...withoutTimes(page) })
+  const found = result({ query: terms.length > 0 ? queryText(terms) : "the newest first", ...withoutTimes(page) })
   return { ...found, content: [...found.content, ...(await pictures(page.hits.slice(0, thumbnails), index.folder))] }
 }
 
 function withoutTimes({ hits, elapsedMs, leftOut, ...page }: CheckedPage) {
-  return { ...page, hits: hits.map(({ position, ...hit }) => hit) }
+  // JSON has no NaN.
+  const numberOrNull = (value: number) => (Number.isNaN(value) ? null : value)
+  return {
+    ...page,
+    hits: hits.map(({ position, score, cosine, ...hit }) => ({
+      ...{ score: numberOrNull(score), cosine: numberOrNull(cosine) },
+      ...hit,
+    })),
+  }
 }
 
 function withoutUndefined<T extends object>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } {

@@ -86,12 +86,20 @@ test("duplicates are those of a brute force; their best has most pixels, and no 
 test("describe and hasFile", async () => {
   await using index = await SearchIndex.open(small.path)
   expect(index.describe()).toMatchObject({
-    ...{ pictures: count, files: count, model: "tiny", dim, roots: [pictures] },
+    ...{ pictures: count, files: count, model: "tiny", source: small.model, dim, roots: [pictures] },
     taken: { first: "2011-06-01T10:00:00", last: "2019-06-01T10:00:00" },
     cameras: [{ name: "Google Pixel 7", pictures: count / 2 }],
   })
   expect(index.hasFile(join(pictures, "ab/winter/beach/IMG_4.jpg"))).toBe(true)
   expect(index.hasFile(join(pictures, "ab/winter/beach/IMG_400.jpg"))).toBe(false)
+})
+
+test("settings that are damaged are said to be", async () => {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  writer.store.run("UPDATE generations SET settings = '{'")
+  await using index = await SearchIndex.open(path)
+  await expect(index.search({ terms: [textTerm("a")] })).rejects.toThrow("the settings of generation 1 are damaged")
 })
 
 test("an index without pictures, and a read-only folder", async () => {

@@ -283,6 +283,19 @@ test("a text with nothing that matches is told so before weaker hits, and gives 
   expect((await run(...none, "--after", "2030")).out).toBe("no pictures: the filters leave none of the index's 11\n")
 })
 
+test("filters alone are a list", async () => {
+  const { code, out, err } = await run("--name", "*red.png", "--json", ...index())
+  expect([code, err]).toEqual([0, ""])
+  expect(JSON.parse(out)).toMatchObject({ query: "the newest first", hits: [{ rank: 1, cosine: null, verdict: null }] })
+  const table = await run("--name", "*.png", "--limit", "3", ...index())
+  expect(table.out).toMatch(/^rank {2} +taken {2}path\n( {3}\d {2}- +\S.*\.png.*\n){3}$/)
+  expect(table.err).toMatch(/^more: --cursor /)
+  expect((await run("--name", "*red.png", "-0", ...index())).out).toBe(`${at("photos", "red.png")}\0`)
+  expect((await run(...index())).err).toContain("the query is empty")
+  const sheets = await run("--name", "*red.png", "--sheet", at("list.png"), ...index())
+  expect(sheets.code).toBe(0)
+})
+
 test("cursors lead through all pages", async () => {
   const query = ["green", "--limit", "4"]
   const whole = await pageOf(...query, "--page-all")

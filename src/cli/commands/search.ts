@@ -17,12 +17,18 @@ Examples:
   mobileclip search --like photos/cat.jpg --index photos.index        more like this
   mobileclip search ./sketch.png "in winter" --index photos.index     a picture and a text together
   mobileclip search dog --after 2023 --in photos/travel --index photos.index
-  mobileclip search dog -0 --index photos.index | xargs -0 cp -t dogs
+  mobileclip search --date 2024-05-17 --index photos.index            filters alone: the newest first
+  mobileclip search dog -0 --page-all --index photos.index | xargs -0 cp -t dogs
+  mobileclip search --duplicates --sheet groups.html --index photos.index
   mobileclip search --duplicates --threshold 1 -0 --index photos.index | xargs -0 trash
 
-A cosine says little by itself; z is by how many standard deviations it is above what this query finds by chance. Hits above the
-divider are matches; weaker ones stand below it. A query of pictures alone has no divider, and its hits are not judged. Where
-nothing matches the first line says so, and the exit code is 0.
+A word that is a file is a picture: text:WORD is a text all the same, image:PATH (or @PATH) a picture of any name, like:PATH leaves
+the picture itself out. -0 gives the matches of a page without weaker hits; --page-all takes all pages.
+
+A cosine says little by itself; z is by how many standard deviations a score is above what this query has with other pictures, and
+what other texts have with this one. Hits above the divider are matches; five weaker ones stand below it (--weak, --only-matches).
+A query of pictures alone has no divider, and its hits are not judged. Where nothing matches the first line says so, and the exit
+code is 0.
 `
 
 /** `-people` is a term, not an option. */
@@ -87,8 +93,7 @@ async function run(words: readonly string[], given: SearchCommand, command: Comm
     const { writeDuplicates } = await import("../search/duplicates.ts")
     return writeDuplicates(given, { ...output, ...context }, say)
   }
-  const { plus, minus, like } = given
-  const query = parseQuery({ words, ...(plus && { plus }), ...(minus && { minus }), ...(like && { like }) })
+  const query = queryOf(words, given)
   for (const note of query.notes) say(note)
   const { index: folder, model, threads } = given
   await using index = await SearchIndex.open(folder, { model, threads, once: true, onStage: say })
@@ -111,6 +116,14 @@ function requireTogether(words: readonly string[], { duplicates, threshold }: Se
     command.error(`error: --duplicates is in place of a query${option ? `, and ${option} is of one` : ""}`)
 }
 
+/** No terms where there are filters alone: the pictures that pass them are listed. */
+function queryOf(words: readonly string[], given: SearchCommand): ParsedQuery {
+  const { plus, minus, like } = given
+  const isList = words.length === 0 && !plus && !minus && !like && Object.keys(parseFilters(given)).length > 0
+  if (isList) return { terms: [], notes: [] }
+  return parseQuery({ words, ...(plus && { plus }), ...(minus && { minus }), ...(like && { like }) })
+}
+
 async function writePages(
   index: SearchIndex,
   { terms }: ParsedQuery,
@@ -123,5 +136,5 @@ async function writePages(
   const filters = parseFilters(given)
   const request: SearchRequest = { terms, filters, limit, words, onlyMatches, explain, strictness, cursor }
   const page = pageAll ? await index.searchAll(request) : await index.search(request)
-  await writePage(page, queryText(terms), given, to, say)
+  await writePage(page, terms.length > 0 ? queryText(terms) : "the newest first", given, to, say)
 }

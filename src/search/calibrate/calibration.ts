@@ -1,8 +1,10 @@
 /**
  * How unusual a cosine is. A cosine of CLIP says little by itself: what is a clear match for one query is noise for another.
  * It is compared with two sides, as the S-norm of speaker verification does: the query's cosines over pictures of the index,
- * and generic captions' cosines over the picture. The mean of both, in standard deviations, is z. A divider says from which z
- * on a picture counts as a match: what the best of as many unrelated pictures would reach, learnt from the generic captions.
+ * and generic captions' cosines over the picture. The mean of both, in standard deviations, is z. Unlike an S-norm's, the query's
+ * side takes the median, limited where many pictures match (`limited`), and the picture's side has one spread for all pictures.
+ * A divider says from which z on a picture counts as a match: what the best of as many unrelated pictures would reach, learnt
+ * from the generic captions.
  */
 import { cosines } from "../../core/arrays/similarity.ts"
 import { UserError } from "../../core/errors.ts"
@@ -59,9 +61,9 @@ export interface CalibrationOptions {
 }
 
 /**
- * Strictness by kind. Tuned halves of two small models asked for 1.2 and 3.5 (`bench/search-calibration.ts`); weaker matches
+ * Strictness by kind. Tuned halves of two small models ask for 0.9 and 3.4 (`bench/search-calibration.ts`); weaker matches
  * stay visible, so a divider that is a little too low or too high loses nothing. For pictures as queries this divider missed
- * more than 85 % of what was there, because the pictures of an index mostly have relatives in it, and its own best ones are matches:
+ * 87 to 89 % of what was there, because the pictures of an index mostly have relatives in it, and its own best ones are matches:
  * their z is given, without a divider.
  */
 export const defaultStrictness = {

@@ -1,11 +1,23 @@
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { brute, count, dim, dot, pictures, rowsOf, SmallIndex, stored, textTerm } from "../../../test/small-index.ts"
+import {
+  brute,
+  count,
+  dim,
+  dot,
+  pictureOf,
+  pictures,
+  rowsOf,
+  SmallIndex,
+  stored,
+  textTerm,
+} from "../../../test/small-index.ts"
 import { loadModel } from "../../weights/load-model.ts"
 import { makeBackground, updateBackgroundPictures } from "../calibrate/make-background.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexWriter } from "../store/index-writer.ts"
+import { describeContent } from "../store/picture-rows.ts"
 import type { Filters } from "./filters.ts"
 import type { SearchPage } from "./search-page.ts"
 
@@ -45,6 +57,18 @@ test.each(filterCases)("filter by %s", async (_, filters, isIn) => {
       expected.length,
     ])
   }
+})
+
+test("a date that is read again of a file beside the picture counts at once in an open process", async () => {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  await using index = await SearchIndex.open(path)
+  const filters = { taken: { from: "2040", until: null } }
+  const ask = async () => rowsOf(await index.search({ terms: [textTerm("x")], filters }))
+  expect(await ask()).toEqual([])
+  const said = { taken: "2041-01-01T00:00:00", latitude: null, longitude: null, caption: null, keywords: [] }
+  writer.store.writing(() => describeContent(writer.store, 4, said))
+  expect(await ask()).toEqual([3])
 })
 
 test("words: the share of the query's words by their idf times the weight, by hand", async () => {
@@ -189,6 +213,16 @@ test("all pages as one: matches before weaker hits, and one sum of those that we
   expect(only.notes).toEqual([`${count - better.length} weaker left out`])
 })
 
+test("a text that is longer than a model reads is said to be cut", async () => {
+  await using index = await SearchIndex.open(small.path)
+  const ask = async (words: number) => {
+    const { notes } = await index.search({ terms: [textTerm("cat ".repeat(words))], words: 0 })
+    return notes
+  }
+  expect(await ask(75)).toEqual([])
+  expect(await ask(76)).toEqual([expect.stringMatching(/^a text of 78 tokens is more than the 77 that a model reads/)])
+})
+
 test("words count for a match, and z is that of the score", async () => {
   await using index = await SearchIndex.open(await judgedIndex())
   const caption = (page: SearchPage) => page.hits.find(({ position }) => position === 3)!
@@ -212,4 +246,29 @@ test("words count for a match, and z is that of the score", async () => {
   const { cosineZ, z, text } = page.explanation!.hits[0]!
   expect([z, cosineZ]).toEqual([worded.z, expect.closeTo(without.z!, 5)])
   expect(text).toMatch(/; with its words z is -?\d+\.\d: a match\.$/)
+})
+
+test("filters alone list the newest first, page by page, those without a date last", async () => {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  await using index = await SearchIndex.open(path)
+  const filters = { formats: ["png"] }
+  const taken = (n: number) => (n % 5 === 0 ? "" : String(n % 10))
+  const rows = Array.from({ length: count }, (_, n) => n).filter((n) => n % 4 === 0)
+  const expected = rows.sort((a, b) => (taken(a) === taken(b) ? b - a : taken(a) < taken(b) ? 1 : -1))
+  const found: number[] = []
+  let cursor: string | null = null
+  do {
+    const page: SearchPage = await index.search({ terms: [], filters, limit: 7, cursor })
+    expect([page.filtered, page.matches, page.hits[0]!.z]).toEqual([count / 4, null, null])
+    found.push(...rowsOf(page))
+    cursor = page.cursor
+    writer.addPictures(writer.active!, [
+      pictureOf(4 * writer.store.count, { taken: "2030-01-01T00:00:00", format: "png" }),
+    ])
+  } while (cursor !== null)
+  expect(found).toEqual(expected)
+  const { hits } = await index.searchAll({ terms: [], filters, limit: 50 })
+  expect(hits.slice(0, 8).every((hit) => hit.taken === "2030-01-01T00:00:00")).toBe(true)
+  await expect(index.search({ terms: [], filters: {} })).rejects.toThrow("the query is empty")
 })

@@ -4,6 +4,7 @@ import type { Scanner } from "../scan/scanner.ts"
 import { type Cursor, cursorText, parseCursor, requestDigest, requireSameRows } from "./cursor.ts"
 import { encodeQuery } from "./encode-query.ts"
 import type { FollowedIndex, IndexState } from "./followed-index.ts"
+import { listPictures } from "./list-pictures.ts"
 import { pageOf } from "./page.ts"
 import { type RankedRow, type RankRequest, rankRows } from "./rows/find-hits.ts"
 import { lookUpRows } from "./rows/look-up.ts"
@@ -23,6 +24,7 @@ export async function answerQuery(
   if (state.count === 0) return emptyPage
   const clock = new Steps()
   const cursor = cursorOf(request, state)
+  if (terms.length === 0) return listPictures(index, state, request, cursor)
   const query = await encodeQuery(state, terms)
   request.signal?.throwIfAborted()
   clock.step("encode")

@@ -7,6 +7,8 @@ export interface IndexDescription {
   readonly pictures: number
   readonly files: number
   readonly model: string
+  /** What the user called it, an absolute path or a name: two folders may have one name. */
+  readonly source: string
   readonly dim: number
   /** Folders that were indexed. */
   readonly roots: readonly string[]
@@ -29,11 +31,16 @@ const mostFailures = 10
 /** Reads each content once. */
 export function describeIndex(store: IndexStore): IndexDescription {
   return store.reading(() => {
-    const { model, dim } = store.active()
+    const { model, source, dim } = store.active()
     return {
       pictures: countOf(store, "contents WHERE copies > 0"),
       files: countOf(store, "files"),
-      ...{ model, dim, roots: store.rows("SELECT path FROM roots ORDER BY path").map(({ path }) => path as string) },
+      ...{
+        model,
+        source,
+        dim,
+        roots: store.rows("SELECT path FROM roots ORDER BY path").map(({ path }) => path as string),
+      },
       ...{ taken: takenOf(store), cameras: facet(store, "camera"), formats: facet(store, "format") },
       failures: { count: countOf(store, "failures"), some: lastFailures(store) },
     }

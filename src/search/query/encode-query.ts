@@ -15,6 +15,8 @@ export interface EncodedQuery {
   readonly terms: readonly EncodedTerm[]
   /** Rows that are left out: pictures that hits are to be like. */
   readonly without: readonly number[]
+  /** What a person should know, a line each. */
+  readonly notes: readonly string[]
 }
 
 export interface EncodedTerm {
@@ -41,7 +43,23 @@ export async function encodeQuery(state: IndexState, terms: readonly SearchTerm[
     encoded.push({ term, vector })
   }
   const vector = combine(encoded.map(({ term: { weight }, vector }) => ({ vector, weight })))
-  return { vector, kind: kindOf(terms), terms: encoded, without }
+  return { vector, kind: kindOf(terms), terms: encoded, without, notes: await cutNotes(texts) }
+}
+
+/** What towers of this family read, its two marks included. */
+const mostTokens = 77
+
+/** Shorter texts, whose tokens have a character at least, do not need the vocabulary. */
+async function cutNotes(texts: readonly string[]): Promise<string[]> {
+  const long = texts.filter((text) => text.length > mostTokens - 2)
+  if (long.length === 0) return []
+  const { Tokenizer } = await import("../../core/text/tokenizer.ts")
+  const tokenizer = new Tokenizer()
+  return long.flatMap((text) => {
+    const count = tokenizer.encode(text).length
+    if (count <= mostTokens) return []
+    return [`a text of ${count} tokens is more than the ${mostTokens} that a model reads: its end has no part in this`]
+  })
 }
 
 function kindOf([first, ...others]: readonly SearchTerm[]): QueryKind {

@@ -60,7 +60,7 @@ export const mostValues = 200
 
 interface Rule {
   fits(value: unknown): boolean
-  /** Of the value, or of each one of a list. */
+  /** What the value is to be, or each one of a list. */
   readonly what: string
   readonly hint: string
   readonly isList: boolean

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest"
 import {
   brute,
   count,
+  dim,
   pictureOf,
   pictures,
   rowsOf,
@@ -14,8 +15,12 @@ import {
   textTerm,
   vectorOf,
 } from "../../../test/small-index.ts"
+import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexWriter } from "../store/index-writer.ts"
+import { describeContent, putFile } from "../store/picture-rows.ts"
+import { FollowedIndex } from "./followed-index.ts"
+import type { SearchHit, SearchPage } from "./search-page.ts"
 
 let small: SmallIndex
 beforeAll(async () => {
@@ -23,28 +28,128 @@ beforeAll(async () => {
 })
 afterAll(() => small[Symbol.dispose]())
 
-test.each([0, 0.3])("pages are the whole order while better pictures are added; words weigh %s", async (words) => {
-  const path = small.copy()
-  const writer = await IndexWriter.open(path, "a test")
-  await using index = await SearchIndex.open(path)
-  const request = { terms: [textTerm("beach")], words, limit: 17 }
-  const whole = rowsOf(await index.search({ ...request, limit: 1000 }))
-  const found: number[] = []
-  const ranks: number[] = []
+/** Pages of an index, and what is added between two of them. */
+async function pagesWhile(
+  index: SearchIndex,
+  request: { terms: ReturnType<typeof textTerm>[]; words: number; limit: number },
+  add: () => Promise<void>,
+) {
+  const hits: SearchHit[] = []
   let cursor: string | null = null
   do {
-    const page = await index.search({ ...request, cursor })
-    found.push(...rowsOf(page))
-    ranks.push(...page.hits.map(({ rank }) => rank))
+    const page: SearchPage = await index.search({ ...request, cursor })
+    hits.push(...page.hits)
     cursor = page.cursor
-    const n = writer.store.count
-    const better = { ...pictureOf(n), vector: await small.textVector("beach") }
-    writer.addPictures(writer.active!, [{ ...better, files: [{ root: 1, path: `beach/${n}`, size: 1, mtime: 1 }] }])
+    expect(hits.length, "pages that never end").toBeLessThanOrEqual(count)
+    await add()
   } while (cursor !== null)
-  expect(found).toEqual(whole)
-  expect(ranks).toEqual(whole.map((_, i) => i + 1))
-  expect(whole.includes(rowsOf(await index.search(request))[0]!)).toBe(false)
-  writer[Symbol.dispose]()
+  return hits
+}
+
+const sorted = (rows: readonly number[]) => rows.toSorted((a, b) => a - b)
+
+test.each([0, 0.3])(
+  "pages are the whole order while better and worse pictures are added; words weigh %s",
+  async (words) => {
+    const path = small.copy()
+    using writer = await IndexWriter.open(path, "a test")
+    await using index = await SearchIndex.open(path)
+    const request = { terms: [textTerm("beach")], words, limit: 17 }
+    const whole = await index.search({ ...request, limit: 1000 })
+    const vector = await small.textVector("beach")
+    const add = async () => {
+      for (const sign of [1, 0.5, -1]) {
+        const n = writer.store.count
+        const between = vector.map((value, d) => sign * value + (1 - Math.abs(sign)) * vectorOf(n)[d]!)
+        const files = [{ root: 1, path: `beach/${n}`, size: 1, mtime: 1 }]
+        writer.addPictures(writer.active!, [{ ...pictureOf(n), vector: l2Normalize(between, dim), files }])
+      }
+    }
+    const found = await pagesWhile(index, request, add)
+    expect(found.map(({ position, score }) => [position, score])).toEqual(
+      whole.hits.map(({ position, score }) => [position, score]),
+    )
+    expect(found.map(({ rank }) => rank)).toEqual(whole.hits.map((_, i) => i + 1))
+    const first = rowsOf(await index.search(request))
+    expect(rowsOf(whole).includes(first[0]!)).toBe(false)
+  },
+)
+
+test("a word has the weight of the first page on all pages, and files that came later have none", async () => {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  await using index = await SearchIndex.open(path)
+  const request = { terms: [textTerm("beach winter")], words: 20, limit: 30 }
+  // These are names of a picture that has the word by its own one, too: they go between two pages, and its rank stays.
+  const extra = Array.from({ length: 30 }, (_, i) => ({ root: 1, path: `extra/beach/${i}.jpg`, size: 1, mtime: 1 }))
+  writer.store.writing(() => {
+    for (const file of extra) putFile(writer.store, { file, content: 8 })
+  })
+  const whole = await index.search({ ...request, limit: 1000 })
+  const beach = { terms: [textTerm("beach")], limit: count }
+  const before = (await index.search(beach)).hits.filter(({ words }) => words!.score === 1)
+  let added = 0
+  const add = async () => {
+    // All but the last one, after whose id the next ones have theirs.
+    if (added === 0) for (let id = count + 1; id < count + extra.length; id++) writer.removeFile(id)
+    // More names with the word, of pictures that are there already.
+    for (let i = 0; i < 40; i++, added++) {
+      const content = (added % count) + 1
+      writer.store.writing(() =>
+        putFile(writer.store, { file: { root: 1, path: `later/beach/${added}.jpg`, size: 1, mtime: 1 }, content }),
+      )
+    }
+  }
+  const found = await pagesWhile(index, request, add)
+  expect(sorted(rowsOf({ hits: found }))).toEqual(Array.from({ length: count }, (_, n) => n))
+  expect(found.map(({ position, words, score }) => [position, words, score])).toEqual(
+    whole.hits.map(({ position, words, score }) => [position, words, score]),
+  )
+  // This process does not keep the words of before.
+  const later = (await index.search(beach)).hits.filter(({ words }) => words!.score === 1)
+  expect([before.length, later.length]).toEqual([10, count])
+})
+
+test("a caption that changed is found, and one that is gone is not, by a process that kept its words", async () => {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  await using index = await SearchIndex.open(path)
+  const worded = async (text: string) => {
+    const { hits } = await index.search({ terms: [textTerm(text)], limit: count })
+    return hits.flatMap(({ position, words }) => (words!.score > 0 ? [position] : []))
+  }
+  expect([await worded("sunset"), await worded("quoted")]).toEqual([[], [3]])
+  const said = { taken: null, latitude: null, longitude: null, caption: "a sunset", keywords: [] }
+  writer.store.writing(() => describeContent(writer.store, 4, said))
+  expect([await worded("sunset"), await worded("quoted")]).toEqual([[3], []])
+})
+
+test("of several files' words those of the best file count", async () => {
+  const path = small.copy()
+  using writer = await IndexWriter.open(path, "a test")
+  await using index = await SearchIndex.open(path)
+  const names = ["one", "one two three", "three"]
+  writer.store.writing(() => {
+    for (const name of names)
+      putFile(writer.store, { file: { root: 1, path: `${name}.jpg`, size: 1, mtime: 1 }, content: 8 })
+  })
+  const { hits } = await index.search({ terms: [textTerm("one two three")], limit: count })
+  expect(hits.find(({ position }) => position === 7)).toMatchObject({
+    words: { matched: ["one", "two", "three"], score: 1 },
+  })
+})
+
+test("work that fails while another generation takes its place is done again, and fails where none does", async () => {
+  const path = small.copy()
+  await using index = new FollowedIndex(path, {})
+  let tries = 0
+  const result = await index.onOneState(async ({ open }) => {
+    if (++tries > 1) return open.generation.id
+    await migrate(path)
+    throw new Error("its files are gone")
+  })
+  expect([tries, result]).toEqual([2, 2])
+  await expect(index.onOneState(() => Promise.reject(new Error("of this state")))).rejects.toThrow("of this state")
 })
 
 test("a cursor of another query, a damaged one, and one of before a migration are refused", async () => {

@@ -52,7 +52,12 @@ export async function pageOf(answer: Answer): Promise<SearchPage> {
     ...{ searched, leftOut: request.onlyMatches ? weak.length : 0 },
     filtered: isFiltering(request.filters ?? {}) ? searched : null,
     elapsedMs: clock.elapsed,
-    notes: [...answer.words.notes, ...notesOf(answer), ...leftOutNotes(request.onlyMatches ? weak.length : 0)],
+    notes: [
+      ...answer.query.notes,
+      ...answer.words.notes,
+      ...notesOf(answer),
+      ...leftOutNotes(request.onlyMatches ? weak.length : 0),
+    ],
     ...(explanation && { explanation }),
   }
 }

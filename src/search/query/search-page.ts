@@ -11,9 +11,9 @@ export interface WordScore {
 export interface SearchHit {
   /** From 1 on, counted over all pages of a query. */
   readonly rank: number
-  /** What hits are ordered by: the cosine, with the share of the words where they are searched. */
+  /** What hits are ordered by: the cosine, with the share of the words where they are searched; NaN without a query. */
   readonly score: number
-  /** Between the query's vector and the picture's, from -1 to 1. */
+  /** Between the query's vector and the picture's, from -1 to 1; NaN without a query. */
   readonly cosine: number
   /** Standard deviations by which the score is above this query's background, its words included; null where the index has none. */
   readonly z: number | null

@@ -16,6 +16,7 @@ export interface PictureBytes {
 }
 
 export interface SearchRequest extends SimilarRequest {
+  /** None, where there are filters: the pictures that pass them, the newest first. */
   readonly terms: readonly SearchTerm[]
 }
 
@@ -58,9 +59,10 @@ export function requireRequest(request: SearchRequest): void {
   requireSignal(signal)
   if (cursor !== null && typeof cursor !== "string")
     throw new UserError(`cursor must be a text, not ${kindOf(cursor)}`, "give the cursor of the page before")
-  if (!Array.isArray(terms) || terms.length === 0) throw new UserError("the query is empty", exampleTerms)
+  const isList = Array.isArray(terms) && terms.length === 0 && Object.values(filters).some((each) => each !== undefined)
+  if (!Array.isArray(terms) || (terms.length === 0 && !isList)) throw new UserError("the query is empty", exampleTerms)
   terms.forEach(requireTerm)
-  if (terms.every(({ weight }) => weight < 0))
+  if (!isList && terms.every(({ weight }) => weight < 0))
     throw new UserError("the query only says what is not looked for", "add a term with a positive weight")
   if (!(Number.isInteger(limit) && limit >= 1 && limit <= mostLimit))
     throw new UserError(

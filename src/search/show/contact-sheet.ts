@@ -166,8 +166,9 @@ async function drawTexts(
 
 /** Two lines that end where the cell does. */
 function caption(hit: SearchHit, { left, width }: Cell): Html {
-  const { rank, cosine, z, verdict, paths } = hit
-  const scores = `${rank}   ${decimal(cosine, 3)}${z === null ? "" : `   z ${decimal(z, 1)}`}`
+  const { rank, cosine, z, verdict, paths, taken } = hit
+  const first = Number.isNaN(cosine) ? (taken?.slice(0, 10) ?? "") : decimal(cosine, 3)
+  const scores = `${rank}   ${first}${z === null ? "" : `   z ${decimal(z, 1)}`}`
   return html`<svg x="${left}" width="${width}" height="${captionHeight}">
 <text x="0" y="14" font-size="12" font-weight="bold" fill="${verdict === "weak" ? colours.weak : colours.ink}">${scores}</text>
 <text x="0" y="29" font-size="11" fill="${colours.soft}">${shortened(shortName(paths[0]!), width / 6.8)}</text></svg>`

@@ -46,7 +46,7 @@ export function tableLines(
   ]
 }
 
-/** Of the page alone, or of what was looked at after it. */
+/** Says it of the page alone, or of what was looked at after it. */
 export function noMatchText({ matchesBelow }: Pick<SearchPage, "matchesBelow">): string {
   if (matchesBelow === null) return "no match on this page"
   if (matchesBelow === 0) return "no match: nothing rises above what this query finds by chance"
@@ -72,18 +72,28 @@ function dividerText(weak: number, hidden: number): string {
   return `--- weaker matches: ${weak}${hidden > 0 ? `, ${isHidden}` : ""} ---`
 }
 
+const timeWidth = "2023-07-14 18:02:11".length
+
 interface Column {
   readonly title: string
   readonly width: number
   readonly cell: (hit: SearchHit) => string
 }
 
-/** Numbers alone, whose width is known before the rows are; z and words where any hit has them. */
+/** What has a width that is known before the rows are; z and words where any hit has them, times where nothing was asked. */
 function columnsOf(hits: readonly SearchHit[]): Column[] {
   const rankWidth = Math.max("rank".length, String(hits.at(-1)!.rank).length)
   return [
     { title: "rank", width: rankWidth, cell: ({ rank }) => String(rank) },
-    { title: "cosine", width: "-0.000".length, cell: ({ cosine }) => decimal(cosine, 3) },
+    ...(hits.some(({ cosine }) => !Number.isNaN(cosine))
+      ? [{ title: "cosine", width: "-0.000".length, cell: ({ cosine }: SearchHit) => decimal(cosine, 3) }]
+      : [
+          {
+            title: "taken",
+            width: timeWidth,
+            cell: ({ taken }: SearchHit) => (taken ?? "-").replace("T", " ").padEnd(timeWidth),
+          },
+        ]),
     ...(hits.some(({ z }) => z !== null)
       ? [{ title: "z", width: "-00.0".length, cell: ({ z }: SearchHit) => (z === null ? "-" : decimal(z, 1)) }]
       : []),

@@ -70,7 +70,7 @@ async function figureOf(hit: SearchHit, folder: string | undefined, onUnread: ()
   const copies = paths.length > 1 ? html`<br><small>and ${paths.slice(1).join(", ")}</small>` : null
   return html`
 <figure><a href="${pathToFileURL(path).href}" title="${path}">${await smallPicture(hit, folder, onUnread)}</a>
-<figcaption><b>${rank}</b> ${decimal(cosine, 3)}${z === null ? "" : `, z ${decimal(z, 1)}`}<br>${name}${taken === null ? null : html`<br><small>${taken.replace("T", " ")}</small>`}${copies}</figcaption></figure>`
+<figcaption><b>${rank}</b> ${Number.isNaN(cosine) ? "" : decimal(cosine, 3)}${z === null ? "" : `, z ${decimal(z, 1)}`}<br>${name}${taken === null ? null : html`<br><small>${taken.replace("T", " ")}</small>`}${copies}</figcaption></figure>`
 }
 
 /** The picture inside of the page, or why there is none. */

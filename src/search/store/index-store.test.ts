@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from "node:child_process"
+import { once } from "node:events"
 import {
   chmodSync,
   copyFileSync,
@@ -11,6 +12,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs"
+import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
@@ -214,7 +216,7 @@ test("settings of a model that are not JSON are told as damage", async () => {
   writer.store.run("UPDATE generations SET settings = '{'")
   writer[Symbol.dispose]()
   using store = IndexStore.open(path)
-  expect(() => store.active()).toThrow(/index\.sqlite is damaged: the settings of its model/)
+  expect(() => store.active()).toThrow(/index\.sqlite: the settings of generation 1 are damaged/)
 })
 
 test("a database that is empty, or a folder, is told as that", () => {
@@ -282,4 +284,24 @@ test("a database takes its name when it is complete: where the disk fills before
   const writer = await IndexWriter.open(path, "a test")
   expect(writer.store.count).toBe(0)
   writer[Symbol.dispose]()
+})
+
+test("a reader waits for a moment in which the database is locked", async () => {
+  const [made, path] = [folder(), folder()]
+  const { writer } = await withPictures(made, picture(1))
+  writer[Symbol.dispose]()
+  // The first connection is collected later, and keeps its own database from being locked.
+  mkdirSync(path)
+  copyFileSync(join(made, "index.sqlite"), join(path, "index.sqlite"))
+  const child = spawn(process.execPath, [
+    "-e",
+    `const { DatabaseSync } = require(${JSON.stringify(createRequire(import.meta.url).resolve("@photostructure/sqlite"))})
+    const db = new DatabaseSync(${JSON.stringify(join(path, "index.sqlite"))})
+    db.exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE")
+    console.log("locked")
+    setTimeout(() => db.exec("COMMIT; PRAGMA journal_mode = WAL"), 300)`,
+  ])
+  await once(child.stdout, "data")
+  using store = IndexStore.open(path)
+  expect(store.count).toBe(1)
 })

@@ -199,7 +199,8 @@ function makeDatabase(path: string): void {
     const db = new DatabaseSync(temporary)
     try {
       db.exec(`BEGIN IMMEDIATE; ${schema}
-        PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${indexVersion}; COMMIT`)
+        PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${indexVersion}; COMMIT;
+        PRAGMA journal_mode = WAL`)
     } finally {
       db.close()
     }

@@ -75,7 +75,7 @@ interface Neighbour {
   readonly cosine: number
 }
 
-/** Of each row, those that are near it: the numbers of its pairs, one row after the other. */
+/** Those that are near each row: the numbers of its pairs, one row after the other. */
 class Neighbours {
   private constructor(
     private readonly pairs: Pairs,

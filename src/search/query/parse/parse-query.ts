@@ -53,7 +53,11 @@ const here: PathLookup = {
 const longestText = 2000
 const mostTerms = 64
 
-/** Throws UserError for a word that is not a term, for no words, and where nothing is looked for. */
+/**
+ * For people who may read this machine's files: a word may name one. Texts of others are `{ kind: "text", weight: 1, text }`.
+ *
+ * @throws UserError for a word that is not a term, for no words, and where nothing is looked for
+ */
 export function parseQuery(query: QueryWords, lookup: PathLookup = here): ParsedQuery {
   const { words, plus = [], minus = [], like = [] } = query
   const [terms, loose, notes]: [QueryTerm[], string[], string[]] = [[], [], []]
@@ -149,7 +153,7 @@ function barePicture(word: string, lookup: PathLookup, weight = 1): QueryTerm | 
   if (!isPlainName && !isPath) return null
   throw new UserError(
     `${quoted(word)} is written as a picture's path, and there is no such file`,
-    `check the path; like:PATH takes one that is in the index alone, and text:${word} is a text`,
+    `check the path; like:PATH takes one that is in the index alone, text:${word} is a text, and --name looks for names`,
   )
 }
 

@@ -3,7 +3,7 @@ import { sep } from "node:path"
 import type { IndexStore, Row } from "../../store/index-store.ts"
 import type { Filters } from "../filters.ts"
 import type { SearchHit } from "../search-page.ts"
-import { fileCondition } from "./mask.ts"
+import { contentCondition, fileCondition } from "./mask.ts"
 
 export type FoundContent = Pick<
   SearchHit,
@@ -58,6 +58,27 @@ function entryOf(row: Row, paths: readonly string[] | undefined): [number, Found
 /** A root may be that of a drive, which ends with a separator. Paths below it have slashes or the system's separators. */
 function joined(root: string, path: string): string {
   return root.endsWith("/") || root.endsWith(sep) ? root + path : root + sep + path
+}
+
+interface Newest {
+  /** Rows [0, count) are looked at. */
+  readonly count: number
+  readonly k: number
+  /** The row of the last picture of the page before. */
+  readonly after: number | null
+}
+
+/** Rows that pass the filters and have a file, the newest first, those without a date last. Within a transaction. */
+export function newestRows(store: IndexStore, filters: Filters, { count, k, after }: Newest): number[] {
+  const { sql, values } = contentCondition(filters)
+  const last = `(SELECT coalesce(taken, '') FROM contents WHERE id = ?)`
+  const isAfter = after === null ? "1" : `(coalesce(taken, ''), contents.id) < (${last}, ?)`
+  const found = store.rows(
+    `SELECT contents.id AS id FROM contents WHERE copies > 0 AND contents.id <= ? AND ${isAfter} AND ${sql}
+     ORDER BY coalesce(taken, '') DESC, contents.id DESC LIMIT ?`,
+    ...[count, ...(after === null ? [] : [after + 1, after + 1]), ...values, k],
+  )
+  return found.map(({ id }) => Number(id) - 1)
 }
 
 /** The row of an absolute path's content; null where the index has no such file. */

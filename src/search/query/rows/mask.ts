@@ -68,7 +68,8 @@ export function mayChange({ folders, names, taken, near }: Filters): boolean {
   return [folders, names, taken, near].some((filter) => filter !== undefined)
 }
 
-function contentCondition(filters: Filters): Condition {
+/** A condition on `contents`. */
+export function contentCondition(filters: Filters): Condition {
   const files = fileCondition(filters)
   const inFiles: Condition[] = files
     ? [
