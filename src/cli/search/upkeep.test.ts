@@ -70,3 +70,21 @@ test("what failed before is told apart from what is unchanged, and one is not co
   })
   expect((await index("forget", "--once", at("pictures", "1.jpg"))).out).toMatch(/^1 file and 1 picture forgotten; /)
 })
+
+test("where a folder is away the command ends with 3 and says so, and patterns of --exclude stay", async () => {
+  const words = ["--threads", "1", "--progress", "none"]
+  mkdirSync(at("pictures", "drive"))
+  writeFileSync(at("pictures", "drive", "9.jpg"), await renderScene(sampleScene(7, "train", 9)))
+  expect(await index(...words)).toMatchObject({ code: 0, out: expect.stringMatching(/^\d encoded/) })
+  rmSync(at("pictures", "drive", "9.jpg"))
+  expect(await index(...words)).toMatchObject({
+    code: 3,
+    out: expect.stringContaining("1 kept whose folder is away"),
+    err: expect.stringMatching(/drive is empty, .*\n(?:.*\n)*.*1 file could not be looked for/),
+  })
+  expect(await index(...words, "--exclude", "drive", "--exclude", "*.gif")).toMatchObject({
+    code: 0,
+    out: expect.stringContaining("1 gone"),
+  })
+  expect((await index("status")).out).toContain("without drive *.gif")
+})

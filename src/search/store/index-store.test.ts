@@ -216,7 +216,7 @@ test("settings of a model that are not JSON are told as damage", async () => {
   writer.store.run("UPDATE generations SET settings = '{'")
   writer[Symbol.dispose]()
   using store = IndexStore.open(path)
-  expect(() => store.active()).toThrow(/index\.sqlite is damaged: the settings of its model/)
+  expect(() => store.active()).toThrow(/index\.sqlite: the settings of generation 1 are damaged/)
 })
 
 test("a database that is empty, or a folder, is told as that", () => {

@@ -174,7 +174,7 @@ export type Row = Readonly<Record<string, SqlValue>>
 function generationOf(row: Row, path: string): Generation {
   const settings = jsonOrNull(String(row.settings))
   if (isObject(settings)) return { ...row, settings } as unknown as Generation
-  throw new UserError(`${path} is damaged: the settings of its model cannot be read`, restoreHint)
+  throw new UserError(`${path}: the settings of generation ${row.id} are damaged`, restoreHint)
 }
 
 const restoreHint = "restore it from a copy, or remove the folder and index again"
