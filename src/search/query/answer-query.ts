@@ -6,13 +6,14 @@ import { encodeQuery } from "./encode-query.ts"
 import type { FollowedIndex, IndexState } from "./followed-index.ts"
 import { listPictures } from "./list-pictures.ts"
 import { pageOf } from "./page.ts"
+import { dataVersion } from "./rows/data-version.ts"
 import { type RankedRow, type RankRequest, rankRows } from "./rows/find-hits.ts"
 import { lookUpRows } from "./rows/look-up.ts"
 import { findWords, noWords, type WordHits, wordHits, wordsOf } from "./rows/words.ts"
 import { looksAt, type SearchPage } from "./search-page.ts"
 import { type SearchRequest, Steps, searchDefaults, usualDeviation } from "./search-request.ts"
 
-/** Null where another generation answers before it ends. Throws UserError for a cursor of another query or state. */
+/** Null where another generation answers before it ends, or pictures of the page are taken out. Throws UserError for a cursor of another query or state. */
 export async function answerQuery(
   index: FollowedIndex,
   state: IndexState,
@@ -43,7 +44,7 @@ export async function answerQuery(
   const rows = ranked.slice(0, limit)
   const positions = rows.map(({ position }) => position)
   const contents = index.readStill(state, () => lookUpRows(state.store, positions, filters))
-  if (!contents) return null
+  if (!contents || isTorn(state, found.version, positions, contents)) return null
   clock.step("look up")
   const before = cursor?.rank ?? 0
   const last = ranked.length > limit ? rows.at(-1)! : null
@@ -61,6 +62,16 @@ export async function answerQuery(
     last && limit < looksAt ? await matchesAfter(last, looksAt - limit, scanner, asked, calibration) : 0
   clock.step("look further")
   return { ...page, matchesBelow }
+}
+
+/** Whether pictures were taken out between the scan and the look at their rows: the page would have fewer than there are. */
+function isTorn(
+  { store }: IndexState,
+  version: number,
+  positions: readonly number[],
+  contents: ReadonlyMap<number, unknown>,
+) {
+  return contents.size < positions.length && dataVersion(store) !== version
 }
 
 /** How many of the `k` rows after one are matches. */
@@ -98,7 +109,7 @@ function narrowed(state: IndexState, request: SearchRequest, cursor: Cursor | nu
   const mask = open.masks.mask(store, filters, count, without)
   const words = weight > 0 ? wordsFor({ ...state, lastFile }, request, cursor) : noWords
   return {
-    ...{ count, lastFile, mask, words, searched: mask?.left ?? count },
+    ...{ count, lastFile, mask, words, searched: mask?.left ?? count, version: dataVersion(store) },
     ...{ pictures: open.masks.present(store, count), background: open.background() },
   }
 }

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process"
 import { renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setImmediate } from "node:timers/promises"
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest"
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest"
 import {
   brute,
   count,
@@ -259,4 +259,26 @@ test("an index is closed when its queries have ended", async () => {
   await index.dispose()
   expect((await Promise.all(pages)).map(({ hits }) => hits.length)).toEqual([1, 2, 3])
   await expect(index.search({ terms: [textTerm("x")] })).rejects.toThrow("was disposed")
+})
+
+test("a page whose pictures are taken out between the scan and the look at their rows is asked for again", async () => {
+  const path = small.copy()
+  await using index = await SearchIndex.open(path)
+  const request = { terms: [textTerm("dog")], words: 0, limit: 10 }
+  const best = rowsOf(await index.search({ ...request, limit: 13 }))
+  using writer = await IndexWriter.open(path, "a test")
+  const { readStill } = FollowedIndex.prototype
+  let reads = 0
+  const spy = vi.spyOn(FollowedIndex.prototype, "readStill").mockImplementation(function (
+    this: FollowedIndex,
+    ...given
+  ) {
+    if (++reads === 2)
+      for (const row of best.slice(0, 3))
+        writer.removeFile(Number(writer.store.row("SELECT id FROM files WHERE content = ?", row + 1)!.id))
+    return readStill.apply(this, given)
+  })
+  onTestFinished(() => spy.mockRestore())
+  expect(rowsOf(await index.search(request))).toEqual(best.slice(3))
+  expect(reads).toBeGreaterThan(2)
 })

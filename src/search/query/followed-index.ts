@@ -72,7 +72,7 @@ export class FollowedIndex implements AsyncDisposable {
         if (this.isStill(state)) throw error
       }
     }
-    throw new UserError(`the index in ${this.folder} is changed all the time`, "ask again when its migration has ended")
+    throw new UserError(`the index in ${this.folder} is changed all the time`, "ask again when less is written to it")
   }
 
   /** What `read` gives of one transaction; null where another generation answers now. It must not wait for anything. */
