@@ -1,29 +1,28 @@
 /**
  * Whether calibrated scores know when nothing matches. A class of pictures is left out of an index, and asked for: each picture
  * above the divider is a false accept. The same queries with one picture, 1 %, 10 % or half of the index of that class: no
- * picture of it above the divider is a miss. Queries about nothing in the pictures must find nothing in either.
+ * picture of it above the divider is a miss. Queries about nothing in the pictures must find nothing in either. Scores are
+ * cosines alone, as a search has them with `--words 0`.
  *
  *     npm run build && node dist/bench/search-calibration.js MODEL DIR [--draws 3] [--json]
  *
  * DIR has a folder for each class (CIFAR-10's test pictures, with other names of its classes as further queries), or is
  * `scenes`: pictures of one object, rendered, whose classes are its colours. Thresholds of all methods are tuned on every
- * second class and query, and counted on the others; the calibrated one is also shown with the strictness that is the default for texts.
+ * second class and query, and counted on the others; the calibrated one is also shown with the strictness that is the default for texts,
+ * and by what a first page of 20 shows. Then each generic caption is looked for among all pictures, by a background without it.
  */
 import { createHash } from "node:crypto"
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { spacedPercent, textTable } from "../src/cli/table.ts"
 import { Random } from "../src/core/arrays/random.ts"
 import { cosines } from "../src/core/arrays/similarity.ts"
-import { COLOURS, namesOf } from "../src/data/scenes/attributes.ts"
-import { renderScene } from "../src/data/scenes/render.ts"
-import { sampleScene } from "../src/data/scenes/scene.ts"
 import { otherNames } from "../src/experiments/cifar10/classes.ts"
 import { MobileCLIP } from "../src/index.ts"
 import { chooseBackgroundPictures } from "../src/search/calibrate/background.ts"
 import { calibrationOf, defaultStrictness } from "../src/search/calibrate/calibration.ts"
 import { backgroundPrompts } from "../src/search/calibrate/prompts.ts"
+import { TopHits } from "../src/search/scan/top-hits.ts"
+import { type ClassPictures, classPictures } from "./search/class-pictures.ts"
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -41,12 +40,42 @@ type Method = (typeof methods)[number]
 /** The calibrated strength from which a picture is above the divider, for all kinds here. */
 const divider = defaultStrictness.text
 
+/** Of nothing in the pictures. No word of them is in a caption of the background, from which the divider is learnt. */
 const nonsense = [
-  ...["blorp quantel vix", "xqzt", "invoice from March", "a violin on a chair", "spreadsheet of expenses", "asdf jkl"],
-  ...["the quarterly report", "a wedding cake", "screenshot of an error", "lorem ipsum dolor", "mathematics", "seven"],
-  ...["a man playing tennis", "pizza", "happy birthday", "banana bread recipe", "quantum field", "passport"],
-  ...["table lamp", "zzz zzz zzz", "my grandmother's kitchen", "a page of handwriting", "stock prices", "dentist"],
+  ...["blorp quantel vix", "xqzt", "asdf jkl", "lorem ipsum dolor", "zzz zzz zzz", "grelfinch obbar", "hjkl qwerty"],
+  ...["mathematics", "the quarterly report", "stock prices", "quantum theory", "inflation", "democracy", "jealousy"],
+  ...["grammar", "an insurance policy", "a tax declaration", "philosophy", "homework", "gossip", "gravity", "patience"],
+  ...["a hammock", "an anvil", "a corkscrew", "a trampoline", "a saxophone", "a harp", "a wheelbarrow", "a stapler"],
+  ...["a sewing needle", "a pocket calculator", "a dentist's drill", "a stethoscope", "a crutch", "a wok", "a teapot"],
+  ...["a whisk", "a thermos flask", "spaghetti and meatballs", "a croissant", "pancakes with maple syrup", "popcorn"],
+  ...["a jar of honey", "pickled cucumbers", "an octopus", "a jellyfish", "a coral reef", "an igloo", "a windmill"],
+  ...["an escalator", "a barber shaving a customer", "a judge in court", "a referee with a whistle", "a karate belt"],
+  ...["an archer's bow", "bowling pins", "a billiard cue", "ballet slippers", "a fencing duel", "a magician's trick"],
+  ...[
+    "a clown's nose",
+    "a plumber below a sink",
+    "a hairdresser",
+    "an astronaut",
+    "a mermaid",
+    "a vampire",
+    "a dragon",
+  ],
+  ...["a toaster", "a blender", "a microwave oven", "a dishwasher", "a vacuum cleaner", "a spiral notebook", "sudoku"],
+  ...["dominoes", "a chandelier", "perfume", "lipstick", "a wig", "a moustache", "dentures", "a bow tie"],
+  ...["a kimono", "a turban", "a lasagne recipe", "happy new year", "my grandmother", "a dentist", "seven"],
 ]
+
+const smallWords = new Set("a an and as at for from in its of on s the to with".split(" "))
+
+/** Without a plural's s. */
+function wordsOf(text: string): string[] {
+  const words = text.toLowerCase().match(/\p{L}+/gu) ?? []
+  return words.filter((word) => !smallWords.has(word)).map((word) => word.replace(/s$/, ""))
+}
+
+const captionWords = new Set(backgroundPrompts.flatMap(wordsOf))
+const near = nonsense.filter((text) => wordsOf(text).some((word) => captionWords.has(word)))
+if (near.length > 0) throw new Error(`these are near captions of the background: ${near.join(", ")}`)
 
 // ------------------------------------------------------------------------------------------------------------ data
 
@@ -70,82 +99,55 @@ interface Data {
   readonly logitScale: number
 }
 
-interface Pictures {
-  readonly classNames: readonly string[]
-  readonly phrasings: (name: string) => readonly string[]
-  readonly files: AsyncIterable<{ readonly bytes: Buffer; readonly label: number }>
-}
-
 /** Pictures of each class that are queries and in no index. */
 const pictureQueries = 6
 
 async function load(): Promise<Data> {
   await using clip = await MobileCLIP.load(modelFolder!)
-  const { classNames, phrasings, files } = folder === "scenes" ? scenes() : classFolders(folder!)
-  const [labels, hashes, parts, queries]: [number[], string[], Float32Array[], Query[]] = [[], [], [], []]
-  const taken = new Map<number, number>()
-  for await (const { bytes, label } of files) {
-    const vector = await clip.encodeImage(bytes)
-    const before = taken.get(label) ?? 0
-    taken.set(label, before + 1)
-    if (before < pictureQueries) {
-      queries.push({ text: `picture ${before} of ${classNames[label]}`, label, vector, kind: "picture" })
-      continue
-    }
-    labels.push(label)
-    hashes.push(createHash("sha256").update(bytes).digest("hex"))
-    parts.push(vector)
-  }
-  const texts = [
-    ...classNames.flatMap((name, label) => phrasings(name).map((text) => ({ text, label }))),
-    ...nonsense.map((text) => ({ text, label: -1 })),
-  ]
-  for (const { text, label } of texts) queries.push({ text, label, vector: await clip.encodeText(text), kind: "text" })
-  const vectors = new Float32Array(parts.length * clip.embedDim)
-  parts.forEach((part, i) => {
-    vectors.set(part, i * clip.embedDim)
+  const given = classPictures(folder!)
+  const { rows, queries } = await encodePictures(clip, given)
+  const vectors = new Float32Array(rows.length * clip.embedDim)
+  rows.forEach(({ vector }, i) => {
+    vectors.set(vector, i * clip.embedDim)
   })
   return {
-    ...{ dim: clip.embedDim, classNames, vectors, labels, hashes, queries },
+    ...{ dim: clip.embedDim, classNames: given.classNames, vectors },
+    ...{ labels: rows.map(({ label }) => label), hashes: rows.map(({ hash }) => hash) },
+    queries: [...queries, ...(await encodeTexts(clip, given))],
     prompts: await clip.encodeTexts(backgroundPrompts),
     aPhoto: await clip.encodeText("a photo"),
     logitScale: clip.logitScale ?? 100,
   }
 }
 
-function classFolders(root: string): Pictures {
-  const top = readdirSync(root).includes("test") ? join(root, "test") : root
-  const classNames = readdirSync(top).sort()
-  const others = otherNames as Readonly<Record<string, readonly string[]>>
-  const templates = ["{}", "a photo of a {}.", "a picture of a {}", "the {}", "a small {}"]
-  async function* files() {
-    for (const [label, name] of classNames.entries())
-      for (const file of readdirSync(join(top, name)).sort())
-        yield { bytes: readFileSync(join(top, name, file)), label }
-  }
-  return {
-    classNames,
-    files: files(),
-    phrasings: (name) => [
-      ...templates.map((text) => text.replace("{}", name)),
-      ...(others[name] ?? []).flatMap((other) => [other, `a photo of a ${other}`]),
-    ],
-  }
+interface Row {
+  readonly label: number
+  readonly hash: string
+  readonly vector: Float32Array
 }
 
-/** Pictures of one object from a seed that no model is trained on; the class is the object's colour. */
-function scenes(): Pictures {
-  const classNames = namesOf(COLOURS)
-  const templates = ["{}", "one {} object", "a {} shape", "a picture of a {} object", "something {}"]
-  async function* files() {
-    for (let index = 0; index < 5000; index++) {
-      const scene = sampleScene(424_242, "train", index)
-      if (scene.layout !== "single") continue
-      const label = classNames.indexOf(scene.objects[0]!.colour)
-      yield { bytes: Buffer.from(await renderScene(scene)), label }
-    }
+/** The first pictures of each class are queries, the others rows. */
+async function encodePictures(clip: MobileCLIP, { classNames, pictures }: ClassPictures) {
+  const [rows, queries]: [Row[], Query[]] = [[], []]
+  const taken = classNames.map(() => 0)
+  for await (const { bytes, label } of pictures) {
+    const vector = await clip.encodeImage(bytes)
+    const number = taken[label]!++
+    const hash = createHash("sha256").update(bytes).digest("hex")
+    if (number >= pictureQueries) rows.push({ label, hash, vector })
+    else queries.push({ text: `picture ${number} of ${classNames[label]}`, label, vector, kind: "picture" })
   }
-  return { classNames, files: files(), phrasings: (name) => templates.map((text) => text.replace("{}", name)) }
+  return { rows, queries }
+}
+
+async function encodeTexts(clip: MobileCLIP, { classNames, phrasings, otherPhrasings }: ClassPictures) {
+  const named = classNames.flatMap((name, label) =>
+    [...phrasings(name), ...otherPhrasings(name)].map((text) => ({ text, label })),
+  )
+  const queries: Query[] = []
+  for (const { text, label } of [...named, ...nonsense.map((text) => ({ text, label: -1 }))])
+    queries.push({ text, label, vector: await clip.encodeText(text), kind: "text" })
+  return queries
 }
 
 // -------------------------------------------------------------------------------------------------------- searches
@@ -171,28 +173,44 @@ interface Search {
 function* searches(data: Data): Generator<Search> {
   for (const [label] of data.classNames.entries())
     for (const [place, wanted] of sizes.entries())
-      for (let draw = 0; draw < (wanted > 1000 ? 1 : draws); draw++) {
-        const random = Random.of(1, "calibration", label, place, draw)
-        const [own, others] = [true, false].map((is) =>
-          shuffled(
-            [...data.labels.keys()].filter((row) => (data.labels[row] === label) === is),
-            random,
-          ),
-        ) as [number[], number[]]
-        const most = Math.min(wanted, others.length)
-        // Classes differ a little in size, and should share a line of the table.
-        const size = most < wanted ? Math.floor(most / 100) * 100 : most
-        if (size < wanted && size <= (sizes[place - 1] ?? 0)) continue
-        yield* searchesOf(data, indexOf(data, others.slice(0, size)), label, size, "none")
-        const seen = new Set<number>()
-        for (const [share, part] of Object.entries(shares)) {
-          const count = Math.max(1, Math.round(part * size))
-          if (seen.has(count) || count > own.length) continue
-          seen.add(count)
-          const rows = [...others.slice(0, size - count), ...own.slice(0, count)]
-          yield* searchesOf(data, indexOf(data, rows), label, size, share)
-        }
-      }
+      for (let draw = 0; draw < (wanted > 1000 ? 1 : draws); draw++) yield* searchesOfDraw(data, label, place, draw)
+}
+
+/** In indexes without pictures of the class, and with several shares of them. */
+function* searchesOfDraw(data: Data, label: number, place: number, draw: number): Generator<Search> {
+  const random = Random.of(1, "calibration", label, place, draw)
+  const [own, others] = [true, false].map((is) =>
+    shuffled(
+      [...data.labels.keys()].filter((row) => (data.labels[row] === label) === is),
+      random,
+    ),
+  ) as [number[], number[]]
+  const size = sizeOf(place, others.length)
+  if (size === null) return
+  yield* searchesOf(data, indexOf(data, others.slice(0, size)), label, size, "none")
+  for (const [count, share] of countsOf(size, own.length)) {
+    const rows = [...others.slice(0, size - count), ...own.slice(0, count)]
+    yield* searchesOf(data, indexOf(data, rows), label, size, share)
+  }
+}
+
+/** Null where so few pictures make an index that is measured already. */
+function sizeOf(place: number, most: number): number | null {
+  const wanted = sizes[place]!
+  if (most >= wanted) return wanted
+  // Classes differ a little in size, and should share a line of the table.
+  const size = Math.floor(most / 100) * 100
+  return size <= (sizes[place - 1] ?? 0) ? null : size
+}
+
+/** How many pictures of the class are in an index, with the share's name; each number once. */
+function countsOf(size: number, most: number): Map<number, string> {
+  const counts = new Map<number, string>()
+  for (const [share, part] of Object.entries(shares)) {
+    const count = Math.max(1, Math.round(part * size))
+    if (count <= most && !counts.has(count)) counts.set(count, share)
+  }
+  return counts
 }
 
 function indexOf({ dim, vectors, hashes, prompts, aPhoto }: Data, rows: readonly number[]): Index {
@@ -251,7 +269,7 @@ function shuffled<T>(items: T[], random: Random): T[] {
 
 type Sort = "match" | "absent" | "nonsense"
 
-/** Of one search by one method: the best match and the best of all, and after tuning the pictures above the divider. */
+/** What one search gives by each method: the best match and the best of all, and after tuning the pictures above the divider. */
 interface Outcome {
   readonly size: number
   readonly share: string
@@ -259,6 +277,8 @@ interface Outcome {
   readonly sort: Sort
   readonly tune: boolean
   readonly best: Readonly<Record<Method, number>>
+  /** The same of the calibrated strength among the best cosines alone, as many as a page has. */
+  readonly bestOfPage: number
   /** At the calibrated default: pictures above the divider that match, that do not, and matches in all. */
   readonly above: { readonly right: number; readonly wrong: number; readonly matches: number }
 }
@@ -272,13 +292,26 @@ function outcomeOf({ size, share, query, tune, strengths, relevant }: Search): O
       strengths[method].reduce((top, value, i) => (counts(i) && value > top ? value : top), Number.NEGATIVE_INFINITY),
     ]),
   ) as Record<Method, number>
+  const bestOfPage = firstPage(strengths.cosine).reduce(
+    (top, i) => (counts(i) ? Math.max(top, strengths.calibrated[i]!) : top),
+    Number.NEGATIVE_INFINITY,
+  )
   const above = { right: 0, wrong: 0, matches: 0 }
   strengths.calibrated.forEach((value, i) => {
     const isRight = sort !== "nonsense" && relevant[i]!
     if (isRight) above.matches++
     if (value > divider) above[isRight ? "right" : "wrong"]++
   })
-  return { size, share, kind: query.kind, sort, tune, best, above }
+  return { size, share, kind: query.kind, sort, tune, best, bestOfPage, above }
+}
+
+const pageLength = 20
+
+/** The rows with the highest cosines. */
+function firstPage(cosines: Float64Array): number[] {
+  const top = new TopHits(pageLength)
+  for (const [row, cosine] of cosines.entries()) top.offer(cosine, row)
+  return [...top.hits().positions]
 }
 
 interface Count {
@@ -322,31 +355,34 @@ function areaUnderCurve(outcomes: readonly Outcome[], method: Method, sort: Sort
 
 // --------------------------------------------------------------------------------------------------------- report
 
-const shown = (count: Count) =>
-  count.of === 0 ? "-" : `${count.errors}/${count.of} (${spacedPercent(rate(count), 0)})`
+const shown = ({ errors, of }: Count) => shownPart(errors, of)
+
+function shownPart(part: number, whole: number): string {
+  return whole === 0 ? "-" : `${part}/${whole} (${spacedPercent(part / whole, 0)})`
+}
 
 function bySetting(outcomes: readonly Outcome[]): Record<string, string>[] {
   const settings = [...new Set(outcomes.map(({ size, share }) => `${size}|${share}`))]
   return settings.map((setting) => {
     const some = outcomes.filter(({ size, share }) => `${size}|${share}` === setting)
     const [size, share] = setting.split("|") as [string, string]
-    const pictures = { right: 0, wrong: 0, matches: 0 }
-    for (const { sort, above } of some) {
-      if (sort !== "match") continue
-      for (const name of ["right", "wrong", "matches"] as const) pictures[name] += above[name]
-    }
     const at = (sort: Sort) => shown(errorsAt(some, sort, "calibrated", divider))
-    const { right, wrong, matches } = pictures
+    const { right, wrong, matches } = picturesAbove(some.filter(({ sort }) => sort === "match"))
     return {
       pictures: Number(size).toLocaleString("en"),
       matches: share,
       misses: at("match"),
       "false accepts, absent": at("absent"),
       "false accepts, nonsense": at("nonsense"),
-      precision: right + wrong === 0 ? "-" : `${right}/${right + wrong} (${spacedPercent(right / (right + wrong), 0)})`,
-      recall: matches === 0 ? "-" : `${right}/${matches} (${spacedPercent(right / matches, 0)})`,
+      precision: shownPart(right, right + wrong),
+      recall: shownPart(right, matches),
     }
   })
+}
+
+function picturesAbove(outcomes: readonly Outcome[]): Outcome["above"] {
+  const sum = (name: keyof Outcome["above"]) => outcomes.reduce((total, { above }) => total + above[name], 0)
+  return { right: sum("right"), wrong: sum("wrong"), matches: sum("matches") }
 }
 
 function byMethod(all: readonly Outcome[]): Record<string, string>[] {
@@ -370,6 +406,41 @@ function byMethod(all: readonly Outcome[]): Record<string, string>[] {
     ...methods.map((method) => row(`${method}, tuned`, method, tuned(tuning, method))),
     row(`calibrated, strictness ${divider}`, "calibrated", divider),
   ]
+}
+
+/** At the default, where a page's pictures alone are looked at. */
+function onPage(held: readonly Outcome[]): Record<string, string>[] {
+  const of = (sort: Sort) => {
+    const some = held.filter((outcome) => outcome.sort === sort)
+    return shownPart(some.filter(({ bestOfPage }) => bestOfPage > divider === (sort !== "match")).length, some.length)
+  }
+  return [{ misses: of("match"), "false accepts, absent": of("absent"), "false accepts, nonsense": of("nonsense") }]
+}
+
+/** Generic captions that name no class, with a picture above the divider among all pictures. */
+function captions({ dim, vectors, hashes, prompts, classNames }: Data): Record<string, string>[] {
+  const names = new Set([...classNames, ...classNames.flatMap(namesOfClass)].flatMap(wordsOf))
+  const chosen = chooseBackgroundPictures(hashes.map((hash, row) => ({ row, hash })))
+  const rowAt = (row: number) => vectors.subarray(row * dim, (row + 1) * dim)
+  const pictures = Float32Array.from(chosen.flatMap(({ row }) => [...rowAt(row)]))
+  const found = backgroundPrompts.flatMap((text, number) => {
+    if (wordsOf(text).some((word) => names.has(word))) return []
+    const query = prompts.slice(number * dim, (number + 1) * dim)
+    const others = prompts.slice()
+    others.copyWithin(number * dim, (number + 1) * dim)
+    const background = { dim, pictures, prompts: others.subarray(0, others.length - dim) }
+    const { zOf, verdict } = calibrationOf(query, "text", background, hashes.length)
+    const scores = cosines(query, vectors, dim)
+    const isMatch = (row: number) => verdict(zOf(scores[row]!, rowAt(row))) === "match"
+    return [[isMatch, firstPage(Float64Array.from(scores))] as const]
+  })
+  const anywhere = found.filter(([isMatch]) => hashes.some((_, row) => isMatch(row))).length
+  const paged = found.filter(([isMatch, page]) => page.some(isMatch)).length
+  return [{ "in all pictures": shownPart(anywhere, found.length), "on the first page": shownPart(paged, found.length) }]
+}
+
+function namesOfClass(name: string): readonly string[] {
+  return (otherNames as Readonly<Record<string, readonly string[]>>)[name] ?? []
 }
 
 function tradeOff(held: readonly Outcome[]): Record<string, string>[] {
@@ -399,18 +470,29 @@ const report = Object.fromEntries(
   (["text", "picture"] as const).map((kind) => {
     const all = outcomes.filter((outcome) => outcome.kind === kind)
     const held = all.filter(({ tune }) => !tune)
-    return [kind, { bySetting: bySetting(held), byMethod: byMethod(all), tradeOff: tradeOff(held) }]
+    return [
+      kind,
+      { bySetting: bySetting(held), byMethod: byMethod(all), onPage: onPage(held), tradeOff: tradeOff(held) },
+    ]
   }),
 )
+const accepted = captions(data)
 if (options.json) {
-  console.log(JSON.stringify({ pictures: data.labels.length, classes: data.classNames, draws, report }, null, 2))
+  console.log(
+    JSON.stringify({ pictures: data.labels.length, classes: data.classNames, draws, report, accepted }, null, 2),
+  )
 } else {
   console.log(
     `${data.labels.length.toLocaleString("en")} pictures of ${data.classNames.length} classes; half of them tuned, counts of the other half`,
   )
-  for (const [kind, { bySetting, byMethod, tradeOff }] of Object.entries(report)) {
+  for (const [kind, { bySetting, byMethod, onPage, tradeOff }] of Object.entries(report)) {
     print(`${kind} queries, calibrated with strictness ${divider}, by index`, bySetting)
     print(`${kind} queries, all indexes together, thresholds tuned on the other half`, byMethod)
+    print(`${kind} queries, at the default, among the ${pageLength} pictures of a first page`, onPage)
     print(`${kind} queries, misses and false accepts by strictness`, tradeOff)
   }
+  print(
+    "generic captions that name no class, each left out of its background, with a picture above the divider",
+    accepted,
+  )
 }

@@ -1,5 +1,5 @@
 /** Keeps a folder of pictures in an index and finds them: `node dist/examples/search.js MODEL PICTURES INDEX TEXT`. */
-import { indexPictures, parseQuery, SearchIndex } from "mobileclip/search"
+import { indexPictures, SearchIndex } from "mobileclip/search"
 
 const [model = "model", pictures = "pictures", folder = "pictures.index", text = "a red circle"] = process.argv.slice(2)
 // The second time it reads only what changed.
@@ -8,9 +8,10 @@ console.log(`${encoded} pictures encoded, ${files} files in the index`)
 
 const index = await SearchIndex.open(folder)
 try {
-  const { hits, searched } = await index.search({ terms: parseQuery({ words: [text] }).terms, limit: 3 })
+  // A text of someone else is this kind of term: the words of a command line may name files of this machine.
+  const { hits, searched } = await index.search({ terms: [{ kind: "text", weight: 1, text }], limit: 3 })
   console.log(`the best ${hits.length} of ${searched}`)
-  for (const { paths, cosine, verdict } of hits) console.log(`${cosine.toFixed(3)} ${verdict} ${paths[0]}`)
+  for (const { paths, cosine, verdict } of hits) console.log(cosine.toFixed(3), verdict, paths[0])
 } finally {
   await index.dispose()
 }

@@ -37,6 +37,13 @@ test("a file that is cut while it is read ends the search and nothing else, in e
       ),
     nearPairs: (file: InstanceType<typeof VectorFile>) =>
       file.nearPairs({ count: rows, threads: 2, threshold: 0.5 }, new Int32Array(new SharedArrayBuffer(8))),
+    // Codes of the first row alone: the others are scanned.
+    scanCodes: (file: InstanceType<typeof VectorFile>) => {
+      const codes = sparse("codes.bits", 1)
+      file.openCodes(codes.descriptor, 0, new Float32Array(dim))
+      closeSync(codes.descriptor)
+      return file.scanCodes(query, { count: rows, k: 5, threads: 2 }, { count: 1, candidates: 1 })
+    },
   }
   for (const [name, begin] of Object.entries(work)) {
     const failures: (ScanFailure | undefined)[] = []
@@ -137,7 +144,10 @@ test("wrong arguments are a TypeError", () => {
   expect(() => file.nearPairs!({ ...good, threshold: Number.NaN }, new Int32Array(2))).toThrow(TypeError)
   expect(() => file.nearPairs!({ ...good, threshold: 1 }, new Int32Array(1))).toThrow(TypeError)
   expect(() => file.scanCodes!(query, good, { count: 1, candidates: 1 })).toThrow(TypeError)
-  expect(() => file.openCodes!(descriptor, 4)).toThrow(TypeError)
+  const mean = new Float32Array(dim)
+  expect(() => file.openCodes!(descriptor, 4, mean)).toThrow("an offset of whole words")
+  expect(() => file.openCodes!(descriptor, 8, mean.subarray(1))).toThrow("a mean of dim numbers")
+  expect(() => file.openCodes!(descriptor, 8)).toThrow("a mean")
   file.close!()
   expect(() => file.scan!(query, good)).toThrow("closed")
   closeSync(descriptor)

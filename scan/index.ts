@@ -39,8 +39,8 @@ export interface MappedVectors {
     request: Omit<AddonRequest, "k" | "after"> & { readonly threshold: number },
     state: Int32Array,
   ): Promise<AddonPairs>
-  /** Takes the codes of a file (src/search/scan/codes-file.ts) in place of those before. */
-  openCodes(descriptor: number, offset: number): void
+  /** Takes the codes of a file (src/search/scan/codes-file.ts) in place of those before. `mean`: [dim] */
+  openCodes(descriptor: number, offset: number, mean: Float32Array): void
   /** The best by the codes of rows [0, codes.count), scored exactly, and all rows after those; without `after`. */
   scanCodes(
     query: Float32Array,

@@ -18,9 +18,10 @@ const paths = readdirSync(folder)
 const index: SearchedIndex = {
   async search({ terms, filters, limit, cursor, signal }) {
     console.log("a line of a library")
-    const first = terms[0]!
+    const first = terms[0] ?? { kind: "list" }
     if (first.kind === "text" && first.text === "a bug") throw new TypeError("a fault of ours")
     if (first.kind === "text" && first.text === "an error") throw new UserError("the index is damaged", "make it again")
+    if (first.kind === "text" && first.text === "slow") await new Promise((resolve) => setTimeout(resolve, 300))
     if (first.kind === "text" && first.text === "for ever")
       await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
     const from = Number(cursor ?? 0)
@@ -35,6 +36,7 @@ const index: SearchedIndex = {
         pictures: paths.length,
         files: paths.length,
         model: "tiny",
+        source: "/models/tiny",
         dim: 64,
         roots: [folder],
         cameras: [],

@@ -25,9 +25,11 @@ export function exactRows(random: Random, count: number, dim: number): Float32Ar
   return Float32Array.from({ length: count * dim }, () => (random.int(9) - 4) / 8)
 }
 
-export function normalize(row: Float32Array): void {
+/** In place. */
+export function normalize(row: Float32Array): Float32Array {
   const norm = Math.hypot(...row)
   for (let i = 0; i < row.length; i++) row[i]! /= norm
+  return row
 }
 
 /** The product of each row [N, dim] with the query, in float64. */

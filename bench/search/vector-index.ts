@@ -1,9 +1,12 @@
 /** The sides of the measurement: each searches the same vectors, from the same file, and says with which settings. */
-import { mkdirSync, openSync, readSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, readSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import { float16ToFloat32 } from "../../src/core/arrays/half.ts"
+import { indexSettings } from "../../src/search/lance/optimize.ts"
+import { probes } from "../../src/search/lance/vector-table.ts"
 import { updateCodes } from "../../src/search/scan/codes.ts"
+import { codesBlock, codesBlockBytes } from "../../src/search/scan/codes-file.ts"
 import { openScanner } from "../../src/search/scan/scanner.ts"
 
 export interface Dataset {
@@ -18,6 +21,7 @@ export interface Dataset {
 }
 
 export interface VectorIndex {
+  /** With the bytes of what is searched. */
   readonly settings: string
   /** Positions of the best `k` rows. */
   search(query: Float32Array, k: number): Promise<number[]>
@@ -29,7 +33,7 @@ export const sides = {
   "mobileclip WebAssembly": openOwn({ kind: "wasm" }),
   "usearch exact": openUsearch,
   "LanceDB flat": openLance(false),
-  "LanceDB IVF_PQ": openLance(true),
+  "LanceDB IVF_FLAT": openLance(true),
   "sqlite-vec": openSqlite,
 } as const satisfies Record<string, (dataset: Dataset) => Promise<VectorIndex>>
 
@@ -43,9 +47,10 @@ function openOwn(choice: { readonly kind: "addon" | "wasm"; readonly use?: "exac
     const codes = `${path}.bits`
     if (choice.use === "codes") await updateCodes(path, codes, { dim, offset, count: rows })
     const scanner = openScanner(path, { dim, offset, codes, ...choice })
-    const how = choice.use === "codes" ? "binary codes, then exact" : "exact"
+    const coded = megabytes((rows / codesBlock) * codesBlockBytes(dim))
+    const how = choice.use === "codes" ? `binary codes of ${coded}, then exact` : "exact"
     return {
-      settings: `float16 file, ${how}, ${threads} threads`,
+      settings: `float16 file of ${megabytes(rows * dim * 2)}, ${how}, ${threads} threads`,
       search: async (query, k) => [...(await scanner.scan({ query, count: rows, k, threads })).positions],
     }
   }
@@ -57,7 +62,7 @@ async function openUsearch(dataset: Dataset): Promise<VectorIndex> {
   const all = new Float32Array(rows * dim)
   for (const { first, values } of batchesOf(dataset)) all.set(values, first * dim)
   return {
-    settings: `float32 in memory, inner product, ${threads} threads`,
+    settings: `float32 in memory, ${megabytes(all.byteLength)}, inner product, ${threads} threads`,
     async search(query, k) {
       const { keys } = exactSearch(all, query, dim, k, MetricKind.IP, threads)
       return Array.from(keys as BigUint64Array, Number)
@@ -74,20 +79,17 @@ function openLance(isIndexed: boolean) {
     const batches = lanceBatches(dataset)
     const table = await connection.createTable("vectors", (await batches.next()).value!)
     for await (const rows of batches) await table.add(rows)
-    const partitions = Math.round(Math.sqrt(dataset.rows) / 2)
-    const numSubVectors = dataset.dim / 16
-    const training = { maxIterations: 10, sampleRate: 64 }
-    if (isIndexed)
-      await table.createIndex("vector", {
-        config: Index.ivfPq({ distanceType: "dot", numPartitions: partitions, numSubVectors, ...training }),
-      })
+    const settings = indexSettings(dataset.rows)
+    if (isIndexed) await table.createIndex("vector", { config: Index.ivfFlat(settings) })
+    const { numPartitions, maxIterations, sampleRate } = settings
+    const size = megabytes(dataset.rows * dataset.dim * 4)
     return {
       settings: isIndexed
-        ? `float32 table, ${partitions} partitions, ${numSubVectors} sub-vectors of 8 bits, trained in 10 rounds on 64 rows a centre, 20 probed, refined 10-fold; its own threads`
-        : "float32 table, index bypassed; its own threads",
+        ? `float32 table of ${size}, ${numPartitions} partitions, trained in at most ${maxIterations} rounds on ${sampleRate} rows a centre, ${probes} probed, as --store lancedb has it; its own threads`
+        : `float32 table of ${size}, index bypassed; its own threads`,
       async search(query, k) {
         const asked = table.query().nearestTo(query).distanceType("dot").limit(k).select(["id", "_distance"])
-        const found = await (isIndexed ? asked.nprobes(20).refineFactor(10) : asked.bypassVectorIndex()).toArray()
+        const found = await (isIndexed ? asked.nprobes(probes) : asked.bypassVectorIndex()).toArray()
         return found.map(({ id }) => Number(id))
       },
     }
@@ -132,18 +134,30 @@ async function openSqlite(dataset: Dataset): Promise<VectorIndex> {
   }
   const select = database.prepare("select rowid from vectors where vector match ? and k = ? order by distance")
   return {
-    settings: "float32 table vec0, cosine, file mapped; one thread, it has no others",
+    settings: `float32 table vec0 of ${megabytes(dataset.rows * dataset.dim * 4)}, cosine, file mapped; one thread, it has no others`,
     search: async (query, k) =>
       (select.all(new Uint8Array(query.slice().buffer), k) as { rowid: number }[]).map(({ rowid }) => Number(rowid)),
   }
 }
 
-/** The rows, `batch` at a time, as they are in the file and as float32. */
-export function* batchesOf({ path, rows, dim, offset }: Dataset) {
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(0)} MB`
+}
+
+/** The rows as float32, `batch` at a time. */
+export function* batchesOf(dataset: Dataset) {
+  for (let first = 0; first < dataset.rows; first += batch)
+    yield { first, values: rowsAt(dataset, first, Math.min(batch, dataset.rows - first)) }
+}
+
+/** Rows [first, first + count) as float32. */
+export function rowsAt({ path, dim, offset }: Dataset, first: number, count: number): Float32Array {
+  const bits = new Uint16Array(count * dim)
   const descriptor = openSync(path, "r")
-  for (let first = 0; first < rows; first += batch) {
-    const bits = new Uint16Array(Math.min(batch, rows - first) * dim)
+  try {
     readSync(descriptor, new Uint8Array(bits.buffer), 0, bits.byteLength, offset + first * dim * 2)
-    yield { first, values: float16ToFloat32(bits) }
+  } finally {
+    closeSync(descriptor)
   }
+  return float16ToFloat32(bits)
 }

@@ -7,7 +7,7 @@
 
 namespace scan {
 
-// Rows whose factors, and then whose codes, lie side by side.
+// Rows whose factors, whose shares of the mean and whose codes lie side by side.
 constexpr size_t kCodeBlock = 64;
 
 struct Codes {
@@ -18,13 +18,16 @@ struct Codes {
   size_t count;
   // 64-bit words of a code.
   size_t words;
+  // [dim]
+  std::shared_ptr<const std::vector<float>> mean;
 
-  size_t blockBytes() const { return kCodeBlock * (sizeof(float) + words * sizeof(uint64_t)); }
+  size_t blocks() const { return (count + kCodeBlock - 1) / kCodeBlock; }
+  size_t blockBytes() const { return kCodeBlock * (2 * sizeof(float) + words * sizeof(uint64_t)); }
 };
 
-// A query as kPlanes bits for each dimension: x = low + step * bits.
+// A query without the mean as kPlanes bits for each dimension: x = low + step * bits.
 struct QuantizedQuery {
-  QuantizedQuery(const float* query, size_t dim, size_t words);
+  QuantizedQuery(const std::vector<float>& query, size_t words);
 
   float low;
   float step;
@@ -41,9 +44,10 @@ class CodesJob : public Job {
   Napi::Value answer(Napi::Env env) override;
 
  private:
-  std::vector<Hit> estimate(const Mapping& codes);
+  std::vector<uint32_t> estimate(const Mapping& codes);
   bool estimateBlocks(const Mapping& codes, const QuantizedQuery& query, size_t first, size_t last, TopHits& top) const;
-  void score(const uint16_t* rows, std::vector<uint32_t> candidates);
+  std::vector<TopHits> scoreCandidates(const uint16_t* rows, const std::vector<uint32_t>& candidates);
+  std::vector<TopHits> scanUncoded(const uint16_t* rows);
 
   Vectors vectors_;
   Codes codes_;

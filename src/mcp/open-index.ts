@@ -22,6 +22,7 @@ export async function openIndex(folder: string, options: SearchOptions = {}): Pr
     return opening
   }
   return {
+    folder: index.folder,
     search: (request) => index.search(request),
     describe: async () => index.describe(),
     hasFile: (path) => index.hasFile(path),

@@ -89,11 +89,16 @@ test("a search gives hits as values and as text, and standard output carries the
   expect(server.faults).toEqual([])
 })
 
+test("filters alone are asked for without a term", async () => {
+  const { structuredContent } = await server.call("search", { date: "2023" })
+  expect(structuredContent).toMatchObject({ query: "the newest first", notes: [expect.stringContaining('"terms":[]')] })
+})
+
 test("the cursor gives the next page, and thumbnails are pictures", async () => {
   const { content, structuredContent } = await server.call("search", { query: "x", cursor: "1", thumbnails: 5 })
   expect((structuredContent!.hits as unknown[]).length).toBe(2)
   expect(content.map(({ type, text }) => text?.slice(0, 2) ?? type)).toEqual(['{"', "1:", "image", "2:"])
-  expect(content[3]!.text).toContain("z.jpg is not a picture")
+  expect(content[3]!.text).toBe(`2: ${inFolder("z.jpg")} cannot be read: not a picture`)
   const { data, mimeType } = content[2]!
   expect(mimeType).toBe("image/jpeg")
   const metadata = await sharp(Buffer.from(data!, "base64")).metadata()
@@ -129,15 +134,26 @@ test("other pictures are read where that is allowed", async () => {
 
 test("an index is described", async () => {
   expect((await server.call("describe_index")).structuredContent).toEqual({
-    ...{ pictures: 3, files: 3, model: "tiny", dim: 64, roots: [folder], taken: null, cameras: [], formats: [] },
+    ...{
+      pictures: 3,
+      files: 3,
+      model: "tiny",
+      source: "/models/tiny",
+      dim: 64,
+      roots: [folder],
+      taken: null,
+      cameras: [],
+      formats: [],
+    },
     failures: { count: 0, some: [] },
   })
 })
 
 test.each<[string, object, string]>([
   ["nothing to look for", {}, "the query is empty"],
+  ["a filter without a value", { after: "2023", query: "" }, "query"],
   ["only what is not looked for", { minus: ["people"] }, "only says what is not looked for"],
-  ["a filter that is no time", { query: "x", after: "03/04/2023" }, "2023-04-03 or 2023-03-04"],
+  ["a filter that is not a time", { query: "x", after: "03/04/2023" }, "2023-04-03 or 2023-03-04"],
   ["an argument of another name", { query: "x", befor: "2023" }, "befor"],
   ["too many hits", { query: "x", limit: 1000 }, "limit"],
   ["a user's error", { query: "an error" }, "the index is damaged\nmake it again"],
@@ -145,6 +161,78 @@ test.each<[string, object, string]>([
   const { isError, content } = await server.call("search", given)
   expect(isError).toBe(true)
   expect(content[0]!.text).toContain(text)
+})
+
+const long = "x".repeat(1_000_000)
+
+test.each<[string, string, object, string]>([
+  ["a huge query", "search", { query: long }, "2000"],
+  ["a huge path", "similar", { path: `/${long}` }, "32767"],
+  ["a path with a NUL", "similar", { path: "/a\0b" }, "is not in the index"],
+  ["a path that climbs out", "similar", { path: "/../../etc/passwd" }, "is not in the index"],
+  ["a device", "search", { image: "/dev/zero" }, "is not in the index"],
+  ["a limit that is not a number", "search", { query: "x", limit: Number.NaN }, "limit"],
+  ["a limit without an end", "search", { query: "x", limit: Number.MAX_VALUE }, "limit"],
+  ["a limit below 0", "search", { query: "x", limit: -1 }, "limit"],
+  ["half a thumbnail", "search", { query: "x", thumbnails: 0.5 }, "thumbnails"],
+  ["a huge cursor", "search", { query: "x", cursor: long }, "cursor"],
+  ["braces that multiply", "search", { query: "x", names: ["{a,b}".repeat(40)] }, "more than 200"],
+  ["very many filters", "search", { query: "x", cameras: Array(101).fill("a") }, "cameras"],
+  ["a folder that is not absolute", "search", { query: "x", folders: ["../.."] }, "is not an absolute path"],
+  ["very many labels", "classify", { paths: ["/a"], labels: Array(1001).fill("a") }, "labels"],
+  ["a huge label", "classify", { paths: ["/a"], labels: [long] }, "labels"],
+  ["an object for a text", "search", { query: { toString: "x" } }, "query"],
+  ["a prototype", "search", JSON.parse('{"query":"x","__proto__":{"limit":5},"constructor":1}'), "constructor"],
+])("hostile: %s", async (_, tool, given, text) => {
+  const { isError, content } = await server.call(tool, given)
+  expect(isError).toBe(true)
+  expect(content[0]!.text).toContain(text)
+  expect(content[0]!.text!.length).toBeLessThan(5000)
+  expect((await server.call("describe_index")).structuredContent).toMatchObject({ pictures: 3 })
+})
+
+test("a message that is not a call is said on standard error, and the next one is answered", async () => {
+  const child = spawn(process.execPath, [program, folder], { stdio: "pipe" })
+  child.stdin.end('not JSON\n[]\n{"jsonrpc":"2.0"}\n{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+  const [out, errors] = await Promise.all(
+    [child.stdout, child.stderr].map(async (stream) => (await stream.toArray()).join("")),
+  )
+  expect(JSON.parse(out!)).toEqual({ jsonrpc: "2.0", id: 1, result: {} })
+  expect(errors!.trimEnd().split("\n")).toEqual(Array(3).fill(expect.stringMatching(/^a message of the client: /)))
+})
+
+/** Lines of a client that sends them all and closes, as a shell's pipe does. */
+async function piped(...messages: object[]) {
+  const child = spawn(process.execPath, [program, folder], { stdio: "pipe" })
+  child.stdin.on("error", () => {})
+  child.stdin.end(messages.map((message) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`).join(""))
+  const [out, errors] = await Promise.all(
+    [child.stdout, child.stderr].map(async (stream) => (await stream.toArray()).join("")),
+  )
+  const code = child.exitCode ?? (await once(child, "exit"))[0]
+  return {
+    code,
+    errors,
+    ids: out!
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line).id),
+  }
+}
+
+const slow = (id: number) => ({ id, method: "tools/call", params: { name: "search", arguments: { query: "slow" } } })
+
+test("what was asked before the end of input is answered, but for what was cancelled", async () => {
+  expect(await piped(slow(1), { id: 2, method: "ping" }, slow(3))).toMatchObject({ code: 0, ids: [2, 1, 3] })
+  const cancelled = { method: "notifications/cancelled", params: { requestId: 1 } }
+  const forEver = { id: 1, method: "tools/call", params: { name: "search", arguments: { query: "for ever" } } }
+  expect(await piped(forEver, cancelled, { id: 2, method: "ping" })).toMatchObject({ code: 0, ids: [2] })
+})
+
+test("a message that is too large to be read ends the server with a line", async () => {
+  const { code, errors } = await piped({ id: 1, method: "ping", params: { text: "x".repeat(17 * 2 ** 20) } })
+  expect(code).toBe(1)
+  expect(errors).toContain("a message of the client has more than 16 MiB: the server ends")
 })
 
 test("a fault of ours is said without its stack, which goes to standard error", async () => {

@@ -1,8 +1,8 @@
 /** What a picture is read from. */
 import { readBytes } from "../host/files/files.ts"
 
-/** A picture's file: its path, or its bytes with a name for messages. */
-export type PictureSource = string | { readonly name: string; readonly bytes: Uint8Array }
+/** A picture's file: its path, or its bytes with a name for messages; without bytes, the name is its path. */
+export type PictureSource = string | { readonly name: string; readonly bytes: Uint8Array | null }
 
 export interface NamedBytes {
   readonly name: string
@@ -11,5 +11,6 @@ export interface NamedBytes {
 
 /** Throws UserError where the file cannot be read. */
 export async function readSource(source: PictureSource): Promise<NamedBytes> {
-  return typeof source === "string" ? { name: source, bytes: await readBytes(source) } : source
+  const { name, bytes } = typeof source === "string" ? { name: source, bytes: null } : source
+  return { name, bytes: bytes ?? (await readBytes(name)) }
 }

@@ -79,7 +79,11 @@ async function readOrError(source: PictureSource): Promise<NamedBytes | UserErro
 
 /** Whether its memory can be handed to a thread: that of others is their owners', and of a larger one all would go. */
 function isOwn(source: PictureSource, { buffer, byteLength }: Uint8Array): boolean {
-  return typeof source === "string" && buffer instanceof ArrayBuffer && buffer.byteLength === byteLength
+  return (
+    (typeof source === "string" || source.bytes === null) &&
+    buffer instanceof ArrayBuffer &&
+    buffer.byteLength === byteLength
+  )
 }
 
 function outcomeOf(message: EncodedMessage): Encoded {

@@ -206,7 +206,7 @@ async function decoded(picture: NodePicture, number: number, decode: PixelOption
   const source = await opened.read()
   return typeof source === "string"
     ? decodeImage(source, decode)
-    : decodeImage(source.bytes, { ...decode, name: source.name })
+    : decodeImage(source.bytes ?? source.name, { ...decode, name: source.name })
 }
 
 /**

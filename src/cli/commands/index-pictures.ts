@@ -1,13 +1,13 @@
 /** mobileclip index */
 import { type Command, Option } from "commander"
+import { counted } from "../../core/counted.ts"
 import { type IndexOptions, type IndexSummary, indexPictures } from "../../search/indexing/index-pictures.ts"
 import { beNice, chooseNice } from "../../search/indexing/nice.ts"
 import { makeThumbnails } from "../../search/indexing/thumbnails.ts"
 import { watchPictures } from "../../search/indexing/watch.ts"
 import { storeChoice } from "../../search/lance/index-table.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
-import { PartialSuccess } from "../errors.ts"
-import { progressOption, threadsOption, verboseOption } from "../options.ts"
+import { progressOption, repeated, threadsOption, verboseOption } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 import { registerCompact } from "../search/index-compact.ts"
 import { registerExport } from "../search/index-export.ts"
@@ -18,6 +18,7 @@ import { indexOption } from "../search/index-option.ts"
 import { registerRetry } from "../search/index-retry.ts"
 import { registerStatus } from "../search/index-status.ts"
 import { registerVerify } from "../search/index-verify.ts"
+import { requireAllRead } from "../search/unread-files.ts"
 
 interface Options {
   readonly index: string
@@ -29,6 +30,7 @@ interface Options {
   readonly store?: string
   readonly retry?: true
   readonly prune?: true
+  readonly exclude?: readonly string[]
   readonly thumbnails?: true
   readonly threads?: number
   readonly json?: true
@@ -42,10 +44,11 @@ Examples:
   mobileclip index                                       all folders of the index again: only what changed is read
   mobileclip index ~/Pictures --watch                    and go on as pictures come, change and go
   mobileclip index ~/Pictures --index ~/Pictures.index   another index
+  mobileclip index ~/Pictures --exclude 'raw' --exclude 'phone/**/*.gif'   without some, which is kept with the folder
   mobileclip search a red car at night                   works while it is being made
 
 A file whose bytes are in the index, because it was copied, renamed or moved, is not encoded again. Pictures are turned as their
-cameras noted. An interrupted command goes on when it is given again. Exit code 3: done, but for files that could not be read.
+cameras noted. Folders that other programs keep for themselves (@eaDir, node_modules, ...) are left out. An interrupted command goes on when it is given again. Exit code 3: done, but for files that could not be read.
 `
 
 export function register(program: Command, context: CommandContext): void {
@@ -76,6 +79,11 @@ export function register(program: Command, context: CommandContext): void {
     .option("--store <where>", "of a new index: where vectors are searched, file or lancedb[:ADDRESS]")
     .option("--retry", "try files again that could not be read")
     .option("--prune", "take files out of the index whose folder is gone or empty")
+    .option(
+      "--exclude <pattern>",
+      'leave out names, or paths below the folder, from now on; may be given again ("": nothing more)',
+      repeated,
+    )
     .option("--thumbnails", "also make small pictures that lack, in the index's folder")
     .addOption(threadsOption())
     .addOption(new Option("--json", "print what was done as JSON"))
@@ -101,20 +109,17 @@ async function run(folders: string[], given: Options, command: Command, context:
   show(summary)
   if (thumbnails) {
     const { made, known, failed } = await makeThumbnails(index, options)
-    say(`thumbnails: ${made} made, ${known} there, ${failed} pictures cannot be read any more`)
+    say(`thumbnails: ${made} made, ${known} there, ${counted(failed, "picture")} cannot be read any more`)
   }
-  if (summary.failed > 0)
-    throw new PartialSuccess(
-      `${summary.failed} files could not be read${verbose ? "" : ": mobileclip index status tells why"}`,
-    )
+  requireAllRead(summary, verbose ? "" : ": mobileclip index status tells why")
 }
 
 function libraryOptions(given: Options, say: (line: string) => void): Omit<IndexOptions, "signal"> {
-  const { model, orientation, decode, store, retry, prune, progress, verbose, watch = false } = given
+  const { model, orientation, decode, store, retry, prune, exclude, progress, verbose, watch = false } = given
   const { nice, reason } = chooseNice(given.nice, watch)
   if (nice) say(`low priority and at most half of the processors: ${reason}`)
   return {
-    ...{ model, retry, prune, threads: nice ? beNice(given.threads) : given.threads },
+    ...{ model, retry, prune, exclude, threads: nice ? beNice(given.threads) : given.threads },
     settings: {
       ...(orientation && { orientation }),
       ...(decode && { decode }),
@@ -128,10 +133,17 @@ function libraryOptions(given: Options, say: (line: string) => void): Omit<Index
   }
 }
 
-function textOf({ encoded, known, unchanged, removed, failed, seconds, pictures, files }: IndexSummary): string {
+function textOf(summary: IndexSummary): string {
+  const { encoded, known, unchanged, described, removed, failed, failedBefore, unread, kept, seconds } = summary
   const rate = encoded > 0 ? ` (${(encoded / seconds).toFixed(1)} a second)` : ""
-  return (
-    `${encoded} encoded${rate}, ${known} copied or moved, ${unchanged} unchanged, ${removed} gone, ${failed} failed\n` +
-    `the index has ${pictures} pictures in ${files} files\n`
-  )
+  const parts = [
+    ...[`${encoded} encoded${rate}`, `${known} copied or moved`, `${unchanged} unchanged`],
+    ...(described > 0 ? [`${described} with another caption`] : []),
+    ...[`${removed} gone`, `${failed} failed`],
+    ...(failedBefore > 0 ? [`${failedBefore} failed before (mobileclip index retry tries again)`] : []),
+    ...(kept > 0 ? [`${kept} kept whose folder is away`] : []),
+    ...(unread > 0 ? [`${unread} not read now`] : []),
+  ]
+  const { pictures, files } = summary
+  return `${parts.join(", ")}\nthe index has ${counted(pictures, "picture")} in ${counted(files, "file")}\n`
 }

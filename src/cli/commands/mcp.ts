@@ -12,8 +12,9 @@ interface Options {
 }
 
 const more = `
-A client starts it; its settings name the command:
-  { "mcpServers": { "photos": { "command": "npx", "args": ["mobileclip", "mcp", "--index", "/home/me/photos-index"] } } }
+A client starts it, in a folder of its own; its settings name the program by its whole path:
+  { "mcpServers": { "photos": { "command": "node",
+    "args": ["/home/me/app/node_modules/mobileclip/bin/mobileclip.js", "mcp", "--index", "/home/me/photos-index"] } } }
 
 Tools: search, similar, classify, describe_index. They only read, and only pictures of the index, unless --allow-files is given.
 Standard output carries the protocol alone.

@@ -1,14 +1,14 @@
 /** mobileclip search */
 import { type Command, Option } from "commander"
-import { parseFilters } from "../../search/query/parse-filters.ts"
-import { type ParsedQuery, parseQuery, queryText } from "../../search/query/parse-query.ts"
+import { parseFilters } from "../../search/query/parse/parse-filters.ts"
+import { type ParsedQuery, parseQuery, queryText } from "../../search/query/parse/parse-query.ts"
 import { mostLimit, type SearchRequest, searchDefaults } from "../../search/query/search-request.ts"
-import { signedWords } from "../../search/query/signed-words.ts"
 import { SearchIndex } from "../../search/search-index.ts"
+import { pictureModes } from "../../search/show/terminal/choose-protocol.ts"
 import type { CommandContext } from "../context.ts"
 import { number, progressOption, repeated, threadsOption, wholeNumber } from "../options.ts"
 import { indexOption } from "../search/index-option.ts"
-import { pictureModeNames, type SearchCommand, writePage } from "../search/results.ts"
+import { requireOneForm, type SearchCommand, writePage } from "../search/results.ts"
 
 const more = `
 Examples:
@@ -17,17 +17,22 @@ Examples:
   mobileclip search --like photos/cat.jpg --index photos.index        more like this
   mobileclip search ./sketch.png "in winter" --index photos.index     a picture and a text together
   mobileclip search dog --after 2023 --in photos/travel --index photos.index
-  mobileclip search dog -0 --index photos.index | xargs -0 cp -t dogs
+  mobileclip search --date 2024-05-17 --index photos.index            filters alone: the newest first
+  mobileclip search dog -0 --page-all --index photos.index | xargs -0 cp -t dogs
+  mobileclip search --duplicates --sheet groups.html --index photos.index
   mobileclip search --duplicates --threshold 1 -0 --index photos.index | xargs -0 trash
 
-A cosine says little by itself; z is by how many standard deviations it is above what this query finds by chance. Hits above the
-divider are matches; weaker ones stand below it. Where nothing matches the first line says so, and the exit code is 0.
+A word that is a file is a picture: text:WORD is a text all the same, image:PATH (or @PATH) a picture of any name, like:PATH leaves
+the picture itself out. -0 gives the matches of a page without weaker hits; --page-all takes all pages.
+
+A cosine says little by itself; z is by how many standard deviations a score is above what this query has with other pictures, and
+what other texts have with this one. Hits above the divider are matches; five weaker ones stand below it (--weak, --only-matches).
+A query of pictures alone has no divider, and its hits are not judged. Where nothing matches the first line says so, and the exit
+code is 0.
 `
 
 /** `-people` is a term, not an option. */
-export function optionWords(argv: readonly string[], options: Command["options"]): readonly string[] {
-  return signedWords(argv, options)
-}
+export { signedWords as optionWords } from "../../search/query/parse/signed-words.ts"
 
 export function register(program: Command, context: CommandContext): void {
   program
@@ -51,8 +56,8 @@ export function register(program: Command, context: CommandContext): void {
     .option("--format <list>", "jpg, png, webp, avif, tif, gif, heic")
     .option(
       "--words <weight>",
-      "what words of paths and captions add, 0 to 1; 0: nothing",
-      number(0, 1),
+      "what words of paths and captions add, in standard deviations; 0: nothing",
+      number(0, 20),
       searchDefaults.words,
     )
     .option("--limit <n>", "hits of a page", wholeNumber(1, mostLimit), searchDefaults.limit)
@@ -60,16 +65,18 @@ export function register(program: Command, context: CommandContext): void {
     .option("--page-all", "all pages as one")
     .option("--only-matches", "without weaker hits")
     .option("--weak <n>", "weaker hits that a table shows (default: 5)", wholeNumber(0))
-    .option("--strictness <x>", "how far above chance matches begin: 0 lower, 1 as a rule", number(-10, 10))
+    .option(
+      "--strictness <x>",
+      "how far above chance matches begin (default: 1.5, and none for pictures)",
+      number(-10, 10),
+    )
     .option("--explain", "say what gave each score")
     .option("--duplicates", "in place of a query: groups of pictures that are the same, or nearly")
     .option("--threshold <cosine>", "of duplicates; 1: the same bytes alone (default: 0.96)", number(0, 1))
     .option("--json", "print one JSON object")
     .option("-0, --print0", "print paths of matches, a NUL after each; of duplicates, all but the best")
     .option("--sheet <file>", "write a contact sheet: .png, .jpg, .webp or .html")
-    .addOption(
-      new Option("--pictures [mode]", "show pictures in the terminal").choices(pictureModeNames).preset("auto"),
-    )
+    .addOption(new Option("--pictures [mode]", "show pictures in the terminal").choices(pictureModes).preset("auto"))
     .option("--model <model>", "where the index's model is now: its weights must be the same")
     .addOption(threadsOption())
     .addOption(progressOption())
@@ -80,17 +87,41 @@ export function register(program: Command, context: CommandContext): void {
 async function run(words: readonly string[], given: SearchCommand, command: Command, context: CommandContext) {
   const output = command.configureOutput()
   const say = (line: string) => output.writeErr?.(`${line}\n`)
+  requireOneForm(given)
+  requireTogether(words, given, command)
   if (given.duplicates) {
-    if (words.length > 0) command.error("error: --duplicates is in place of a query")
     const { writeDuplicates } = await import("../search/duplicates.ts")
     return writeDuplicates(given, { ...output, ...context }, say)
   }
-  const { plus, minus, like } = given
-  const query = parseQuery({ words, ...(plus && { plus }), ...(minus && { minus }), ...(like && { like }) })
+  const query = queryOf(words, given)
   for (const note of query.notes) say(note)
   const { index: folder, model, threads } = given
   await using index = await SearchIndex.open(folder, { model, threads, once: true, onStage: say })
   await writePages(index, query, given, { ...output, ...context }, say)
+}
+
+/** What a query takes, and groups of duplicates do not. */
+const ofQueries = [
+  ...["plus", "minus", "like", "words", "limit", "cursor", "pageAll", "onlyMatches", "weak", "strictness", "explain"],
+  "pictures",
+]
+
+/** An option that would change nothing is an error: without a word a person would take it for done. */
+function requireTogether(words: readonly string[], { duplicates, threshold }: SearchCommand, command: Command): void {
+  if (!duplicates && threshold !== undefined) command.error("error: --threshold is of --duplicates")
+  if (!duplicates) return
+  const given = ofQueries.find((name) => command.getOptionValueSource(name) === "cli")
+  const option = command.options.find((each) => each.attributeName() === given)?.long
+  if (words.length > 0 || option !== undefined)
+    command.error(`error: --duplicates is in place of a query${option ? `, and ${option} is of one` : ""}`)
+}
+
+/** No terms where there are filters alone: the pictures that pass them are listed. */
+function queryOf(words: readonly string[], given: SearchCommand): ParsedQuery {
+  const { plus, minus, like } = given
+  const isList = words.length === 0 && !plus && !minus && !like && Object.keys(parseFilters(given)).length > 0
+  if (isList) return { terms: [], notes: [] }
+  return parseQuery({ words, ...(plus && { plus }), ...(minus && { minus }), ...(like && { like }) })
 }
 
 async function writePages(
@@ -105,5 +136,5 @@ async function writePages(
   const filters = parseFilters(given)
   const request: SearchRequest = { terms, filters, limit, words, onlyMatches, explain, strictness, cursor }
   const page = pageAll ? await index.searchAll(request) : await index.search(request)
-  await writePage(page, queryText(terms), given, to, say)
+  await writePage(page, terms.length > 0 ? queryText(terms) : "the newest first", given, to, say)
 }

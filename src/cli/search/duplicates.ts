@@ -1,8 +1,11 @@
 /** `search --duplicates` */
+import { existsSync } from "node:fs"
 import { basename } from "node:path"
-import { UserError } from "../../core/errors.ts"
-import { type DuplicatePicture, type Duplicates, worseFiles } from "../../search/query/duplicates.ts"
-import { parseFilters } from "../../search/query/parse-filters.ts"
+import { counted } from "../../core/counted.ts"
+import { printable } from "../../core/printable.ts"
+import { type Duplicates, worseFiles } from "../../search/query/duplicates/find-duplicates.ts"
+import type { DuplicatePicture } from "../../search/query/duplicates/groups.ts"
+import { parseFilters } from "../../search/query/parse/parse-filters.ts"
 import { SearchIndex } from "../../search/search-index.ts"
 import type { CommandContext } from "../context.ts"
 import { progressReporter } from "../progress.ts"
@@ -13,16 +16,19 @@ export async function writeDuplicates(
   to: Writing & CommandContext,
   say: (line: string) => void,
 ): Promise<void> {
-  const { index: folder, model, threads, threshold, json, print0, progress, sheet, pictures } = given
-  if (sheet !== undefined || pictures !== undefined)
-    throw new UserError("groups of duplicates are not drawn", "leave out --sheet and --pictures")
+  const { index: folder, model, threads, threshold, json, print0, progress, sheet } = given
+  if (sheet !== undefined) await (await import("../../search/show/write-sheet.ts")).prepareGroups(sheet)
   await using index = await SearchIndex.open(folder, { model, threads })
-  const signal = to.abortOnInterrupt("stopping")
-  const [compared, measured] = [meterOf("duplicates", progress), meterOf("sharpness", progress)]
+  const signal = to.abortOnInterrupt("stopping", undefined, "printing")
   const found = await index.duplicates({
     ...{ threshold, threads, filters: parseFilters(given), signal },
-    ...{ onProgress: compared, onSharpness: measured },
+    ...{ onProgress: meterOf("duplicates", progress), onSharpness: meterOf("sharpness", progress) },
   })
+  if (sheet !== undefined) {
+    const { writeGroups } = await import("../../search/show/write-sheet.ts")
+    for (const note of await writeGroups(found, sheet, folder)) say(note)
+  }
+  if (!json) for (const note of found.notes) say(note)
   if (print0)
     return to.writeUnchanged(
       worseFiles(found.groups)
@@ -35,16 +41,22 @@ export async function writeDuplicates(
     (sum, { best, others }) => sum + [best, ...others].flatMap(({ paths }) => paths).length,
     0,
   )
-  say(`${found.groups.length} groups of ${files} files among ${found.searched.toLocaleString("en")} pictures`)
+  const groups = `${counted(found.groups.length, "group")} of ${counted(files, "file")}`
+  say(`${groups} among ${counted(found.searched, "picture")}`)
 }
 
-/** Shown from the first step on, and ended by the last one. */
+/** Shown from the first step on, and ended by the last one, which may come twice. */
 function meterOf(label: string, mode: SearchCommand["progress"]): (done: number, total: number) => void {
+  const started = performance.now()
   let meter: ReturnType<ReturnType<typeof progressReporter>> | null = null
+  let isEnded = false
   return (done, total) => {
-    meter ??= progressReporter(mode)(label, total, { unit: "pictures" })
+    if (isEnded) return
+    const seconds = (performance.now() - started) / 1000
+    meter ??= progressReporter(mode)(label, total, { unit: "pictures", seconds })
     meter.update(done)
-    if (done === total) meter.done()
+    isEnded = done === total
+    if (isEnded) meter.done()
   }
 }
 
@@ -59,7 +71,7 @@ function groupsText({ groups }: Duplicates): string {
 
 function linesOf({ paths, cosine, width, height }: DuplicatePicture, mark: string): string[] {
   return paths.map((path, i) => {
-    const what = i === 0 ? mark || cosine.toFixed(3) : `same as ${basename(paths[0]!)}`
-    return `  ${path}  ${width}x${height}  ${what}`
+    const what = i === 0 ? mark || cosine.toFixed(3) : `same as ${printable(basename(paths[0]!))}`
+    return `  ${printable(path)}  ${width}x${height}  ${what}${existsSync(path) ? "" : "  [missing]"}`
   })
 }

@@ -1,10 +1,11 @@
 /** `index import` and `index export`, as words of a command line. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { exportModel } from "../../export/export.ts"
+import { indexPictures } from "../../search/indexing/index-pictures.ts"
 import { type CommandTable, main } from "../main.ts"
 import { registerExport } from "./index-export.ts"
 import { registerImport } from "./index-import.ts"
@@ -45,11 +46,13 @@ test("what is missing is said before any work", async () => {
   expect(code).toBe(1)
   expect(err).toContain("the index is new, and no model was named")
   expect((await run("import")).code).toBe(2)
+  const unnamed = await run("export", "--index", at("i"))
+  expect(unnamed).toMatchObject({ code: 2, err: expect.stringContaining("see mobileclip index export --help") })
   const wrong = await run("import", at("v.jsonl"), "--index", at("i"), "--model", at("tiny"), "--map", "photos")
   expect(wrong.err).toContain("photos is not FROM=TO")
 })
 
-test("an import that can compare nothing takes no vectors, and says why", async () => {
+test("an import that can compare nothing and finds no picture says where it looked, and makes nothing", async () => {
   const words = [
     "import",
     at("v.jsonl"),
@@ -61,13 +64,9 @@ test("an import that can compare nothing takes no vectors, and says why", async 
     "--progress",
     "none",
   ]
-  const { code, out } = await run(...words, "--map", "/phone=/here")
-  expect(code).toBe(0)
-  expect(
-    out,
-  ).toBe(`jsonl: 2 pictures; vectors are not taken over: none of its pictures that have one is here, so that they cannot be compared
-0 added (0 encoded by tiny, 0 whose file is not here), 0 were there, 2 left out
-`)
+  const { code, err } = await run(...words, "--map", "/phone=/here")
+  expect(code).toBe(1)
+  expect(err).toContain("the first was looked for at /here/0.jpg (/phone/0.jpg in the source)")
   const { out: json } = await run(...words, "--json", "--check")
   expect(JSON.parse(json)).toMatchObject({
     kind: "jsonl",
@@ -78,6 +77,8 @@ test("an import that can compare nothing takes no vectors, and says why", async 
 })
 
 test("an export of an index without pictures is an empty file", async () => {
+  mkdirSync(at("pictures"))
+  await indexPictures(at("i"), [at("pictures")], { model: at("tiny"), threads: 0 })
   const { code, out } = await run(
     "export",
     "--index",

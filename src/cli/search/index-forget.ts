@@ -1,7 +1,11 @@
 /** mobileclip index forget */
 import type { Command } from "commander"
+import { counted } from "../../core/counted.ts"
+import { ofLongWork } from "../../core/progress.ts"
 import { excludedPaths, forgetPaths, undoForget } from "../../search/upkeep/forget.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
+import { progressOption } from "../options.ts"
+import { type ProgressMode, progressReporter } from "../progress.ts"
 import { indexOption } from "./index-option.ts"
 
 interface Options {
@@ -10,6 +14,7 @@ interface Options {
   readonly list?: true
   readonly undo?: true
   readonly json?: true
+  readonly progress: ProgressMode
 }
 
 export function registerForget(command: Command, context: CommandContext): void {
@@ -22,11 +27,12 @@ export function registerForget(command: Command, context: CommandContext): void 
     .option("--list", "print the paths that are not indexed again")
     .option("--undo", "the next run of `index` adds the paths again")
     .option("--json", "print one JSON object")
+    .addOption(progressOption())
     .action((paths: string[], options: Options, command: Command) => run(paths, options, command, context))
 }
 
 async function run(paths: string[], given: Options, command: Command, context: CommandContext): Promise<void> {
-  const { index, once, list, undo, json } = given
+  const { index, once, list, undo, json, progress } = given
   if (list ? paths.length > 0 || undo : paths.length === 0)
     command.error("error: name files or folders to forget, or give --list alone")
   if (undo && once) command.error("error: --undo and --once exclude each other")
@@ -38,10 +44,16 @@ async function run(paths: string[], given: Options, command: Command, context: C
   }
   if (undo) {
     const undone = await undoForget(index, paths)
-    return void print(undone, `${undone.length} paths are indexed again by the next run: mobileclip index`)
+    return void print(undone, `the next run indexes ${counted(undone.length, "path")} again: mobileclip index`)
   }
-  const signal = context.abortOnInterrupt("stopping before anything is forgotten", sameCommand(context.argv))
-  const result = await forgetPaths(index, paths, { once, signal })
-  const again = result.excluded ? "they are not indexed again (--undo changes that)" : "the next run adds what is there"
-  print(result, `${result.files} files and ${result.pictures} pictures are forgotten; ${again}`)
+  const signal = context.abortOnInterrupt("stopping after the current files", sameCommand(context.argv))
+  const result = await forgetPaths(index, paths, {
+    once,
+    signal,
+    startProgress: ofLongWork(progressReporter(progress)),
+  })
+  const { files, pictures, excluded } = result
+  const again = excluded ? "they are not indexed again (--undo changes that)" : "the next run adds what is there"
+  if (files === 0) return print(result, "all of it was forgotten before")
+  print(result, `${counted(files, "file")} and ${counted(pictures, "picture")} forgotten; ${again}`)
 }

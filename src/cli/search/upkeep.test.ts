@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -33,17 +33,58 @@ test("status, forget, compact, verify and retry are of the index that is named",
   const status = await index("status", "--json")
   expect(JSON.parse(status.out)).toMatchObject({ folder: at("index"), pictures: 3, failures: [{ count: 1 }] })
   expect((await index("status")).out).toMatch(/3 in 3 files.*\n(?:.*\n)*failed +1: .*bad\.jpg/)
+  expect((await index("status", "--failed")).out).toMatch(/^[^\n]*bad\.jpg[^\n]*\n$/)
   const forgotten = await index("forget", at("pictures", "1.jpg"), "--json")
   expect(JSON.parse(forgotten.out)).toMatchObject({ files: 1, pictures: 1, excluded: true })
   expect((await index("forget", "--list")).out).toBe(`${at("pictures", "1.jpg")}\n`)
-  expect((await index("compact")).out).toMatch(/^1 removed, 2 pictures left/)
+  expect((await index("compact")).out).toMatch(/^1 removed, 2 pictures left; \d\.\d MB before, \d\.\d MB now\n$/)
   expect(await index("verify")).toMatchObject({ code: 0, out: expect.stringMatching(/^2 contents, 0 problems/) })
   writeFileSync(at("index", "vectors-2.f16"), "cut")
   const damaged = await index("verify")
   expect([damaged.code, damaged.out]).toEqual([1, expect.stringMatching(/was cut: .*--repair/)])
   expect(await index("verify", "--repair", "--threads", "1")).toMatchObject({ code: 0 })
   expect(await index("retry", "--threads", "1")).toMatchObject({ code: 3, out: "0 encoded, 0 copies, 1 failed\n" })
-  expect(await index("forget", "--undo", at("pictures", "1.jpg"))).toMatchObject({ code: 0 })
-  expect((await index("forget", at("nowhere"))).err).toMatch(/is not in the index; nothing was changed\n.*did you mean/)
+  const undone = await index("forget", "--undo", at("pictures", "1.jpg"))
+  expect(undone).toMatchObject({ code: 0, out: "the next run indexes 1 path again: mobileclip index\n" })
+  expect((await index("forget", at("nowhere"))).err).toMatch(
+    /is not in the index; nothing was changed\n.*index status tells/,
+  )
   expect((await index("forget")).code).toBe(2)
+})
+
+test("what failed before is told apart from what is unchanged, and one is not counted in the plural", async () => {
+  copyFileSync(at("pictures", "2.jpg"), at("pictures", "again.jpg"))
+  const words = ["--threads", "1", "--progress", "none"]
+  expect((await index(...words)).out).toMatch(
+    /^1 encoded \(.*\), 1 copied or moved, 2 unchanged, 0 gone, 0 failed, 1 failed before/,
+  )
+  expect(await index(...words)).toMatchObject({
+    code: 0,
+    out:
+      "0 encoded, 0 copied or moved, 4 unchanged, 0 gone, 0 failed, 1 failed before (mobileclip index retry tries again)\n" +
+      "the index has 3 pictures in 4 files\n",
+  })
+  expect((await index("status")).out).toContain("3 in 4 files (1 copy)")
+  expect(await index("retry", "--threads", "1")).toMatchObject({
+    err: expect.stringContaining(" 1 file could not be read: "),
+  })
+  expect((await index("forget", "--once", at("pictures", "1.jpg"))).out).toMatch(/^1 file and 1 picture forgotten; /)
+})
+
+test("where a folder is away the command ends with 3 and says so, and patterns of --exclude stay", async () => {
+  const words = ["--threads", "1", "--progress", "none"]
+  mkdirSync(at("pictures", "drive"))
+  writeFileSync(at("pictures", "drive", "9.jpg"), await renderScene(sampleScene(7, "train", 9)))
+  expect(await index(...words)).toMatchObject({ code: 0, out: expect.stringMatching(/^\d encoded/) })
+  rmSync(at("pictures", "drive", "9.jpg"))
+  expect(await index(...words)).toMatchObject({
+    code: 3,
+    out: expect.stringContaining("1 kept whose folder is away"),
+    err: expect.stringMatching(/drive is empty, .*\n(?:.*\n)*.*1 file could not be looked for/),
+  })
+  expect(await index(...words, "--exclude", "drive", "--exclude", "*.gif")).toMatchObject({
+    code: 0,
+    out: expect.stringContaining("1 gone"),
+  })
+  expect((await index("status")).out).toContain("without drive *.gif")
 })

@@ -25,6 +25,18 @@ function write(...paths: string[]): void {
 
 const link = (target: string, path: string) => symlinkSync(target, join(folder, path))
 
+test("what is left out has a note, and files that say something about a picture are no files of another kind", async () => {
+  write("a.jpg", "a.xmp", "a.jpg.json", "b.xmp", "out/c.jpg", "d.mov")
+  const { pictures, others, notes } = await walkPictures(folder, (path) => path === "out")
+  expect(pictures).toEqual(["a.jpg"])
+  expect([...others].sort()).toEqual(["a.jpg.json", "a.xmp", "b.xmp", "d.mov"])
+  expect(notes).toEqual([
+    expect.stringMatching(
+      /passed over 2 files of other kinds \(1 \.xmp, 1 \.mov\).*; what is left out: 1 name \(out\)$/,
+    ),
+  ])
+})
+
 test("an ordinary folder: by path, captions beside, class folders", async () => {
   write(
     "b/2.jpg",

@@ -8,8 +8,10 @@ import { type Dirent, realpath as realpathOf, stat as statOf } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { basename, dirname, extname, join, sep } from "node:path"
 import { promisify } from "node:util"
+import { counted } from "../../core/counted.ts"
 import { messageOf, oneLine } from "../../core/errors.ts"
 import { fileError } from "../files/file-error.ts"
+import { mayDescribe } from "./caption-beside.ts"
 import { pictureFormats } from "./picture-format.ts"
 
 interface PictureFolder {
@@ -38,9 +40,16 @@ export function isPictureName(name: string): boolean {
   return pictureName.test(name)
 }
 
-/** Throws UserError where the folder itself cannot be read; a folder below that cannot be read is a note. */
-export async function walkPictures(folder: string): Promise<PictureFolder> {
-  const walk = new Walk()
+/**
+ * Throws UserError where the folder itself cannot be read; a folder below that cannot be read is a note.
+ *
+ * @param isLeftOut files and folders, by their paths below the folder, that are passed over with a note
+ */
+export async function walkPictures(
+  folder: string,
+  isLeftOut: (path: string) => boolean = () => false,
+): Promise<PictureFolder> {
+  const walk = new Walk(isLeftOut)
   try {
     await walk.enter("", await realpath(folder))
   } catch (error) {
@@ -61,14 +70,19 @@ class Walk {
   private links: Link[] = []
   private readonly unread: UnreadFolder[] = []
   private readonly foldersAgain: string[] = []
+  private readonly leftOut: string[] = []
   private readonly passedOver = { again: 0, nowhere: 0, special: 0 }
+
+  constructor(private readonly isLeftOut: (path: string) => boolean) {}
 
   /** @param path below the folder that is walked */
   async enter(path: string, real: string): Promise<void> {
     this.visited.set(real, path.split(sep)[0]!)
     const entries = await readdir(real, { withFileTypes: true })
     for (const entry of entries.filter(({ name }) => !isHidden(name))) {
-      await this.take(entry, join(path, entry.name), join(real, entry.name))
+      const below = join(path, entry.name)
+      if (this.isLeftOut(below)) this.leftOut.push(below)
+      else await this.take(entry, below, join(real, entry.name))
     }
   }
 
@@ -134,7 +148,9 @@ class Walk {
   private notes(folder: string): string[] {
     const { again, nowhere, special } = this.passedOver
     const said = [
-      otherNames(this.others),
+      otherNames(this.others, this.pictures),
+      this.leftOut.length > 0 &&
+        `what is left out: ${counted(this.leftOut.length, "name")} (${namesText(this.leftOut)})`,
       again > 0 && `${counted(again, "link")} to pictures that came before`,
       this.foldersAgain.length > 0 && foldersText(this.foldersAgain),
       nowhere > 0 && `${counted(nowhere, "link")} to nothing`,
@@ -186,24 +202,29 @@ const mostSaid = 5
 
 /** Folders by name, because each may be a class that is missed. */
 function foldersText(paths: readonly string[]): string {
+  return `${counted(paths.length, "folder")} that came before under another name (${namesText(paths)})`
+}
+
+function namesText(paths: readonly string[]): string {
   const shown = paths
     .toSorted()
     .slice(0, mostSaid)
     .map((path) => oneLine(path))
   const rest = paths.length > mostSaid ? ", ..." : ""
-  return `${counted(paths.length, "folder")} that came before under another name (${shown.join(", ")}${rest})`
+  return shown.join(", ") + rest
 }
 
 function more(count: number): string[] {
   return count > mostSaid ? [`and ${count - mostSaid} folders more that cannot be read`] : []
 }
 
-/** Files that are neither pictures nor text, by their extensions, the most frequent first; false where there are none. */
-function otherNames(others: ReadonlySet<string>): string | false {
+/** Files that are neither pictures nor say something about one, by their extensions, the most frequent first; false where there are none. */
+function otherNames(others: ReadonlySet<string>, pictures: readonly string[]): string | false {
+  const described = new Set(pictures.flatMap((path) => [path, path.slice(0, -extname(path).length)]))
   const counts = new Map<string, number>()
   for (const name of others) {
     const extension = extname(name).toLowerCase()
-    if (extension !== ".txt") counts.set(extension, (counts.get(extension) ?? 0) + 1)
+    if (extension !== ".txt" && !mayDescribe(name, described)) counts.set(extension, (counts.get(extension) ?? 0) + 1)
   }
   if (counts.size === 0) return false
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
@@ -211,10 +232,6 @@ function otherNames(others: ReadonlySet<string>): string | false {
   const kinds = most.map(([extension, count]) => `${count} ${oneLine(extension, 20) || "without an extension"}`)
   const rest = counts.size > mostSaid ? ", ..." : ""
   return `${counted(total, "file")} of other kinds (${kinds.join(", ")}${rest}), for ${pictureFormats} are read`
-}
-
-function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`
 }
 
 function isHidden(name: string): boolean {

@@ -1,24 +1,38 @@
-/** What is new, changed and gone in the folders of an index. A change is noticed by a file's size or time. */
-import { stat as statOf } from "node:fs"
-import { join, sep } from "node:path"
+/**
+ * What is new, changed and gone in the folders of an index. A change of a picture is noticed by its size or time, one of what is
+ * said beside it by the time of that file, which is later than the last walk.
+ */
+import { opendirSync, type Stats, stat as statOf } from "node:fs"
+import { dirname, join, sep } from "node:path"
 import { promisify } from "node:util"
+import { counted } from "../../core/counted.ts"
 import { isDirectory } from "../../host/files/files.ts"
+import { mayDescribe, namesBeside } from "../../host/image/caption-beside.ts"
 import { walkPictures } from "../../host/image/picture-folder.ts"
 import type { IndexStore } from "../store/index-store.ts"
-import type { NewFile } from "../store/index-writer.ts"
-import type { IndexedPart } from "./roots.ts"
+import type { NewFile } from "../store/picture-rows.ts"
+import { leavesOut, patternsOf } from "./left-out.ts"
+import { type IndexedPart, isWithin } from "./roots.ts"
 
 export interface FolderChanges {
   /** New or changed, or to be tried again; in the order of paths. */
   readonly files: readonly NewFile[]
-  /** As they are in the index. */
+  /** Of the unchanged ones those beside which something is said anew. */
+  readonly described: readonly NewFile[]
+  /** Files that are as they are in the index. */
   readonly unchanged: number
+  /** Ids of files that could not be looked for: their folders are away, or cannot be read. Their rows stay. */
+  readonly kept: readonly number[]
+  /** Files that could not be read, and are as they were then. */
+  readonly failedBefore: number
   /** Ids of files that are not there any more. */
   readonly gone: readonly number[]
-  /** Failures of files that are not there any more. */
+  /** Paths of failures that are not there any more. */
   readonly goneFailures: readonly string[]
-  /** Paths of all other files, for captions beside pictures. */
+  /** Paths of all other files below the root, for what they may say about pictures. */
   readonly others: ReadonlySet<string>
+  /** When the folder began to be walked, ISO 8601; null: not all of it could be looked at. */
+  readonly walked: string | null
   /** What was passed over or kept, a line each. */
   readonly notes: readonly string[]
 }
@@ -28,98 +42,253 @@ export interface ChangeOptions {
   readonly retry?: boolean | undefined
   /** Whether files of a folder that is gone or empty lose their rows. */
   readonly prune?: boolean | undefined
+  /** Patterns of what is left out of the folders (`left-out.ts`), from now on; absent: those that they have. */
+  readonly exclude?: readonly string[] | undefined
   readonly signal?: AbortSignal | undefined
 }
+
+/** Milliseconds by which times of files are behind the clock: FAT counts in two seconds, others in some milliseconds. */
+const coarseness = 2000
 
 // The function of node:fs/promises takes twice the time.
 const stat = promisify(statOf)
 const statsAtOnce = 64
 
-/** @throws UserError where the folder is there and cannot be read */
+/**
+ * @param lost ids of contents without a vector: their files are taken for changed
+ * @throws UserError where the folder is there and cannot be read
+ */
 export async function folderChanges(
   store: IndexStore,
   part: IndexedPart,
+  lost: ReadonlySet<number>,
   { retry = false, prune = false, signal }: ChangeOptions,
 ): Promise<FolderChanges> {
   const known = knownFiles(store, part)
+  const failures = failedFiles(store, part)
   const folder = join(part.path, part.below)
   if (!(await isDirectory(folder))) return withoutFolder(folder, known, prune)
-  const walked = await walkPictures(folder)
-  const failures = failedFiles(store, part)
-  // The index's own folder, which has thumbnails, may lie among the pictures.
-  const excluded = new Set([store.folder, ...store.rows("SELECT path FROM excluded").map(({ path }) => path as string)])
-  const [files, seen]: [NewFile[], Set<string>] = [[], new Set()]
-  let unchanged = 0
-  for (let i = 0; i < walked.pictures.length; i += statsAtOnce) {
-    signal?.throwIfAborted()
-    const paths = walked.pictures.slice(i, i + statsAtOnce).map((path) => join(part.below, path))
-    const stats = await Promise.all(paths.map((path) => stat(join(part.path, path)).catch(() => null)))
-    for (const [j, path] of paths.entries()) {
-      const found = stats[j]
-      if (!found || isExcluded(join(part.path, path), excluded)) continue
-      seen.add(path)
-      const before = known.get(path) ?? (retry ? undefined : failures.get(path))
-      if (before?.size === found.size && before.mtime === found.mtimeMs) unchanged++
-      else files.push({ root: part.root, path, size: found.size, mtime: found.mtimeMs })
-    }
+  const walked = new Date().toISOString()
+  const isLeftOut = leavesOut(patternsOf(store, part.path))
+  const found = await walkPictures(folder, (path) => isLeftOut(join(part.below, path)))
+  const isWanted = wantedIn(store, part)
+  const paths = found.pictures.map((path) => join(part.below, path)).filter(isWanted)
+  const comparison = new Comparison(part, known, lost, retry ? new Map() : failures)
+  await comparison.add(paths, signal)
+  const others = part.below === "" ? found.others : new Set([...found.others].map((path) => join(part.below, path)))
+  const since = Date.parse(lastWalk(store, part) ?? walked) - coarseness
+  const described = await comparison.describedSince(since, others, signal)
+  const unread = found.unread.map(({ path }) => join(part.below, path))
+  const missing = [...known].filter(([path]) => !comparison.seen.has(path))
+  const away = new AwayFolders(part.path)
+  const isLeftOutWithin = (path: string): boolean =>
+    isLeftOut(path) || (path.includes(sep) && isLeftOutWithin(dirname(path)))
+  const whereKept = new Map<string, number[]>()
+  const gone: number[] = []
+  for (const [path, { id }] of missing) {
+    const kept =
+      unread.find((inside) => isWithin(path, inside)) ??
+      (prune || !isWanted(path) || isLeftOutWithin(path) ? null : away.around(path))
+    if (kept === null) gone.push(id)
+    else whereKept.set(kept, [...(whereKept.get(kept) ?? []), id])
   }
-  const unread = walked.unread.map(({ path }) => join(part.below, path) + sep)
-  const isGone = (path: string) => !seen.has(path) && !unread.some((start) => path.startsWith(start))
-  const gone = [...known].filter(([path]) => isGone(path))
-  const others = new Set([...walked.others].map((path) => join(folder, path)))
-  const isEmpty = walked.pictures.length === 0 && gone.length > 0 && !prune
+  const kept = [...whereKept.values()].flat()
+  const isGone = (path: string) =>
+    !comparison.seen.has(path) && ![...unread, ...whereKept.keys()].some((inside) => isWithin(path, inside))
   return {
-    ...{ files, unchanged, others },
-    gone: isEmpty ? [] : gone.map(([, { id }]) => id),
-    goneFailures: isEmpty ? [] : [...failures.keys()].filter(isGone),
-    notes: isEmpty ? [...walked.notes, emptyText(folder, gone.length)] : walked.notes,
+    ...{ files: comparison.files, described, others, gone, kept },
+    ...{ unchanged: comparison.unchanged.length, failedBefore: comparison.failedBefore },
+    goneFailures: [...failures.keys()].filter(isGone),
+    walked: kept.length > 0 ? null : walked,
+    notes: [...found.notes, ...keptNotes(part.path, whereKept, unread)],
   }
 }
 
+/** Folders that do not say what became of their files. */
+class AwayFolders {
+  private readonly known = new Map<string, string | null>()
+
+  constructor(private readonly root: string) {}
+
+  /**
+   * Null: the file is gone, for the folder that it was in has other entries, or is itself gone from one that has. Else the folder
+   * that is empty, as where a drive is mounted, or cannot be read; "": the root.
+   */
+  around(path: string): string | null {
+    const folder = path.includes(sep) ? dirname(path) : ""
+    const before = this.known.get(folder)
+    if (before !== undefined) return before
+    const state = stateOf(join(this.root, folder))
+    const found = state === "used" ? null : state === "missing" && folder !== "" ? this.around(folder) : folder
+    this.known.set(folder, found)
+    return found
+  }
+}
+
+function stateOf(folder: string): "used" | "empty" | "missing" | "unread" {
+  try {
+    const entries = opendirSync(folder)
+    try {
+      return entries.readSync() === null ? "empty" : "used"
+    } finally {
+      entries.closeSync()
+    }
+  } catch (error) {
+    return isGoneCode(error) ? "missing" : "unread"
+  }
+}
+
+/** Whether a file's folder went away, as a drive does; a file that was removed leaves the others, or their folder. */
+export function isAway(root: string, path: string): boolean {
+  return new AwayFolders(root).around(path) !== null
+}
+
+function isGoneCode(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")
+}
+
+const mostSaid = 5
+
+/** Folders that cannot be read have a note of the walk. */
+function keptNotes(root: string, where: ReadonlyMap<string, readonly number[]>, unread: readonly string[]): string[] {
+  const notes = [...where].map(([folder, { length }]) => {
+    const files = counted(length, "file is", "files are")
+    return unread.includes(folder)
+      ? `${join(root, folder)} cannot be read: its ${files} kept`
+      : `${join(root, folder)} is empty, as a drive that is not mounted: its ${files} kept; ${pruneText}`
+  })
+  const rest = notes.length > mostSaid ? [`and ${notes.length - mostSaid} more folders whose files are kept`] : []
+  return [...notes.slice(0, mostSaid), ...rest]
+}
+
+/** What stands in the index of a file. */
 interface KnownFile {
   readonly id: number
   readonly size: number
   readonly mtime: number
+  readonly content: number
+}
+
+/** The files of a part of a folder, against those in the index. */
+class Comparison {
+  readonly files: NewFile[] = []
+  readonly unchanged: NewFile[] = []
+  readonly seen = new Set<string>()
+  failedBefore = 0
+
+  constructor(
+    private readonly part: IndexedPart,
+    private readonly known: ReadonlyMap<string, KnownFile>,
+    private readonly lost: ReadonlySet<number>,
+    private readonly failures: ReadonlyMap<string, SizeAndTime>,
+  ) {}
+
+  async add(paths: readonly string[], signal?: AbortSignal): Promise<void> {
+    for await (const { path, found } of this.stats(paths, signal)) {
+      if (!found || this.seen.has(path)) continue
+      this.seen.add(path)
+      const file = { root: this.part.root, path, size: found.size, mtime: found.mtimeMs }
+      if (this.isUnchanged(file)) this.unchanged.push(file)
+      else if (isSame(file, this.failures.get(path))) this.failedBefore++
+      else this.files.push(file)
+    }
+  }
+
+  /** Unchanged files with one of the others beside them that came or changed since then. */
+  async describedSince(time: number, others: ReadonlySet<string>, signal?: AbortSignal): Promise<NewFile[]> {
+    const recent = new Set<string>()
+    // A copy may have the time of what it is of; when it came is another one.
+    for await (const { path, found } of this.stats(
+      [...others].filter((path) => mayDescribe(path)),
+      signal,
+    ))
+      if (found && Math.max(found.mtimeMs, found.ctimeMs) >= time) recent.add(path)
+    if (recent.size === 0) return []
+    return this.unchanged.filter(({ path }) => namesBeside(path).some((name) => recent.has(name)))
+  }
+
+  private isUnchanged(file: NewFile): boolean {
+    const before = this.known.get(file.path)
+    return isSame(file, before) && !this.lost.has(before!.content)
+  }
+
+  /** In the order of the paths. */
+  private async *stats(paths: readonly string[], signal?: AbortSignal) {
+    for (let i = 0; i < paths.length; i += statsAtOnce) {
+      signal?.throwIfAborted()
+      const some = paths.slice(i, i + statsAtOnce)
+      const found = await Promise.all(some.map((path) => statOrUnknown(join(this.part.path, path))))
+      for (const [j, path] of some.entries()) yield { path, found: found[j]! }
+    }
+  }
+}
+
+type FoundStats = Pick<Stats, "size" | "mtimeMs" | "ctimeMs">
+
+/** Null where it was removed since the walk. What cannot be looked at now is read, which tells the reason. */
+function statOrUnknown(path: string): Promise<FoundStats | null> {
+  return stat(path).catch((error: unknown) => {
+    return isGoneCode(error) && !isUnnameable(path) ? null : { size: 0, mtimeMs: 0, ctimeMs: 0 }
+  })
+}
+
+/** Whether a name has letters that stand for bytes which are not UTF-8: no file is found by it. */
+export function isUnnameable(path: string): boolean {
+  return path.includes("\ufffd")
+}
+
+type SizeAndTime = Pick<KnownFile, "size" | "mtime">
+
+function isSame({ size, mtime }: SizeAndTime, before: SizeAndTime | undefined): boolean {
+  return before?.size === size && before.mtime === mtime
 }
 
 function withoutFolder(folder: string, known: ReadonlyMap<string, KnownFile>, prune: boolean): FolderChanges {
-  const gone = prune ? [...known.values()].map(({ id }) => id) : []
-  const notes = prune ? [] : [`${folder} is not there: its ${known.size} files are kept; ${pruneText}`]
-  return { files: [], unchanged: known.size - gone.length, gone, goneFailures: [], others: new Set(), notes }
+  const ids = [...known.values()].map(({ id }) => id)
+  const note = `${folder} is not there: its ${counted(ids.length, "file is", "files are")} kept; ${pruneText}`
+  return {
+    ...{ files: [], described: [], unchanged: 0, kept: prune ? [] : ids, failedBefore: 0 },
+    ...{
+      gone: prune ? ids : [],
+      goneFailures: [],
+      others: new Set<string>(),
+      walked: null,
+      notes: prune ? [] : [note],
+    },
+  }
 }
 
 const pruneText = "--prune removes them where it is gone for good"
 
-function emptyText(folder: string, count: number): string {
-  return `${folder} has no pictures any more, as a drive that is not mounted: its ${count} files are kept; ${pruneText}`
-}
-
 /** By path below the root. */
 function knownFiles(store: IndexStore, part: IndexedPart): Map<string, KnownFile> {
-  const rows = store.rows(`SELECT id, path, size, mtime FROM files ${within}`, ...bounds(part))
-  return new Map(
-    rows.map(({ id, path, size, mtime }) => [
-      path as string,
-      { id: Number(id), size: Number(size), mtime: Number(mtime) },
-    ]),
-  )
+  const rows = store.rows(`SELECT id, path, size, mtime, content FROM files ${inPart}`, ...bounds(part))
+  return new Map(rows.map((row) => [row.path as string, row as unknown as KnownFile]))
 }
 
-function failedFiles(store: IndexStore, part: IndexedPart): Map<string, Omit<KnownFile, "id">> {
-  const rows = store.rows(`SELECT path, size, mtime FROM failures ${within}`, ...bounds(part))
-  return new Map(rows.map(({ path, size, mtime }) => [path as string, { size: Number(size), mtime: Number(mtime) }]))
+function failedFiles(store: IndexStore, part: IndexedPart): Map<string, SizeAndTime> {
+  const rows = store.rows(`SELECT path, size, mtime FROM failures ${inPart}`, ...bounds(part))
+  return new Map(rows.map((row) => [row.path as string, row as unknown as SizeAndTime]))
 }
 
-const within = "WHERE root = ?1 AND (?2 = '' OR substr(path, 1, length(?2)) = ?2)"
+const inPart = "WHERE root = ?1 AND (?2 = '' OR substr(path, 1, length(?2)) = ?2)"
 
 function bounds({ root, below }: IndexedPart): [number, string] {
   return [root, below === "" ? "" : below + sep]
 }
 
-function isExcluded(path: string, excluded: ReadonlySet<string>): boolean {
-  if (excluded.size === 0) return false
-  for (let end = path.length; end > 0; end = path.lastIndexOf(sep, end - 1)) {
-    if (excluded.has(path.slice(0, end))) return true
+/** Null: never to its end. */
+function lastWalk(store: IndexStore, { root }: IndexedPart): string | null {
+  return store.row("SELECT walked FROM roots WHERE id = ?", root)!.walked as string | null
+}
+
+/** For `filter`: what a person did not have forgotten, and is not the index's own, whose thumbnails may lie among the pictures. */
+function wantedIn(store: IndexStore, { path: root }: IndexedPart): (path: string) => boolean {
+  const excluded = new Set([store.folder, ...store.rows("SELECT path FROM excluded").map(({ path }) => path as string)])
+  return (path) => {
+    const whole = join(root, path)
+    for (let end = whole.length; end > 0; end = whole.lastIndexOf(sep, end - 1))
+      if (excluded.has(whole.slice(0, end))) return false
+    return true
   }
-  return false
 }

@@ -1,13 +1,14 @@
 /** Paths that are not to be indexed, and a folder that goes away while it is. */
-import { copyFileSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import sharp from "sharp"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { exportModel } from "../../export/export.ts"
 import { IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
+import { indexStatus } from "../upkeep/status.ts"
 import { type IndexOptions, indexPictures } from "./index-pictures.ts"
 
 let folder: string
@@ -50,6 +51,35 @@ test("an excluded folder, and an excluded file, are passed over, and a folder wi
   expect(await run()).toMatchObject({ encoded: 2, failed: 0 })
   expect(paths()).toEqual([join("kept", "a.png"), join("secrets", "a.png")])
   expect(await run()).toMatchObject({ encoded: 0, unchanged: 2 })
+})
+
+test("folders of other programs are left out, and what patterns name, which stay with the folder until others are given", async () => {
+  let names = 1
+  for (const path of ["@eaDir/b.png", "kept/node_modules/c.png", "kept/raw/d.png", "secret/raw.png", "e.gif.png"]) {
+    mkdirSync(dirname(at("pictures", path)), { recursive: true })
+    await draw(at("pictures", path), names++ / 2)
+  }
+  const notes: string[] = []
+  const onNote = (line: string) => notes.push(line)
+  expect(await run({ onNote })).toMatchObject({ encoded: 6 })
+  expect(notes).toEqual([
+    `${at("pictures")}: passed over what is left out: 2 names (@eaDir, ${join("kept", "node_modules")})`,
+  ])
+  expect(await run({ exclude: ["raw", "*cret*", "{e,f}.*", "kept/x/**"] })).toMatchObject({ removed: 5, kept: 0 })
+  expect(paths()).toEqual([join("kept", "a.png")])
+  expect(await run()).toMatchObject({ encoded: 0, known: 0, unchanged: 1 })
+  expect((await indexStatus(at("index"))).roots).toMatchObject([{ exclude: ["raw", "*cret*", "{e,f}.*", "kept/x/**"] }])
+  expect(await run({ exclude: ["kept/r*", "**/secret"] })).toMatchObject({ encoded: 0, known: 2, removed: 0 })
+  expect(paths()).toEqual(["e.gif.png", join("kept", "a.png"), join("secrets", "a.png")])
+  expect(await run({ exclude: [""] })).toMatchObject({ known: 3, removed: 0, files: 6 })
+})
+
+test("an index in the folder of the pictures themselves is refused before it is made, and one below it is not", async () => {
+  const within = (...names: string[]) =>
+    indexPictures(at("pictures", ...names), [at("pictures")], { model: join(folder, "tiny"), threads: 0 })
+  await expect(within()).rejects.toThrow(`${at("pictures")} is the index's own folder`)
+  expect(existsSync(at("pictures", "index.sqlite"))).toBe(false)
+  expect(await within(".index")).toMatchObject({ encoded: 3 })
 })
 
 test("a folder that goes away during a run ends it with its name, loses nothing, and is gone on with", async () => {

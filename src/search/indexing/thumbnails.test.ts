@@ -6,9 +6,10 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { exportModel } from "../../export/export.ts"
 import { IndexStore } from "../store/index-store.ts"
+import { thumbnailPath } from "../store/thumbnail-path.ts"
 import { forgetPaths } from "../upkeep/forget.ts"
 import { indexPictures } from "./index-pictures.ts"
-import { makeThumbnails, thumbnailPath } from "./thumbnails.ts"
+import { makeThumbnails } from "./thumbnails.ts"
 
 let folder: string
 const at = (...names: string[]) => join(folder, ...names)

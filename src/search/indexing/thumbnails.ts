@@ -13,6 +13,7 @@ import { usableProcessors } from "../../host/processors.ts"
 import { locate } from "../migrate/locate.ts"
 import type { IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
+import { thumbnailPath } from "../store/thumbnail-path.ts"
 
 export interface ThumbnailsOptions {
   readonly threads?: number | undefined
@@ -28,12 +29,6 @@ export interface ThumbnailsResult {
 }
 
 const side = 256
-
-/** @param hash hexadecimal, in any case */
-export function thumbnailPath(folder: string, hash: string): string {
-  const name = hash.toLowerCase()
-  return join(folder, "thumbnails", name.slice(0, 2), `${name}.webp`)
-}
 
 /**
  * Of all pictures that have none; what is there is complete. Throws UserError where the index is in use, or cannot be written; the

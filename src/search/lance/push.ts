@@ -12,6 +12,8 @@ import { type TableGeneration, VectorTable } from "./vector-table.ts"
 export interface PushOptions {
   readonly signal?: AbortSignal | undefined
   readonly startProgress?: StartProgress
+  /** What has been forgotten is also to be gone from the files of the table. */
+  readonly erases?: boolean
 }
 
 export interface Pushed {
@@ -27,19 +29,13 @@ export async function pushTo(
   uri: string,
   store: IndexStore,
   generation: TableGeneration,
-  { signal, startProgress = noProgress }: PushOptions = {},
+  { signal, startProgress = noProgress, erases = false }: PushOptions = {},
 ): Promise<Pushed> {
   using table = await VectorTable.open(uri, generation)
-  const { count } = store
-  const isThere = new Uint8Array(count)
-  const beyond: number[] = []
-  for (const position of await table.positions()) {
-    if (position < count) isThere[position] = 1
-    else beyond.push(position)
-  }
   using file = openRandomAccess(store.vectorsPath(generation))
+  const { count } = store
+  const { isThere, gone } = rowsOf(await table.positions(), count)
   const progress = startProgress("filling the table", count, { unit: "vectors" })
-  const gone = [...beyond]
   let added = 0
   for (let first = 0; first < count; first += rowsAtOnce) {
     signal?.throwIfAborted()
@@ -51,9 +47,19 @@ export async function pushTo(
     added += found.missing.positions.length
     progress.update(first + rows)
   }
-  await table.remove(gone)
+  await (erases ? table.erase(gone) : table.remove(gone))
   progress.done()
   return { added, removed: gone.length }
+}
+
+/** Which of the index's rows a table has, and which it has that the index has not. */
+function rowsOf(positions: Uint32Array, count: number) {
+  const [isThere, gone]: [Uint8Array, number[]] = [new Uint8Array(count), []]
+  for (const position of positions) {
+    if (position < count) isThere[position] = 1
+    else gone.push(position)
+  }
+  return { isThere, gone }
 }
 
 /** @param bits float16 [rows, dim] of the rows from `first` on */

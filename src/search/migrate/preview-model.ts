@@ -3,33 +3,37 @@
  * an index may be switched to mapped vectors at once, and be encoded by the new model later.
  */
 import { UserError } from "../../core/errors.ts"
-import type { EmbedEncoder } from "../../embed/open-encoder.ts"
+import { commandLine } from "../../core/shell-quote.ts"
+import { inTurns, nextTurn } from "../../core/turns.ts"
 import { encodePrompts, makeBackground } from "../calibrate/make-background.ts"
-import { type Generation, IndexStore, requireIndex } from "../store/index-store.ts"
-import { IndexWriter } from "../store/index-writer.ts"
+import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
+import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
 import { applyMap, type FittedMap, fitLinearMap } from "./linear-map.ts"
-import { measureRecall, type Recall } from "./map-recall.ts"
+import { type Recall, recallsOfMap } from "./map-recall.ts"
+import { requireNoneBegun } from "./migration-progress.ts"
 import {
-  encodeRows,
+  countPictures,
   generationBy,
   isBy,
   type MigrationOptions,
-  openModel,
-  requireFileStore,
-  sampleRows,
+  type OpenMigration,
   startedProgress,
-  withRows,
-} from "./migration-model.ts"
+  withMigration,
+} from "./open-migration.ts"
 
 export interface PreviewOptions extends MigrationOptions {
-  readonly model: string
   /** Pictures that are encoded (default: 2,000, or all). */
   readonly sample?: number | undefined
   /** Switches the index to mapped vectors. */
   readonly apply?: boolean | undefined
+  /** Switches also where the recall at 10 that is estimated for texts or pictures is below `leastRecall`. */
+  readonly acceptPoor?: boolean | undefined
 }
+
+/** Below, most answers are others than the model's own: a person has to say that they want them. */
+export const leastRecall = 0.5
 
 export const previewDefaults = { sample: 2000 } as const
 
@@ -39,6 +43,8 @@ const leastSample = 50
 export interface PreviewResult {
   readonly model: string
   readonly from: string
+  /** Pictures that the index has. */
+  readonly pictures: number
   /** Pictures that the map was learnt from, and that are searched in `text` and `picture`. */
   readonly sample: number
   readonly kind: "ridge" | "procrustes"
@@ -53,40 +59,55 @@ export interface PreviewResult {
   readonly applied: boolean
 }
 
-/** @throws UserError where too few pictures can be encoded, or a migration that has begun would be lost by the switch */
-export async function previewModel(folder: string, options: PreviewOptions): Promise<PreviewResult> {
-  requireIndex(folder)
-  if (options.apply) {
-    using writer = await IndexWriter.open(folder, "mobileclip index migrate --preview --apply", options.signal)
-    await requireNoneBegun(writer)
-    return await previewIn(writer.store, options, writer)
-  }
-  using store = IndexStore.open(folder)
-  return await previewIn(store, options, null)
+/** @throws UserError where too few pictures can be encoded, mapped vectors would find too little, or a migration that has begun would be lost by the switch */
+export function previewModel(folder: string, options: PreviewOptions): Promise<PreviewResult> {
+  const command = options.apply ? "mobileclip index migrate --preview --apply" : null
+  return withMigration(folder, command, options, async (open) => {
+    const { store, active, encoder, writer } = open
+    requireMappable(open)
+    if (writer) await requireNoneBegun(writer)
+    const sample = await encodeSample(open, options)
+    const fitted = await fitMap(sample, open, options)
+    const pictures = countPictures(store)
+    const queries = await encodePrompts(encoder.encodeTexts.bind(encoder), encoder.embedDim)
+    const recalls = recallsOfMap(queries, sample.after, fitted.heldOut, encoder.embedDim, pictures)
+    if (writer && !options.acceptPoor) requireGood(recalls, options.model, store.folder)
+    if (writer) await apply(writer, open, fitted, sample.count, options)
+    return {
+      ...{ model: encoder.name, from: active.model, pictures, sample: sample.count, kind: fitted.map.kind },
+      ...{ meanCosine: fitted.meanCosine, ...recalls },
+      ...{ fullSeconds: (sample.seconds / sample.count) * pictures, applied: writer !== null },
+    }
+  })
 }
 
-async function previewIn(store: IndexStore, options: PreviewOptions, writer: IndexWriter | null) {
-  const active = store.active()
-  requireFileStore(active)
-  await using encoder = await openModel(options.model, options)
+function requireMappable({ active, encoder }: OpenMigration): void {
   if (active.settings.mapped !== undefined)
     throw new UserError(
       `the index has mapped vectors, of ${active.settings.mapped.from}, and a map of a map is worse`,
       "encode the pictures: leave out --preview",
     )
   if (isBy(active, encoder)) throw new UserError(`the index is of ${encoder.name} already`, "there is nothing to do")
-  const sample = await encodeSample(store, active, encoder, options)
-  const fitted = fitLinearMap(sample.before, sample.after, active.dim, encoder.embedDim)
-  const queries = await encodePrompts(encoder.encodeTexts.bind(encoder), encoder.embedDim)
-  const recall = (vectors: Float32Array, areGallery: boolean) =>
-    measureRecall(vectors, sample.after, fitted.heldOut, encoder.embedDim, areGallery)
-  const pictures = Number(store.row("SELECT count(*) AS count FROM contents WHERE copies > 0")!.count)
-  if (writer) await apply(writer, active, encoder, fitted, sample.count, options)
-  return {
-    ...{ model: encoder.name, from: active.model, sample: sample.count, kind: fitted.map.kind },
-    ...{ meanCosine: fitted.meanCosine, text: recall(queries, false), picture: recall(sample.after, true) },
-    ...{ fullSeconds: (sample.seconds / sample.count) * pictures, applied: writer !== null },
-  }
+}
+
+/** Throws UserError where an index would answer with much else than it should. */
+function requireGood(recalls: { text: Recall; picture: Recall }, model: string, folder: string): void {
+  const { text, picture } = recalls
+  if (Math.min(text.ofAll10, picture.ofAll10) >= leastRecall) return
+  const percent = ({ ofAll10 }: Recall) => `${(100 * ofAll10).toFixed(0)} %`
+  const words = ["mobileclip", "index", "migrate", "--index", folder, "--model", model]
+  throw new UserError(
+    `mapped vectors would find ${percent(text)} of the best 10 for texts and ${percent(picture)} for pictures, and at least ${100 * leastRecall} % are wanted; the index stays as it was`,
+    `encode all pictures: ${commandLine(words)}, or switch all the same: ${commandLine([...words, "--preview", "--apply", "--accept-poor"])}`,
+  )
+}
+
+function fitMap({ before, after }: Sample, { active, encoder }: OpenMigration, { signal, onStage }: PreviewOptions) {
+  onStage?.("learning the map")
+  return inTurns(fitLinearMap(before, after, active.dim, encoder.embedDim), async () => {
+    await nextTurn()
+    signal?.throwIfAborted()
+  })
 }
 
 interface Sample {
@@ -97,7 +118,7 @@ interface Sample {
   readonly seconds: number
 }
 
-async function encodeSample(store: IndexStore, active: Generation, encoder: EmbedEncoder, options: PreviewOptions) {
+async function encodeSample({ store, active, encoder }: OpenMigration, options: PreviewOptions): Promise<Sample> {
   const rows = sampleRows(store, options.sample ?? previewDefaults.sample)
   const progress = startedProgress(options, "encoding a sample", rows.length)
   const began = performance.now()
@@ -136,22 +157,9 @@ function sampleOf(
   }
 }
 
-/** Maps that a killed run left are of no use: one is made in less time than it is gone on with. */
-async function requireNoneBegun(writer: IndexWriter): Promise<void> {
-  for (const generation of writer.store.generations().filter(({ state }) => state === "building")) {
-    if (generation.settings.mapped === undefined)
-      throw new UserError(
-        `a migration to ${generation.model} has begun, and would be lost`,
-        "go on with it: leave out --preview",
-      )
-    await writer.discard(generation)
-  }
-}
-
 async function apply(
   writer: IndexWriter,
-  active: Generation,
-  encoder: EmbedEncoder,
+  { active, encoder }: OpenMigration,
   { map, meanCosine }: FittedMap,
   pictures: number,
   { model, signal }: PreviewOptions,

@@ -1,22 +1,25 @@
 /**
  * The file of binary codes beside a file of vectors. Little endian: 4096 bytes of header; the mean [dim] in float32, filled up
- * to a multiple of 4096 bytes; then blocks of 64 rows, each of 64 factors in float32 and 64 codes of `words` 64-bit words.
+ * to a multiple of 4096 bytes; then blocks of 64 rows, each of 64 factors and 64 shares of the mean in float32, and 64 codes
+ * of `words` 64-bit words.
  *
- * A row v is the mean plus d. Its code has a 1 where d >= 0; its factor is |d|^2 / sum |d_i|, so that for a query q, with s the
- * signs, q.mean + factor (q.s) estimates q.v and is exact for q = d (the estimator of RaBitQ, Gao and Long,
- * https://arxiv.org/abs/2405.12497, without its rotation). A row without a vector has the factor NaN.
+ * A row v is the mean plus d. Its code has a 1 where d >= 0; its factor is |d|^2 / sum |d_i|; its share of the mean is mean.d.
+ * For a query q, with s the signs, q.mean + mean.d + factor ((q - mean).s) estimates q.v, and is exact for q = mean + d (the
+ * estimator of RaBitQ, Gao and Long, https://arxiv.org/abs/2405.12497, without its rotation). A row without a vector has the
+ * factor NaN.
  *
  * Header: magic [8], version u32, dim u32, rows f64, rows of which the mean was made f64, SHA-256 [32] of the vectors' header,
  * candidates f64 and the rows among which they were enough f64.
  */
 import { createHash } from "node:crypto"
+import { fstatSync, readSync } from "node:fs"
 import { readAt } from "../../host/files/read-at.ts"
 import type { RowLayout } from "./scan-request.ts"
 
 export const codesPage = 4096
 export const codesBlock = 64
 const magic = "MCCODES\n"
-const version = 1
+const version = 2
 
 export interface CodesHeader {
   readonly dim: number
@@ -41,7 +44,7 @@ export function codesOffset(dim: number): number {
 }
 
 export function codesBlockBytes(dim: number): number {
-  return codesBlock * (4 + codeWords(dim) * 8)
+  return codesBlock * (8 + codeWords(dim) * 8)
 }
 
 export function headerBytes({ dim, count, meanOf, vectors, candidates, measuredOf }: CodesHeader): Buffer {
@@ -58,7 +61,7 @@ export function headerBytes({ dim, count, meanOf, vectors, candidates, measuredO
 }
 
 /** Null where it is not a header of this version. */
-export function parseHeader(bytes: Buffer): CodesHeader | null {
+function parseHeader(bytes: Buffer): CodesHeader | null {
   if (bytes.length < codesPage || bytes.toString("latin1", 0, 8) !== magic || bytes.readUInt32LE(8) !== version)
     return null
   const [dim, count, meanOf] = [bytes.readUInt32LE(12), bytes.readDoubleLE(16), bytes.readDoubleLE(24)]
@@ -68,8 +71,16 @@ export function parseHeader(bytes: Buffer): CodesHeader | null {
   return { dim, count, meanOf, vectors: bytes.subarray(32, 64), candidates, measuredOf }
 }
 
+/** Null where the file is not one of codes, or is shorter than it says. */
+export function readWholeHeader(descriptor: number): CodesHeader | null {
+  const bytes = Buffer.alloc(codesPage)
+  readSync(descriptor, bytes, 0, codesPage, 0)
+  const header = parseHeader(bytes)
+  return header && fstatSync(descriptor).size >= codesBytes(header) ? header : null
+}
+
 /** Bytes of a file whose rows all have their codes. */
-export function codesBytes({ dim, count }: CodesHeader): number {
+function codesBytes({ dim, count }: CodesHeader): number {
   return codesOffset(dim) + Math.ceil(count / codesBlock) * codesBlockBytes(dim)
 }
 

@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process"
 import {
   appendFileSync,
   closeSync,
@@ -10,14 +11,17 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { afterAll, expect, test } from "vitest"
 import { scanAddonOrNull } from "../../../scan/index.ts"
+import { scanAddon } from "../../../scan/paths.ts"
 import { headerBytes, normalize, writeVectors } from "../../../test/vector-file.ts"
-import { float32ToFloat16 } from "../../core/arrays/half.ts"
+import { float16ToFloat32, float32ToFloat16 } from "../../core/arrays/half.ts"
 import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
+import { builtAddon } from "../../native/addon.ts"
 import { codedRows, updateCodes } from "./codes.ts"
-import { codesBlockBytes, codesOffset } from "./codes-file.ts"
+import { codesBlock, codesBlockBytes, codesOffset, codesPage } from "./codes-file.ts"
 import { measureRecall } from "./recall.ts"
 import { openScanner } from "./scanner.ts"
 
@@ -59,6 +63,52 @@ function fresh(count: number) {
 const append = (path: string, from: number, to: number) =>
   appendFileSync(path, Buffer.from(float32ToFloat16(all.slice(from * dim, to * dim)).buffer))
 
+const meanIn = (codes: string, width: number) =>
+  new Float32Array(new Uint8Array(readFileSync(codes).subarray(codesPage, codesPage + width * 4)).buffer)
+
+/** The estimates that codes-file.ts describes, in float64, of a query of four bits, which are chosen in float32. */
+function estimatesOf(rows: Float32Array, mean: Float32Array, query: Float32Array): number[] {
+  const centred = query.map((value, i) => value - mean[i]!)
+  const low = Math.min(...centred)
+  const step = Math.fround(Math.fround(Math.max(...centred) - low) / 15)
+  const coarse = centred.map((value) => low + step * Math.round(Math.fround(Math.fround(value - low) / step)))
+  return Array.from({ length: rows.length / dim }, (_, row) => {
+    let [squares, lengths, share, signed] = [0, 0, 0, 0]
+    for (let i = 0; i < dim; i++) {
+      const d = rows[row * dim + i]! - mean[i]!
+      squares += d * d
+      lengths += Math.abs(d)
+      share += mean[i]! * d
+      signed += d >= 0 ? coarse[i]! : -coarse[i]!
+    }
+    return share + (squares / lengths) * signed
+  })
+}
+
+test("candidates are the rows with the best estimates, as a plain computation gives them", async () => {
+  const count = 3000
+  const { vectors, codes } = fresh(count)
+  await updateCodes(vectors, codes, { ...layout, count })
+  const mean = meanIn(codes, dim)
+  const rows = float16ToFloat32(float32ToFloat16(all.subarray(0, count * dim)))
+  const file = new scanAddonOrNull!.VectorFile(openSync(vectors, "r"), dim, headerBytes, "")
+  file.openCodes(openSync(codes, "r"), codesOffset(dim), mean)
+  // A row, and a query that has little to do with any.
+  const random = new Random(5)
+  const other = new Float32Array(dim)
+  random.fillNormal(other, 1)
+  for (const query of [rows.slice(70 * dim, 71 * dim), normalize(other)]) {
+    const estimates = estimatesOf(rows, mean, query)
+    const ranked = [...estimates.keys()].sort((a, b) => estimates[b]! - estimates[a]!)
+    // Where the gap is widest: what a level of the query is rounded to may differ in float32.
+    const gap = (n: number) => estimates[ranked[n - 1]!]! - estimates[ranked[n]!]!
+    const few = Array.from({ length: 60 }, (_, i) => i + 20).reduce((a, b) => (gap(b) > gap(a) ? b : a))
+    const codesAsked = { count, candidates: few }
+    const found = await file.scanCodes(query, { count, k: few, threads: 2 }, codesAsked)
+    expect([...found.positions].sort()).toEqual(ranked.slice(0, few).sort())
+  }
+})
+
 test("codes find nearly all of the best rows, with exact scores, and say how many", async () => {
   const { vectors, codes } = fresh(24_000)
   const told: number[] = []
@@ -83,6 +133,12 @@ test("vectors that bits tell apart less well get more candidates, or are scanned
   const easy = fresh(6000)
   await updateCodes(easy.vectors, easy.codes, { ...layout, count: 6000 })
   expect(candidates(easy.codes)).toBe(1000)
+  // Texts lie elsewhere, where rows differ less.
+  const far = fresh(6000)
+  const random = new Random(6)
+  const queries = Array.from({ length: 8 }, () => normalize(Float32Array.from({ length: dim }, () => random.normal())))
+  await updateCodes(far.vectors, far.codes, { ...layout, count: 6000, queries })
+  expect(candidates(far.codes)).toBeGreaterThan(1000)
   // 8 dimensions have 256 codes for all rows.
   const narrow = { dim: 8, offset: headerBytes }
   const values = new Float32Array(20_000 * 8)
@@ -109,7 +165,7 @@ test("every kernel gives the same estimates, of whatever dimension", async () =>
     const found = scanAddonOrNull!.kernels().map((kernel) => {
       const descriptor = [vectors, codes].map((path) => openSync(path, "r"))
       const file = new scanAddonOrNull!.VectorFile(descriptor[0]!, width, headerBytes, kernel)
-      file.openCodes(descriptor[1]!, codesOffset(width))
+      file.openCodes(descriptor[1]!, codesOffset(width), meanIn(codes, width))
       descriptor.forEach(closeSync)
       const request = { count: 700, k: 20, threads: 2 }
       return file.scanCodes(values.subarray(0, width), request, { count: 700, candidates: 30 })
@@ -120,6 +176,31 @@ test("every kernel gives the same estimates, of whatever dimension", async () =>
   }
 })
 
+test("where the system gives fewer threads than were asked for, nothing is left out", async () => {
+  const { vectors, codes } = fresh(20_000)
+  await updateCodes(vectors, codes, { ...layout, count: 20_000 })
+  // Room for ten stacks of threads more than the process has. Rows after the 15,000th are scanned without codes.
+  const program = `
+    const [file, vectors, codes] = ${JSON.stringify([builtAddon(scanAddon)!.file, vectors, codes])}
+    const { openSync, readFileSync } = require("node:fs")
+    const opened = new (require(file).VectorFile)(openSync(vectors, "r"), ${dim}, ${headerBytes}, "")
+    opened.openCodes(openSync(codes, "r"), ${codesOffset(dim)}, new Float32Array(${JSON.stringify([...meanIn(codes, dim)])}))
+    const query = new Float32Array(${dim}).fill(0.05)
+    const ask = async (threads) => {
+      const request = { count: 20000, k: 50, threads }
+      const { positions } = await opened.scanCodes(query, request, { count: 15001, candidates: 2000 })
+      return [...positions]
+    }
+    ask(1).then(async (expected) => {
+      const size = 1024 * /VmSize:\\s+(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]
+      const limit = require("node:child_process").spawnSync("prlimit", ["--pid", process.pid, "--as=" + (size + 8e7)])
+      console.log(JSON.stringify({ status: limit.status, expected, found: await ask(500) }))
+    })`
+  const { stdout } = await promisify(execFile)(process.execPath, ["-e", program])
+  const { status, expected, found } = JSON.parse(stdout)
+  expect([status, expected.length, found]).toEqual([0, 50, expected])
+})
+
 test("recall is what was found of what is there", async () => {
   const { vectors, codes } = fresh(8000)
   await updateCodes(vectors, codes, { ...layout, count: 8000 })
@@ -127,7 +208,7 @@ test("recall is what was found of what is there", async () => {
   const bytes = readFileSync(codes)
   const random = new Random(1)
   for (let at = codesOffset(dim); at < bytes.length; at += codesBlockBytes(dim))
-    for (let i = 256; i < codesBlockBytes(dim); i++) bytes[at + i] = random.int(256)
+    for (let i = codesBlock * 8; i < codesBlockBytes(dim); i++) bytes[at + i] = random.int(256)
   writeFileSync(codes, bytes)
   const scanner = openScanner(vectors, { ...layout, codes, use: "codes" })
   const { recall } = (await measureRecall(scanner, { count: 8000 }))!

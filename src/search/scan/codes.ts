@@ -1,9 +1,9 @@
 /** Makes the binary codes of a file of vectors, and goes on with those that are there. One process at a time. */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
 import { scanAddonOrNull } from "../../../scan/index.ts"
 import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { fileError } from "../../host/files/file-error.ts"
-import { readAt, readWithoutBlocking } from "../../host/files/read-at.ts"
+import { openToRead, readAt, readWithoutBlocking } from "../../host/files/read-at.ts"
 import { stagingPath } from "../../host/files/staging.ts"
 import { inTurns, TurnClock } from "../../host/turns.ts"
 import { AddonScanner } from "./addon-scanner.ts"
@@ -11,12 +11,11 @@ import {
   type CodesHeader,
   codesBlock,
   codesBlockBytes,
-  codesBytes,
   codesOffset,
   codesPage,
   codeWords,
   headerBytes,
-  parseHeader,
+  readWholeHeader,
   vectorsDigest,
 } from "./codes-file.ts"
 import { measuredHits } from "./open-codes.ts"
@@ -31,13 +30,15 @@ const meanGrowth = 4
 
 /** Rows grow by this factor before it is measured again how many candidates are needed. */
 const measureGrowth = 2
-/** Candidates are doubled until so much of the best 20 is found of rows that are drawn, and doubled once more for other queries. */
+/** Candidates are doubled until so much of the best 20 is found, and doubled once more for queries that were not measured. */
 const enoughRecall = 0.99
 const leastCandidates = 500
 
 export interface CodesOptions extends RowLayout {
   /** Rows [0, count) are to have codes. */
   readonly count: number
+  /** Queries that are no rows, such as texts: enough candidates must be enough for them, too. */
+  readonly queries?: readonly Float32Array[]
   readonly onProgress?: (done: number, total: number) => void
   readonly signal?: AbortSignal | undefined
 }
@@ -52,7 +53,7 @@ export interface CodesOptions extends RowLayout {
 export async function updateCodes(vectorsPath: string, codesPath: string, options: CodesOptions): Promise<void> {
   requireLayout(options)
   requireRows(options)
-  const vectors = opened(vectorsPath, readWithoutBlocking, "reading")
+  const vectors = openToRead(vectorsPath)
   try {
     const digest = vectorsDigest(vectors, vectorsPath, options)
     const files = { vectors, vectorsPath, codesPath }
@@ -90,10 +91,7 @@ function readHeader(path: string): CodesHeader | null {
     return null
   }
   try {
-    const bytes = Buffer.alloc(codesPage)
-    readSync(descriptor, bytes, 0, codesPage, 0)
-    const header = parseHeader(bytes)
-    return header && fstatSync(descriptor).size >= codesBytes(header) ? header : null
+    return readWholeHeader(descriptor)
   } finally {
     closeSync(descriptor)
   }
@@ -110,7 +108,8 @@ async function replace(files: Files, digest: Buffer, options: CodesOptions): Pro
 }
 
 /** Notes how many candidates these vectors need: where they lie close together, bits tell them apart less well. */
-async function measure({ vectorsPath, codesPath }: Files, { dim, offset, count, signal }: CodesOptions): Promise<void> {
+async function measure({ vectorsPath, codesPath }: Files, options: CodesOptions): Promise<void> {
+  const { dim, offset, count, queries = [], signal } = options
   const header = readHeader(codesPath)!
   const isKnown = header.candidates > 0 && header.measuredOf * measureGrowth > count
   if (!scanAddonOrNull || isKnown || count === 0) return
@@ -119,10 +118,10 @@ async function measure({ vectorsPath, codesPath }: Files, { dim, offset, count, 
     signal?.throwIfAborted()
     const choice = { path: codesPath, use: "codes", candidates } as const
     const scanner = new AddonScanner(scanAddonOrNull, vectorsPath, { dim, offset }, choice)
-    const measured = await measureRecall(scanner, { count, k: measuredHits }).finally(() => scanner.close())
-    if (measured === null || measured.recall >= enoughRecall) break
+    const isEnough = await suffices(scanner, count, queries).finally(() => scanner.close())
+    if (isEnough) break
   }
-  const descriptor = opened(codesPath, "r+", "writing")
+  const descriptor = openToWrite(codesPath, "r+")
   try {
     write(descriptor, codesPath, headerBytes({ ...header, candidates: 2 * candidates, measuredOf: count }), 0)
   } finally {
@@ -130,20 +129,26 @@ async function measure({ vectorsPath, codesPath }: Files, { dim, offset, count, 
   }
 }
 
+/** For rows and for other queries, each by themselves; true where codes are not used at all. */
+async function suffices(scanner: AddonScanner, count: number, queries: readonly Float32Array[]): Promise<boolean> {
+  const sets = queries.length > 0 ? [undefined, queries] : [undefined]
+  for (const set of sets) {
+    const measured = await measureRecall(scanner, { count, k: measuredHits, ...(set && { queries: set }) })
+    if (measured !== null && measured.recall < enoughRecall) return false
+  }
+  return true
+}
+
 async function create(files: Files, vectors: Buffer, options: CodesOptions): Promise<void> {
   const { dim, count } = options
-  const descriptor = opened(files.codesPath, "wx+", "writing")
+  const descriptor = openToWrite(files.codesPath, "wx+")
   try {
     const mean = await inTurns(meanOf(files, options))
     const page = Buffer.alloc(codesOffset(dim) - codesPage)
     Buffer.from(mean.buffer).copy(page)
     write(descriptor, files.codesPath, page, codesPage)
-    write(
-      descriptor,
-      files.codesPath,
-      headerBytes({ dim, count: 0, meanOf: count, vectors, candidates: 0, measuredOf: 0 }),
-      0,
-    )
+    const header = headerBytes({ dim, count: 0, meanOf: count, vectors, candidates: 0, measuredOf: 0 })
+    write(descriptor, files.codesPath, header, 0)
   } finally {
     closeSync(descriptor)
   }
@@ -152,7 +157,7 @@ async function create(files: Files, vectors: Buffer, options: CodesOptions): Pro
 
 async function extend(files: Files, options: CodesOptions): Promise<void> {
   const header = readHeader(files.codesPath)!
-  const descriptor = opened(files.codesPath, "r+", "writing")
+  const descriptor = openToWrite(files.codesPath, "r+")
   try {
     const mean = new Float32Array(options.dim)
     readAt(descriptor, files.codesPath, codesPage, new Uint8Array(mean.buffer))
@@ -168,31 +173,31 @@ async function extend(files: Files, options: CodesOptions): Promise<void> {
 
 /** Writes blocks that are not complete, or that have a row without a vector which has one now. */
 function* writeBlocks(
-  files: Files,
-  descriptor: number,
+  { vectors, vectorsPath, codesPath }: Files,
+  codes: number,
   coder: RowCoder,
   coded: number,
   { dim, offset, count, onProgress, signal }: CodesOptions,
 ): Generator<void, void> {
   const clock = new TurnClock()
-  const blockBytes = codesBlockBytes(dim)
   const factors = new Float32Array(codesBlock)
   const bits = new Uint16Array(codesBlock * dim)
+  const isCoded = (at: number, rows: number) => {
+    readAt(codes, codesPath, at, new Uint8Array(factors.buffer))
+    return !factors.subarray(0, rows).some(Number.isNaN)
+  }
   for (let first = 0; first < count; first += codesBlock) {
-    const at = codesOffset(dim) + (first / codesBlock) * blockBytes
-    const rows = Math.min(codesBlock, count - first)
     if (clock.isOver()) {
       signal?.throwIfAborted()
       onProgress?.(first, count)
       yield
     }
-    if (first + rows <= coded) {
-      readAt(descriptor, files.codesPath, at, new Uint8Array(factors.buffer))
-      if (!factors.subarray(0, rows).some(Number.isNaN)) continue
-    }
+    const at = codesOffset(dim) + (first / codesBlock) * codesBlockBytes(dim)
+    const rows = Math.min(codesBlock, count - first)
+    if (first + rows <= coded && isCoded(at, rows)) continue
     const read = bits.subarray(0, rows * dim)
-    readAt(files.vectors, files.vectorsPath, offset + first * dim * 2, new Uint8Array(read.buffer, 0, read.byteLength))
-    write(descriptor, files.codesPath, coder.block(float16ToFloat32(read)), at)
+    readAt(vectors, vectorsPath, offset + first * dim * 2, new Uint8Array(read.buffer, 0, read.byteLength))
+    write(codes, codesPath, coder.block(float16ToFloat32(read)), at)
   }
   onProgress?.(count, count)
 }
@@ -209,28 +214,32 @@ class RowCoder {
   block(values: Float32Array): Uint8Array {
     const dim = this.mean.length
     const bytes = new Uint8Array(codesBlockBytes(dim))
-    const factors = new Float32Array(bytes.buffer, 0, codesBlock)
+    const [factors, shares] = [0, 1].map((i) => new Float32Array(bytes.buffer, i * codesBlock * 4, codesBlock))
+    const codes = bytes.subarray(codesBlock * 8)
     for (let row = 0; row * dim < values.length; row++) {
-      const code = bytes.subarray(codesBlock * 4 + row * this.words * 8, codesBlock * 4 + (row + 1) * this.words * 8)
-      factors[row] = this.code(values, row * dim, code)
+      const code = codes.subarray(row * this.words * 8, (row + 1) * this.words * 8)
+      const { factor, share } = this.code(values, row * dim, code)
+      factors![row] = factor
+      shares![row] = share
     }
     return bytes
   }
 
-  /** Sets the bits of a row and returns its factor: 0 for the mean itself. */
-  private code(values: Float32Array, start: number, code: Uint8Array): number {
+  /** Sets the bits of a row; its factor is 0 for the mean itself. */
+  private code(values: Float32Array, start: number, code: Uint8Array): { factor: number; share: number } {
     const { mean } = this
-    let [squares, sum] = [0, 0]
+    let [squares, sum, share] = [0, 0, 0]
     for (let i = 0; i < mean.length; i++) {
       const d = values[start + i]! - mean[i]!
       squares += d * d
+      share += d * mean[i]!
       if (d < 0) sum -= d
       else {
         sum += d
         code[i >>> 3]! |= 1 << (i & 7)
       }
     }
-    return sum === 0 ? 0 : squares / sum
+    return { factor: sum === 0 ? 0 : squares / sum, share }
   }
 }
 
@@ -258,11 +267,11 @@ function* meanOf(
   return Float32Array.from(sums, (sum) => (rows === 0 ? 0 : sum / rows))
 }
 
-function opened(path: string, flags: string | number, action: "reading" | "writing"): number {
+function openToWrite(path: string, flags: "r+" | "wx+"): number {
   try {
     return openSync(path, flags)
   } catch (error) {
-    throw fileError(error, action, path)
+    throw fileError(error, "writing", path)
   }
 }
 

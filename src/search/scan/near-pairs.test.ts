@@ -55,6 +55,22 @@ test.each([...scanAddonOrNull!.kernels(), "wasm"])(
   },
 )
 
+test.each([...scanAddonOrNull!.kernels(), "wasm"])(
+  "%s: a pair that rounding alone would let pass is left out",
+  async (kind) => {
+    // Products of the first row with the others: 1/2, and 2^-14 less, which is nearer to it than tiles are trusted.
+    const values = Float32Array.of(1, 2 ** -14, 0.5, 0, 0.5, -1)
+    const path = join(folder, "edge.f16")
+    writeVectors(path, values)
+    const layout = { dim: 2, offset: headerBytes }
+    const scanner =
+      kind === "wasm" ? new WasmScanner(path, layout) : new AddonScanner(scanAddonOrNull!, path, layout, {}, kind)
+    const { a, b, scores } = await scanner.nearPairs({ count: 3, threshold: 0.5 })
+    expect([[...a], [...b], [...scores]]).toEqual([[0], [1], [0.5]])
+    scanner.close()
+  },
+)
+
 test.each(["addon", "wasm"] as const)("%s: progress is told, and a signal ends it", async (kind) => {
   const [dim, count] = [256, kind === "addon" ? 20_000 : 5000]
   const path = join(folder, `large-${kind}.f16`)

@@ -1,21 +1,29 @@
+import { execFileSync, spawn } from "node:child_process"
+import { once } from "node:events"
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs"
+import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
 import { DatabaseSync } from "@photostructure/sqlite"
 import { afterEach, expect, test } from "vitest"
+import { FullDisk } from "../../../test/full-disk.ts"
 import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { IndexStore } from "./index-store.ts"
-import { type ContentDetails, IndexWriter, type NewPicture } from "./index-writer.ts"
-import { readVectorHeader, vectorOffset } from "./vector-file.ts"
+import { IndexWriter } from "./index-writer.ts"
+import { type ContentDetails, type NewPicture, putFile } from "./picture-rows.ts"
+import { readVectorHeader, requireVectorsOf, vectorOffset } from "./vector-file.ts"
 
 const made: string[] = []
 const folder = () => {
@@ -51,7 +59,12 @@ async function withPictures(path: string, ...pictures: NewPicture[]) {
   const writer = await IndexWriter.open(path, "a test")
   const generation = writer.active ?? writer.addGeneration(model)
   writer.store.run("INSERT OR IGNORE INTO roots (id, path) VALUES (1, '/pictures')")
-  writer.addPictures(generation, pictures)
+  try {
+    writer.addPictures(generation, pictures)
+  } catch (error) {
+    writer[Symbol.dispose]()
+    throw error
+  }
   return { writer, generation }
 }
 
@@ -74,13 +87,14 @@ test("what was added is read while the writer is open: rows, files, words, vecto
     [0, 0.5, -1, 0.125],
     [Number.NaN, Number.NaN, Number.NaN, Number.NaN],
   ])
+  expect([...store.withoutVector(generation)]).toEqual([2])
   const found = (words: string) => store.rows("SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid", words)
   expect(found("path: b").map(({ rowid }) => rowid)).toEqual([2])
   expect(found("blue").length).toBe(2)
   writer.removeFile(1)
   expect(found("blue").map(({ rowid }) => rowid)).toEqual([2])
   expect(store.rows("SELECT id FROM contents WHERE copies = 0")).toEqual([{ id: 1 }])
-  writer.putFile({ root: 1, path: "c/copy.jpg", size: 10, mtime: 2 }, 2)
+  putFile(writer.store, { file: { root: 1, path: "c/copy.jpg", size: 10, mtime: 2 }, content: 2 })
   expect(store.row("SELECT copies FROM contents WHERE id = 2")).toEqual({ copies: 2 })
   writer[Symbol.dispose]()
 })
@@ -125,7 +139,18 @@ test("a new generation answers after it is activated, and the old one's file goe
   expect(store.active().id).toBe(1)
   await writer.activate(next)
   expect([store.active().id, store.generations().length]).toEqual([2, 1])
-  expect(() => readVectorHeader(store.vectorsPath(generation))).toThrow(/does not exist|no such/i)
+  expect(() => readVectorHeader(store.vectorsPath(generation))).toThrow(/is missing/)
+  writer[Symbol.dispose]()
+})
+
+test("rows that are passed over have no vector: zeros would be found", async () => {
+  const path = folder()
+  const { writer } = await withPictures(path, picture(1), picture(2), picture(3))
+  const next = writer.addGeneration({ ...model, identity: "n" })
+  writer.setVectors(next, 2, Float32Array.of(0, 0, 0, 1))
+  const none = Array(4).fill(Number.NaN)
+  expect(rowsOf(writer.store.vectorsPath(next), 4)).toEqual([none, none, [0, 0, 0, 1]])
+  expect([...writer.store.withoutVector(next)]).toEqual([1, 2])
   writer[Symbol.dispose]()
 })
 
@@ -151,6 +176,49 @@ test("what is not an index, is newer, damaged or cut is told in one line", async
   expect(() => IndexStore.open(path)).toThrow(/is damaged/)
 })
 
+test("vectors of another model are refused wherever they are opened, whatever their length", async () => {
+  const path = folder()
+  const first = await withPictures(path, picture(1))
+  const file = first.writer.store.vectorsPath(first.generation)
+  first.writer[Symbol.dispose]()
+  const own = readFileSync(file)
+  const another = Buffer.from(own)
+  another.write(own.toString("latin1", 0, vectorOffset).replace("m sha256:1", "m sha256:2"), "latin1")
+  writeFileSync(file, another)
+  const { dim, identity } = model
+  expect(() => requireVectorsOf(file, { dim, identity })).toThrow(/another model than the index says/)
+  expect(() => requireVectorsOf(file, { dim, identity: "m sha256:2" })).not.toThrow()
+  await expect(withPictures(path, picture(2))).rejects.toThrow(/another model than the index says/)
+  expect(readFileSync(file).equals(another)).toBe(true)
+  writeFileSync(file, own)
+  ;(await withPictures(path, picture(2))).writer[Symbol.dispose]()
+  expect(rowsOf(file, 4)[1]).toEqual([0, 0.5, -1, 0.25])
+})
+
+test("a file of vectors that is missing is told with its repair, and none is made; a pipe in its place is not waited for", async () => {
+  const path = folder()
+  const { writer, generation } = await withPictures(path, picture(1))
+  const file = writer.store.vectorsPath(generation)
+  writer[Symbol.dispose]()
+  rmSync(file)
+  const missing = { message: `${file} is missing`, hint: expect.stringContaining("verify --repair") }
+  await expect(withPictures(path, picture(2))).rejects.toMatchObject(missing)
+  expect(existsSync(file)).toBe(false)
+  if (process.platform === "win32") return
+  execFileSync("mkfifo", [file])
+  expect(() => readVectorHeader(file)).toThrow(`${file} is not a file`)
+  await expect(withPictures(path, picture(2))).rejects.toThrow(`${file} is not a file`)
+})
+
+test("settings of a model that are not JSON are told as damage", async () => {
+  const path = folder()
+  const { writer } = await withPictures(path, picture(1))
+  writer.store.run("UPDATE generations SET settings = '{'")
+  writer[Symbol.dispose]()
+  using store = IndexStore.open(path)
+  expect(() => store.active()).toThrow(/index\.sqlite: the settings of generation 1 are damaged/)
+})
+
 test("a database that is empty, or a folder, is told as that", () => {
   const [empty, directory] = [folder(), folder()]
   mkdirSync(empty)
@@ -160,12 +228,80 @@ test("a database that is empty, or a folder, is told as that", () => {
   expect(() => IndexStore.open(directory)).toThrow("index.sqlite is not a file")
 })
 
-test("a read-only folder is read", async () => {
+/** Counts the pictures of an index each time it is told to, as a user who may not write there. */
+const reader = (module: string, path: string) => `
+  if (process.getuid() === 0) process.setuid(65534)
+  const { IndexStore } = await import(${JSON.stringify(module)})
+  let store = IndexStore.open(${JSON.stringify(path)})
+  for await (const _ of process.stdin) {
+    const wasOutdated = store.isOutdated
+    let error = null
+    try { if (wasOutdated) store.rows("SELECT * FROM contents") } catch (reason) { error = reason.message }
+    if (wasOutdated) store = IndexStore.open(${JSON.stringify(path)})
+    console.log(JSON.stringify({ wasOutdated, error, count: store.count, rows: store.rows("SELECT id FROM contents").length }))
+  }`
+
+test("a folder that is read-only is read, and what somebody else writes to it meanwhile is seen", async () => {
   const path = folder()
   const { writer } = await withPictures(path, picture(1))
   writer[Symbol.dispose]()
-  chmodSync(path, 0o555)
+  // They go when the process ends that wrote.
+  for (const end of ["shm", "wal"]) rmSync(join(path, `index.sqlite-${end}`))
+  for (const each of [join(path, ".."), path]) chmodSync(each, 0o555)
+  const module = new URL("../../../dist/src/search/store/index-store.js", import.meta.url).href
+  const child = spawn(process.execPath, ["--input-type=module", "-e", reader(module, path)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  })
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  const ask = async () => {
+    child.stdin.write("\n")
+    return JSON.parse((await lines.next()).value as string)
+  }
+  expect(await ask()).toEqual({ wasOutdated: false, error: null, count: 1, rows: 1 })
+  for (const each of [join(path, ".."), path]) chmodSync(each, 0o755)
+  const later = await IndexWriter.open(path, "a test")
+  for (let n = 2; n < 250; n += 8)
+    later.addPictures(
+      later.active!,
+      Array.from({ length: 8 }, (_, i) => picture(n + i)),
+    )
+  later[Symbol.dispose]()
+  const told = await ask()
+  expect(told).toMatchObject({ wasOutdated: true, count: 249, rows: 249 })
+  if (told.error !== null) expect(told.error).toBe(`${join(path, "index.sqlite")} was written while it was read`)
+  child.stdin.end()
+})
+
+test("a database takes its name when it is complete: where the disk fills before that, the next run begins anew", async () => {
+  using disk = FullDisk.mount(join(folder(), "..", "disk"), 1)
+  if (!disk) return expect(process.getuid?.()).not.toBe(0)
+  const [path, ballast] = [join(disk.path, "index"), join(disk.path, "full")]
+  // The lock has room, the tables have not.
+  truncateSync(ballast, statSync(ballast).size - 24 * 1024)
+  await expect(IndexWriter.open(path, "a test")).rejects.toThrow("disk full while writing")
+  expect(existsSync(join(path, "index.sqlite"))).toBe(false)
+  rmSync(ballast)
+  const writer = await IndexWriter.open(path, "a test")
+  expect(writer.store.count).toBe(0)
+  writer[Symbol.dispose]()
+})
+
+test("a reader waits for a moment in which the database is locked", async () => {
+  const [made, path] = [folder(), folder()]
+  const { writer } = await withPictures(made, picture(1))
+  writer[Symbol.dispose]()
+  // The first connection is collected later, and keeps its own database from being locked.
+  mkdirSync(path)
+  copyFileSync(join(made, "index.sqlite"), join(path, "index.sqlite"))
+  const child = spawn(process.execPath, [
+    "-e",
+    `const { DatabaseSync } = require(${JSON.stringify(createRequire(import.meta.url).resolve("@photostructure/sqlite"))})
+    const db = new DatabaseSync(${JSON.stringify(join(path, "index.sqlite"))})
+    db.exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE")
+    console.log("locked")
+    setTimeout(() => db.exec("COMMIT; PRAGMA journal_mode = WAL"), 300)`,
+  ])
+  await once(child.stdout, "data")
   using store = IndexStore.open(path)
   expect(store.count).toBe(1)
-  chmodSync(path, 0o755)
 })

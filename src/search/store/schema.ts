@@ -100,6 +100,6 @@ export const schema = `
 
   -- Words of each file; rowid is the file's id.
   CREATE VIRTUAL TABLE words USING fts5(
-    path, caption, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2', prefix='3'
+    path, caption, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2'
   );
 `

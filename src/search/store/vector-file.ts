@@ -3,11 +3,23 @@
  * other. It only grows; a row that is to be forgotten is overwritten with NaN, which no search finds. How many rows count is
  * written in the index, so what a writer that was killed left beyond that is overwritten by the next one.
  */
-import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs"
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  writeSync,
+} from "node:fs"
+import { dirname } from "node:path"
 import { float32ToFloat16 } from "../../core/arrays/half.ts"
 import { assert, UserError } from "../../core/errors.ts"
 import { isObject, isSize, jsonOrNull } from "../../core/json.ts"
 import { fileError } from "../../host/files/file-error.ts"
+import { readWithoutBlocking } from "../../host/files/read-at.ts"
 
 /** Bytes before the first vector: a page, so that rows lie where the system maps them. */
 export const vectorOffset = 4096
@@ -26,14 +38,7 @@ export interface VectorHeader {
 /** Throws UserError where the file is not one, is of a newer version, or cannot be read. */
 export function readVectorHeader(path: string): VectorHeader {
   const bytes = Buffer.alloc(vectorOffset)
-  const length = inFile(path, "reading", () => {
-    const file = openSync(path, "r")
-    try {
-      return readSync(file, bytes, 0, vectorOffset, 0)
-    } finally {
-      closeSync(file)
-    }
-  })
+  const length = reading(path, (file) => readSync(file, bytes, 0, vectorOffset, 0))
   return parseHeader(bytes.subarray(0, length), path)
 }
 
@@ -81,20 +86,31 @@ function headerBytes(values: VectorHeader): Buffer {
 
 /** Rows that the file has room for, complete ones only. */
 export function rowsInFile(path: string, dim: number): number {
-  const size = inFile(path, "reading", () => {
-    const file = openSync(path, "r")
-    try {
-      return fstatSync(file).size
-    } finally {
-      closeSync(file)
-    }
-  })
+  const size = reading(path, (file) => fstatSync(file).size)
   return Math.max(0, Math.floor((size - vectorOffset) / (2 * dim)))
 }
 
 /** In float16. */
 const nan = 0x7e00
-const filledAtOnce = 4096
+const rowsAtOnce = 4096
+
+/** Of the first `count` rows those that are NaN, which have no vector, in their order; also from a file that was cut. */
+export function rowsWithoutVector(path: string, dim: number, count: number): number[] {
+  const rows = Math.min(count, rowsInFile(path, dim))
+  return reading(path, (file) => {
+    const missing: number[] = []
+    for (let first = 0; first < rows; first += rowsAtOnce) {
+      const bits = new Uint16Array(Math.min(rowsAtOnce, rows - first) * dim)
+      readSync(file, bits, 0, bits.byteLength, vectorOffset + first * dim * 2)
+      for (let i = 0; i < bits.length; i += dim) if (isNan(bits[i]!)) missing.push(first + i / dim)
+    }
+    return missing
+  })
+}
+
+function isNan(half: number): boolean {
+  return (half & 0x7fff) > 0x7c00
+}
 
 /** Appends and overwrites rows. One at a time per file: its index is locked. */
 export class VectorWriter implements Disposable {
@@ -108,6 +124,7 @@ export class VectorWriter implements Disposable {
     // Neither "a", which writes at the end only, nor "w", which empties the file.
     this.file = inFile(path, "writing", () => openSync(path, constants.O_RDWR | constants.O_CREAT, 0o644))
     try {
+      requireRegular(this.file, path)
       if (fstatSync(this.file).size < vectorOffset) this.begin()
       else this.check()
     } catch (error) {
@@ -124,6 +141,22 @@ export class VectorWriter implements Disposable {
     const bits = float32ToFloat16(rows)
     const bytes = new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength)
     this.put(bytes, vectorOffset + first * dim * 2)
+    this.sync()
+  }
+
+  /** These rows become NaN; they are on the disk after `sync`. @param rows in their order */
+  erase(rows: readonly number[]): void {
+    const { dim } = this.values
+    for (let i = 0; i < rows.length; ) {
+      let end = i + 1
+      while (end < rows.length && rows[end] === rows[end - 1]! + 1 && end - i < rowsAtOnce) end++
+      const bits = new Uint16Array((end - i) * dim).fill(nan)
+      this.put(new Uint8Array(bits.buffer), vectorOffset + rows[i]! * dim * 2)
+      i = end
+    }
+  }
+
+  sync(): void {
     inFile(this.path, "writing", () => fdatasyncSync(this.file))
   }
 
@@ -147,11 +180,11 @@ export class VectorWriter implements Disposable {
   fill(count: number): void {
     const { dim } = this.values
     const rows = Math.max(0, Math.floor((fstatSync(this.file).size - vectorOffset) / (2 * dim)))
-    for (let first = rows; first < count; first += filledAtOnce) {
-      const bits = new Uint16Array(Math.min(filledAtOnce, count - first) * dim).fill(nan)
+    for (let first = rows; first < count; first += rowsAtOnce) {
+      const bits = new Uint16Array(Math.min(rowsAtOnce, count - first) * dim).fill(nan)
       this.put(new Uint8Array(bits.buffer), vectorOffset + first * dim * 2)
     }
-    if (rows < count) inFile(this.path, "writing", () => fdatasyncSync(this.file))
+    if (rows < count) this.sync()
   }
 
   /** Cuts what is beyond the first `count` rows. */
@@ -168,7 +201,8 @@ export class VectorWriter implements Disposable {
 
   private begin(): void {
     this.put(headerBytes(this.values), 0)
-    inFile(this.path, "writing", () => fdatasyncSync(this.file))
+    this.sync()
+    syncFolder(dirname(this.path))
   }
 
   private check(): void {
@@ -181,6 +215,48 @@ export class VectorWriter implements Disposable {
         done += writeSync(this.file, bytes, done, bytes.length - done, position + done)
     })
   }
+}
+
+/** Throws UserError where the file is missing, or none: what it had is encoded again. */
+function reading<T>(path: string, work: (file: number) => T): T {
+  return inFile(path, "reading", () => {
+    const file = openToRead(path)
+    try {
+      requireRegular(file, path)
+      return work(file)
+    } finally {
+      closeSync(file)
+    }
+  })
+}
+
+/** A pipe without a writer would be waited for. */
+function openToRead(path: string): number {
+  try {
+    return openSync(path, readWithoutBlocking)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
+    throw new UserError(`${path} is missing`, repairHint, { cause: error })
+  }
+}
+
+function requireRegular(file: number, path: string): void {
+  if (fstatSync(file).isFile()) return
+  throw new UserError(`${path} is not a file`, `remove it; ${repairHint}`)
+}
+
+/** A name is on the disk when its folder is: after a power failure the database would name a file that is not there. */
+export function syncFolder(path: string): void {
+  // Windows opens no folder.
+  if (process.platform === "win32") return
+  inFile(path, "writing", () => {
+    const folder = openSync(path, "r")
+    try {
+      fsyncSync(folder)
+    } finally {
+      closeSync(folder)
+    }
+  })
 }
 
 function inFile<T>(path: string, action: "reading" | "writing", work: () => T): T {

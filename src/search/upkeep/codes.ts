@@ -1,6 +1,7 @@
 /** The binary codes of an index that is large enough for them. */
 import { rm } from "node:fs/promises"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
+import { readBackground } from "../calibrate/make-background.ts"
 import { updateCodes } from "../scan/codes.ts"
 import { codesFromRows } from "../scan/scanner.ts"
 import type { Generation, IndexStore } from "../store/index-store.ts"
@@ -28,7 +29,22 @@ export async function extendCodes(
   const progress = startProgress("binary codes", count, { unit: "vectors" })
   await updateCodes(store.vectorsPath(generation), store.codesPath(generation), {
     ...{ dim: generation.dim, offset: vectorOffset, count, signal },
+    queries: captionsOf(store, generation, 0),
     onProgress: (done) => progress.update(done),
   })
   progress.done()
+}
+
+const measuredCaptions = 32
+
+/**
+ * Vectors of generic captions of the background, as texts for which codes are measured.
+ *
+ * @param part 0: those that choose the number of candidates; 1: others
+ */
+export function captionsOf(store: IndexStore, generation: Generation, part: 0 | 1): Float32Array[] {
+  const { dim, prompts } = store.reading(() => readBackground(store, generation))
+  const step = Math.max(2, Math.floor(prompts.length / dim / measuredCaptions))
+  const all = Array.from({ length: prompts.length / dim }, (_, i) => prompts.subarray(i * dim, (i + 1) * dim))
+  return all.filter((_, i) => i % step === part).slice(0, measuredCaptions)
 }

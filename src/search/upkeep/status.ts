@@ -2,11 +2,13 @@
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { lockName, readHolder } from "../../host/locks/lock-file.ts"
+import { patternsOf } from "../indexing/left-out.ts"
 import { codedRows } from "../scan/codes.ts"
 import { measureRecall, type Recall } from "../scan/recall.ts"
 import { openScanner } from "../scan/scanner.ts"
 import { databaseFile, type Generation, IndexStore } from "../store/index-store.ts"
 import { rowsInFile, vectorOffset } from "../store/vector-file.ts"
+import { captionsOf } from "./codes.ts"
 
 export interface StatusOptions {
   /** Measures what binary codes find, which takes some seconds. */
@@ -23,22 +25,44 @@ export interface IndexStatus {
   readonly unused: number
   /** The most frequent reason first. */
   readonly failures: readonly { readonly reason: string; readonly count: number; readonly example: string }[]
+  /** Each file that could not be read, by path. */
+  readonly failed: readonly FailedPicture[]
   readonly excluded: number
-  readonly roots: readonly { readonly path: string; readonly isThere: boolean; readonly walked: string | null }[]
+  readonly roots: readonly IndexedRoot[]
   /** Null: nothing was indexed yet. */
   readonly active: Generation | null
   /** A migration: rows that have a vector, of all. */
   readonly building: (Generation & { readonly rows: number; readonly total: number }) | null
+  /** Files of vectors that are not there: `verifyIndex` makes them again. */
+  readonly missing: readonly string[]
   /** In bytes; a database's log counts with it. */
   readonly sizes: { readonly database: number; readonly vectors: number; readonly codes: number }
   readonly background: { readonly prompts: number; readonly pictures: number }
-  readonly codes: { readonly rows: number; readonly recall: Recall | null }
+  /** What codes find of pictures that are drawn, and of generic captions; these did not choose the number of candidates. */
+  readonly codes: { readonly rows: number; readonly recall: Recall | null; readonly textRecall: Recall | null }
   readonly writer: {
     readonly command: string
     readonly pid: number
     readonly host: string
     readonly since: string
   } | null
+}
+
+export interface FailedPicture {
+  readonly path: string
+  readonly reason: string
+  readonly attempts: number
+  /** Of the last one, ISO 8601. */
+  readonly at: string
+}
+
+export interface IndexedRoot {
+  readonly path: string
+  readonly isThere: boolean
+  /** When all of it was last looked at, ISO 8601; null: never. */
+  readonly walked: string | null
+  /** Patterns of what is left out of it. */
+  readonly exclude: readonly string[]
 }
 
 /** Throws UserError where there is no index, or it is damaged. */
@@ -52,12 +76,13 @@ export async function indexStatus(folder: string, { recall = false }: StatusOpti
     folder: store.folder,
     ...counts,
     active,
-    building: building && { ...building, rows: await rowsWithVector(store, building, total), total },
+    building: building && { ...building, rows: rowsWithVector(store, building, total), total },
+    missing: total > 0 && active && !existsSync(store.vectorsPath(active)) ? [store.vectorsPath(active)] : [],
     sizes: sizesOf(store, generations),
     background: backgroundOf(store, active),
     codes: {
       rows: active ? codedRows(store.codesPath(active)) : 0,
-      recall: recall && active ? await recallOf(store, active, total) : null,
+      ...(recall && active ? await recallOf(store, active, total) : { recall: null, textRecall: null }),
     },
     writer: await writerOf(store.folder),
   }
@@ -70,48 +95,41 @@ function countsOf(store: IndexStore) {
   return {
     ...{ pictures, files, copies: files - pictures },
     unused: count("SELECT count(*) AS count FROM contents WHERE copies = 0"),
-    failures: failuresOf(store),
+    ...failuresOf(store),
     excluded: count("SELECT count(*) AS count FROM excluded"),
     roots: store.rows("SELECT path, walked FROM roots ORDER BY path").map(({ path, walked }) => ({
       ...{ path: path as string, isThere: existsSync(path as string), walked: walked as string | null },
+      exclude: patternsOf(store, path as string),
     })),
   }
 }
 
 /** Reasons name their file: without it, equal ones are counted together. */
-function failuresOf(store: IndexStore): IndexStatus["failures"] {
+function failuresOf(store: IndexStore): Pick<IndexStatus, "failures" | "failed"> {
+  const failed = store
+    .rows(
+      `SELECT roots.path AS root, failures.path AS path, reason, attempts, at FROM failures JOIN roots ON roots.id = root
+       ORDER BY roots.path, failures.path`,
+    )
+    .map(({ root, path, reason, attempts, at }) => ({
+      ...{ path: join(root as string, path as string), reason: reason as string },
+      ...{ attempts: Number(attempts), at: at as string },
+    }))
   const found = new Map<string, { reason: string; count: number; example: string }>()
-  for (const row of store.rows(
-    "SELECT roots.path AS root, failures.path AS path, reason FROM failures JOIN roots ON roots.id = root ORDER BY roots.path, failures.path",
-  )) {
-    const example = join(row.root as string, row.path as string)
-    const reason = (row.reason as string).replaceAll(example, "").replace(/^[\s:]+/, "")
+  for (const { path: example, reason: whole } of failed) {
+    const reason = whole.replaceAll(example, "").replace(/^[\s:]+/, "")
     const before = found.get(reason)
     if (before) before.count++
     else found.set(reason, { reason, count: 1, example })
   }
-  return [...found.values()].sort((a, b) => b.count - a.count)
+  return { failed, failures: [...found.values()].sort((a, b) => b.count - a.count) }
 }
 
-const rowsAtOnce = 4096
-
-async function rowsWithVector(store: IndexStore, generation: Generation, total: number): Promise<number> {
-  const { dim } = generation
+/** How far a migration is: rows that are not there yet have no vector either. */
+function rowsWithVector(store: IndexStore, generation: Generation, total: number): number {
   const path = store.vectorsPath(generation)
-  const rows = existsSync(path) ? Math.min(total, rowsInFile(path, dim)) : 0
-  if (rows === 0) return 0
-  const scanner = openScanner(path, { dim, offset: vectorOffset, use: "exact" })
-  try {
-    let found = 0
-    for (let first = 0; first < rows; first += rowsAtOnce) {
-      const length = Math.min(rowsAtOnce, rows - first)
-      const values = await scanner.read(Uint32Array.from({ length }, (_, i) => first + i))
-      for (let row = 0; row < length; row++) if (!Number.isNaN(values[row * dim])) found++
-    }
-    return found
-  } finally {
-    scanner.close()
-  }
+  const rows = existsSync(path) ? Math.min(total, rowsInFile(path, generation.dim)) : 0
+  return rows - store.withoutVector(generation).size
 }
 
 function sizesOf(store: IndexStore, generations: readonly Generation[]): IndexStatus["sizes"] {
@@ -134,11 +152,15 @@ function backgroundOf(store: IndexStore, active: Generation | null): IndexStatus
   return { prompts: count("prompt"), pictures: count("picture") }
 }
 
-async function recallOf(store: IndexStore, active: Generation, count: number): Promise<Recall | null> {
+/** Another one than that of the rows by which the number of candidates was chosen. */
+const otherSeed = 2
+
+async function recallOf(store: IndexStore, active: Generation, count: number) {
   const codes = store.codesPath(active)
   const scanner = openScanner(store.vectorsPath(active), { dim: active.dim, offset: vectorOffset, codes })
   try {
-    return await measureRecall(scanner, { count })
+    const recall = await measureRecall(scanner, { count, seed: otherSeed })
+    return { recall, textRecall: await measureRecall(scanner, { count, queries: captionsOf(store, active, 1) }) }
   } finally {
     scanner.close()
   }

@@ -1,24 +1,27 @@
 /** Forgetting, compacting, verifying and the state of a real index by a small model; vectors are told apart by their picture. */
 import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
 import { exportModel } from "../../export/export.ts"
-import { indexPictures } from "../indexing/index-pictures.ts"
+import { exportIndex } from "../exchange/export/export-index.ts"
+import { indexPictures, retryFailures } from "../indexing/index-pictures.ts"
+import { makeThumbnails } from "../indexing/thumbnails.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
-import { vectorOffset } from "../store/vector-file.ts"
+import type { ContentDetails } from "../store/picture-rows.ts"
+import { VectorWriter, vectorOffset } from "../store/vector-file.ts"
 import { compactIndex } from "./compact.ts"
 import { excludedPaths, forgetPaths, undoForget } from "./forget.ts"
-import { retryFailures } from "./retry.ts"
 import { indexStatus } from "./status.ts"
 import { verifyIndex } from "./verify.ts"
 
@@ -87,10 +90,92 @@ test("forgotten pictures are gone with their vectors, one with a copy stays, and
   expect(vectorsByPath(index)).toEqual(before)
 })
 
+test("a forgetting that is stopped anywhere is completed by the same call, which then has nothing left to do", async () => {
+  const [index, whole] = [copy(), copy()]
+  const paths = [at("pictures", "a"), picture(9)]
+  await forgetPaths(whole, paths)
+  for (const stop of [9, 19]) {
+    const controller = new AbortController()
+    const startProgress = () => ({ update: (done: number) => done >= stop && controller.abort(), done() {} })
+    const stopped = forgetPaths(index, paths, { signal: controller.signal, startProgress })
+    if (stop === 9) await expect(stopped).rejects.toThrow(/abort/i)
+    else expect(await stopped).toMatchObject({ files: 10, pictures: 9 })
+  }
+  expect(vectorsByPath(index)).toEqual(vectorsByPath(whole))
+  expect(await forgetPaths(index, paths)).toMatchObject({ files: 0, pictures: 0 })
+  expect(excludedPaths(index)).toEqual(paths)
+  expect((await verifyIndex(index)).problems).toEqual([])
+})
+
+test("many files are forgotten with one wait for the disk, not one for each", async () => {
+  const index = copy()
+  using writer = await IndexWriter.open(index, "a test")
+  const active = writer.active!
+  const many = 3000
+  const content = (n: number): ContentDetails => ({
+    ...{
+      hash: new Uint8Array(createHash("sha256").update(`${n}`).digest()),
+      bytes: 1,
+      format: "jpg",
+      width: 1,
+      height: 1,
+    },
+    ...{ orientation: 1, taken: null, camera: null, lens: null, latitude: null, longitude: null, sharpness: null },
+    ...{ caption: null, keywords: [] },
+  })
+  const vector = new Float32Array(active.dim)
+  vector[0] = 1
+  writer.addPictures(
+    active,
+    Array.from({ length: many }, (_, n) => ({
+      content: content(n),
+      vector,
+      files: [{ root: 1, path: `many/${n}.jpg`, size: 1, mtime: 1 }],
+    })),
+  )
+  writer[Symbol.dispose]()
+  const sync = vi.spyOn(VectorWriter.prototype, "sync")
+  const updates: number[] = []
+  const startProgress = () => ({ update: (done: number) => updates.push(done), done() {} })
+  const result = await forgetPaths(index, [at("pictures", "many")], { startProgress })
+  expect(result).toMatchObject({ files: many, pictures: many })
+  expect(sync).toHaveBeenCalledTimes(1)
+  sync.mockRestore()
+  expect(updates).toEqual([many, 2 * many])
+  using store = IndexStore.open(index)
+  expect(store.withoutVector(store.active()).size).toBe(many)
+})
+
+/** As `forget` leaves it that is killed after the vectors and before the rows. */
+async function loseVectors(index: string, ...paths: string[]): Promise<void> {
+  using writer = await IndexWriter.open(index, "a test")
+  const none = new Float32Array(writer.active!.dim).fill(Number.NaN)
+  for (const path of paths) {
+    const found = writer.store.row("SELECT content FROM files WHERE path = ?", path)
+    writer.setVectors(writer.active!, Number(found!.content) - 1, none)
+  }
+}
+
+test("contents whose vectors were forgotten, and whose rows were not, are encoded by the next run, also for a copy that is new", async () => {
+  const index = copy()
+  const before = vectorsByPath(index)
+  await loseVectors(index, "b/9.jpg", "b/20.jpg")
+  const again = await indexPictures(index, [], encodeAgain)
+  expect(again).toMatchObject({ encoded: 2, known: 1, unchanged: count + 1 - 3, pictures: count })
+  expect(vectorsByPath(index)).toEqual(before)
+  await loseVectors(index, "b/9.jpg")
+  cpSync(picture(9), at("copied", "9.jpg"))
+  expect(await indexPictures(index, [at("copied")], encodeAgain)).toMatchObject({ encoded: 1, known: 0 })
+  expect(vectorsByPath(index).get("b/9.jpg")).toBe(before.get("b/9.jpg"))
+  expect((await verifyIndex(index)).problems).toEqual([])
+})
+
 test("an unknown path is refused with the nearest one, and nothing is forgotten", async () => {
   const index = copy()
   const refused = forgetPaths(index, [picture(1), at("pictures", "b", "111.jpg")])
   await expect(refused).rejects.toMatchObject({ hint: `did you mean ${picture(11)}?` })
+  const far = forgetPaths(index, [at("elsewhere", "111.jpg")])
+  await expect(far).rejects.toMatchObject({ hint: "mobileclip index status tells what it has" })
   expect(vectorsByPath(index).size).toBe(count + 1)
 })
 
@@ -111,6 +196,81 @@ test("compaction keeps each picture's vector while a reader searches, and its fi
   expect(vectorsByPath(index)).toEqual(before)
   expect((await verifyIndex(index, { sample: 5, ...encodeAgain })).problems).toEqual([])
   expect((await indexPictures(index, [], encodeAgain)).encoded).toBe(0)
+})
+
+/** Paths and cosines of the best for a text, as `test/search-loop.ts` prints them. */
+async function answerOf(index: string, limit: number): Promise<[string[], number][]> {
+  await using open = await SearchIndex.open(index, { cache: false })
+  const page = await open.search({ terms: [{ kind: "text", weight: 1, text: "a red square" }], limit })
+  return page.hits.map(({ paths, cosine }) => [[...paths], cosine])
+}
+
+test("another process that searches while files are forgotten and the index is compacted never fails and loses no other picture", async () => {
+  const index = copy()
+  const all = await answerOf(index, count)
+  const going = all.slice(0, 3).flatMap(([paths]) => paths)
+  const kept = all.filter(([paths]) => !going.includes(paths[0]!))
+  const child = spawn(process.execPath, ["dist/test/search-loop.js", index], { stdio: ["pipe", "pipe", "inherit"] })
+  const exited = once(child, "exit")
+  let output = ""
+  child.stdout.on("data", (data) => {
+    output += data
+  })
+  const moreAnswers = async (more: number) => {
+    const before = output.split("\n").length
+    while (output.split("\n").length < before + more) {
+      if (child.exitCode !== null) throw new Error(`the process that searches ended with ${child.exitCode}`)
+      await sleep(10)
+    }
+  }
+  await moreAnswers(2)
+  for (const path of going) await forgetPaths(index, [path])
+  await moreAnswers(2)
+  expect(await compactIndex(index)).toMatchObject({ removed: 3 })
+  await moreAnswers(2)
+  child.stdin.end()
+  expect((await exited)[0]).toBe(0)
+  const answers = output
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as typeof all)
+  expect(answers[0]).toEqual(all.slice(0, 5))
+  expect(answers.at(-1)).toEqual(kept.slice(0, 5))
+  for (const answer of answers) {
+    const others = answer.filter(([paths]) => !going.includes(paths[0]!))
+    expect(others).toEqual(kept.slice(0, others.length))
+    expect(answer).toHaveLength(5)
+  }
+})
+
+test("compaction removes thumbnails of pictures that no file has any more", async () => {
+  const index = copy()
+  await makeThumbnails(index)
+  const names = () =>
+    readdirSync(join(index, "thumbnails"), { recursive: true }).filter((name) => `${name}`.endsWith(".webp"))
+  expect(names()).toHaveLength(count)
+  const writer = await IndexWriter.open(index, "a test")
+  writer.removeFile(Number(writer.store.row("SELECT id FROM files WHERE path = 'b/9.jpg'")!.id))
+  writer[Symbol.dispose]()
+  await compactIndex(index)
+  expect(names()).toHaveLength(count - 1)
+  expect(await makeThumbnails(index)).toMatchObject({ made: 0, known: count - 1 })
+})
+
+test("vectors of another model are neither compacted nor exported", async () => {
+  const index = copy()
+  await forgetPaths(index, [picture(0)])
+  const path = join(index, "vectors-1.f16")
+  const bytes = readFileSync(path)
+  const header = bytes.toString("latin1", 0, vectorOffset)
+  const identity = /"identity":"[^"]*sha256:(.)/.exec(header)!
+  const digit = identity.index + identity[0].length - 1
+  bytes.write(identity[1] === "0" ? "1" : "0", digit, "latin1")
+  writeFileSync(path, bytes)
+  await expect(compactIndex(index)).rejects.toThrow(/another model than the index says/)
+  const exported = exportIndex(index, { to: join(index, "out.jsonl"), format: "jsonl" })
+  await expect(exported).rejects.toThrow(/another model than the index says/)
+  expect(readdirSync(index).filter((name) => /vectors-2|out/.test(name))).toEqual([])
 })
 
 test("killed at any moment of a compaction, the index is the old or the new one", async () => {
@@ -166,10 +326,28 @@ test("a cut file and a wrong row are told, and repaired to the same vectors", as
   bytes.fill(0, vectorOffset, vectorOffset + 8)
   bytes.fill(0, 0, 9)
   writeFileSync(path, bytes)
-  expect((await verifyIndex(index)).problems.map(({ what }) => what)).toContainEqual(expect.stringMatching(/was cut/))
+  const problems = (await verifyIndex(index)).problems.map(({ what }) => what)
+  expect(problems).toContainEqual(expect.stringMatching(/was cut/))
+  for (const path of [picture(0), picture(9)]) expect(problems).toContain(`${path} has no vector, or a wrong one`)
   const result = await verifyIndex(index, { repair: true, ...encodeAgain })
   expect(result).toMatchObject({ problems: [], repaired: 2 })
   expect(vectorsByPath(index)).toEqual(before)
+})
+
+test("where the file of vectors is missing, some pictures are named, the others counted, and all are encoded again", async () => {
+  const index = copy()
+  const before = vectorsByPath(index)
+  const path = join(index, "vectors-1.f16")
+  rmSync(path)
+  const lost = { message: `${path} is missing`, hint: expect.stringContaining("verify --repair") }
+  await expect(indexPictures(index, [], encodeAgain)).rejects.toMatchObject(lost)
+  expect((await indexStatus(index)).missing).toEqual([path])
+  const problems = (await verifyIndex(index)).problems.map(({ what }) => what)
+  expect(problems).toHaveLength(1 + 10 + 1)
+  expect([problems[0], problems.at(-1)]).toEqual([`${path} is missing`, `${count - 10} pictures have none either`])
+  expect(await verifyIndex(index, { repair: true, ...encodeAgain })).toMatchObject({ problems: [], repaired: count })
+  expect(vectorsByPath(index)).toEqual(before)
+  expect((await indexStatus(index)).missing).toEqual([])
 })
 
 test("a vector that its picture does not give is told by its path", async () => {
@@ -193,5 +371,13 @@ test("status counts, and names the writer and failures by reason; these are trie
   writer[Symbol.dispose]()
   expect([who?.command, who?.pid, failures[0]?.example]).toEqual(["a test", process.pid, at("pictures", "bad.jpg")])
   expect(roots).toMatchObject([{ path: at("pictures"), isThere: true }])
+  expect((await indexStatus(index)).failed).toEqual([
+    {
+      path: at("pictures", "bad.jpg"),
+      reason: expect.stringContaining("bad.jpg"),
+      attempts: 1,
+      at: expect.any(String),
+    },
+  ])
   expect(await retryFailures(index, encodeAgain)).toMatchObject({ failed: 1, encoded: 0 })
 })

@@ -1,10 +1,12 @@
 /** Whether an index is whole, and encoding again what is lost of its vectors. */
 import { existsSync, statSync } from "node:fs"
+import { join } from "node:path"
 import { Random } from "../../core/arrays/random.ts"
+import { counted } from "../../core/counted.ts"
 import { asUserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { IndexModel } from "../indexing/index-model.ts"
-import { encodeRows } from "../migrate/migration-model.ts"
+import { encodeRows } from "../migrate/encode-rows.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
 import { type Generation, IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
@@ -47,7 +49,7 @@ export async function verifyIndex(folder: string, options: VerifyOptions = {}): 
   const reasons = isRepaired ? await repair(folder, active!, lost, options) : null
   const after = isRepaired ? await check(folder, options) : found
   const compared = await compare(folder, after, options)
-  const stillLost = after.lost.map((row) => lostText(row, reasons?.get(row)))
+  const stillLost = lostProblems(folder, after.lost, reasons)
   return {
     problems: [...after.problems, ...stillLost, ...compared.problems],
     ...{ contents: after.count, repaired: isRepaired ? found.lost.length - after.lost.length : 0 },
@@ -55,13 +57,44 @@ export async function verifyIndex(folder: string, options: VerifyOptions = {}): 
   }
 }
 
-function lostText(row: number, reason: string | undefined): Problem {
-  return reason === undefined
-    ? { what: `picture ${row + 1} has files, and no vector that is right`, hint: repairHint }
-    : {
-        what: `picture ${row + 1} could not be encoded again: ${reason}`,
-        hint: "bring its file back and repair again, or forget it",
-      }
+function lostProblems(folder: string, lost: readonly number[], reasons: ReadonlyMap<number, string> | null): Problem[] {
+  if (lost.length === 0) return []
+  using store = IndexStore.open(folder)
+  const known = lost.filter((row) => reasons?.has(row))
+  const others = lost.filter((row) => !reasons?.has(row))
+  return [
+    ...some(
+      others,
+      (row) => ({ what: `${pathOf(store, row)} has no vector, or a wrong one`, hint: repairHint }),
+      (rest) => ({ what: `${counted(rest, "picture has", "pictures have")} none either`, hint: repairHint }),
+    ),
+    ...some(
+      known,
+      (row) => ({ what: `${pathOf(store, row)} could not be encoded again: ${reasons!.get(row)}`, hint: bringBack }),
+      (rest) => ({ what: `${counted(rest, "picture")} more could not be encoded again`, hint: bringBack }),
+    ),
+  ]
+}
+
+const bringBack = "bring the files back and repair again, or forget them"
+/** Problems of one kind that are told one by one: an index may lose a million vectors at once. */
+const mostTold = 10
+
+function some(
+  rows: readonly number[],
+  problemOf: (row: number) => Problem,
+  restOf: (count: number) => Problem,
+): Problem[] {
+  const told = rows.slice(0, mostTold).map(problemOf)
+  return rows.length > mostTold ? [...told, restOf(rows.length - mostTold)] : told
+}
+
+/** The first file of a content; its number where another process removed it meanwhile. */
+function pathOf(store: IndexStore, row: number): string {
+  const columns = "roots.path AS root, files.path AS path"
+  const sql = `SELECT ${columns} FROM files JOIN roots ON roots.id = root WHERE content = ? LIMIT 1`
+  const found = store.row(sql, row + 1)
+  return found ? join(found.root as string, found.path as string) : `picture ${row + 1}`
 }
 
 interface Checked {
@@ -88,7 +121,8 @@ async function check(folder: string, options: VerifyOptions): Promise<Checked> {
   const path = store.vectorsPath(active)
   const rows = existsSync(path) ? Math.min(count, rowsInFile(path, active.dim)) : 0
   const isCut = rows < count || header.isDamaged
-  if (rows < count) problems.push({ what: `${path} was cut: it has ${rows} of ${count} vectors`, hint: repairHint })
+  const what = existsSync(path) ? `${path} was cut: it has ${rows} of ${count} vectors` : `${path} is missing`
+  if (rows < count) problems.push({ what, hint: repairHint })
   const found = new Set(
     store.rows("SELECT id FROM contents WHERE copies > 0 ORDER BY id").map(({ id }) => Number(id) - 1),
   )
@@ -144,7 +178,7 @@ async function repair(folder: string, active: Generation, lost: readonly number[
   await using model = IndexModel.of(folder, { threads })
   const encoder = lost.length > 0 ? await model.encoder() : null
   using writer = await IndexWriter.open(folder, "mobileclip index verify --repair", signal)
-  writer.restoreLength(active)
+  writer.files.restore(active)
   const reasons = new Map<number, string>()
   const progress = startProgress("encoding again", lost.length, { unit: "pictures" })
   let done = 0
@@ -196,12 +230,8 @@ async function cosineOf(scanner: Scanner, vector: Float32Array, row: number): Pr
 }
 
 function differs(store: IndexStore, row: number, cosine: number): Problem {
-  const { root, path } = store.row(
-    "SELECT roots.path AS root, files.path AS path FROM files JOIN roots ON roots.id = root WHERE content = ? LIMIT 1",
-    row + 1,
-  )!
   return {
-    what: `${root}/${path} has another vector than its picture gives: cosine ${cosine.toFixed(4)}`,
+    what: `${pathOf(store, row)} has another vector than its picture gives: cosine ${cosine.toFixed(4)}`,
     hint: "forget it with --once and index it again; where many differ, index again into a new folder",
   }
 }

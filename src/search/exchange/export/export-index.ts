@@ -5,7 +5,7 @@ import { float16ToFloat32 } from "../../../core/arrays/half.ts"
 import { noProgress, type Progress, type StartProgress } from "../../../core/progress.ts"
 import { openRandomAccess } from "../../../host/files/files.ts"
 import { IndexStore } from "../../store/index-store.ts"
-import { vectorOffset } from "../../store/vector-file.ts"
+import { requireVectorsOf, type VectorHeader, vectorOffset } from "../../store/vector-file.ts"
 import { type ExportedPicture, type StoredType, storedTypes } from "./pair-writer.ts"
 import { type ExportFormat, exportFormats, writeExport } from "./write-export.ts"
 
@@ -39,10 +39,19 @@ export async function exportIndex(folder: string, options: ExportOptions): Promi
   requireOneOf("format", options.format, exportFormats)
   requireOneOf("store", options.store, storedTypes)
   requireCount("partSize", options.partSize)
-  const { startProgress = noProgress, signal, ...given } = options
   using store = IndexStore.open(folder)
   // A reading transaction: what is added or forgotten meanwhile is not seen.
   store.db.exec("BEGIN")
+  try {
+    return await exportFrom(store, options)
+  } finally {
+    // A database that is closed within one may stay open, and writers would wait for it.
+    store.db.exec("ROLLBACK")
+  }
+}
+
+async function exportFrom(store: IndexStore, options: ExportOptions): Promise<ExportResult> {
+  const { startProgress = noProgress, signal, ...given } = options
   const generation = store.active()
   const total = Number(store.row("SELECT count(*) AS n FROM files")!.n)
   const progress = startProgress("exporting", total, { unit: "pictures" })
@@ -66,12 +75,13 @@ const page = `
 /** In the order of the vectors, so that their file is read from its beginning to its end. */
 async function* picturesOf(
   store: IndexStore,
-  generation: { readonly id: number; readonly dim: number },
+  generation: Pick<VectorHeader, "dim" | "identity"> & { readonly id: number },
   progress: Progress,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ExportedPicture[]> {
   // The file is made with the first picture.
   if (store.count === 0) return
+  requireVectorsOf(store.vectorsPath(generation), generation)
   using file = openRandomAccess(store.vectorsPath(generation))
   const vectorOf = (content: number) => {
     const bytes = file.read(vectorOffset + (content - 1) * generation.dim * 2, generation.dim * 2)

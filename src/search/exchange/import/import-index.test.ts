@@ -19,7 +19,9 @@ import { embed } from "../../../embed/embed.ts"
 import { fileInputs } from "../../../embed/inputs.ts"
 import { openEncoder } from "../../../embed/open-encoder.ts"
 import { exportModel } from "../../../export/export.ts"
+import { backgroundPrompts } from "../../calibrate/prompts.ts"
 import { openTableScanner } from "../../lance/index-table.ts"
+import { IndexStore } from "../../store/index-store.ts"
 import { IndexWriter } from "../../store/index-writer.ts"
 import { exportIndex } from "../export/export-index.ts"
 import { openSource } from "../sources/open-source.ts"
@@ -176,7 +178,7 @@ test("a file that is not here is kept by its path; copies share a vector; captio
     sameModel: true,
     map,
     root: at("pictures"),
-    onFailure: (error: Error) => failures.push(error.message),
+    onFailure: (_: string, reason: string) => failures.push(reason),
   }
   const result = await run(index, source, options)
   expect(result).toMatchObject({ pictures: 7, added: 5, encoded: 1, missing: 1, leftOut: 1, failed: 1 })
@@ -206,9 +208,58 @@ test("an import that was stopped goes on", async () => {
   })
   const stopped = run(index, source, { sameModel: true, root: folder, startProgress, signal: controller.signal })
   await expect(stopped).rejects.toThrow("aborted")
-  expect((await contentOf(index)).size).toBe(512)
-  expect(await run(index, source, { sameModel: true, root: folder })).toMatchObject({ known: 512, added: 108 })
+  expect((await contentOf(index)).size).toBe(501)
+  expect(await run(index, source, { sameModel: true, root: folder })).toMatchObject({ known: 501, added: 119 })
   expect((await contentOf(index)).size).toBe(620)
+})
+
+test("where nothing is here and no vector is taken over, the place that was looked at is told, and nothing is made", async () => {
+  const index = newIndex()
+  const relative = lines(
+    "relative.jsonl",
+    paths.map((path) => ({ image: path.slice(at("pictures").length + 1), caption: ["one", "two"] })),
+  )
+  await expect(run(index, relative)).rejects.toMatchObject({
+    message:
+      "none of the 20 pictures is here, and their vectors are not taken over; " +
+      `the first was looked for at ${at("0.jpg")} (0.jpg in the source)`,
+    hint: expect.stringContaining("--map .=DIR"),
+  })
+  const web = lines("web.jsonl", [{ url: "https://example.org/x.jpg" }])
+  await expect(run(index, web)).rejects.toThrow("addresses of the web alone")
+  const apart = lines("apart.jsonl", [{ path: paths[0] }, { path: "/elsewhere/x.jpg" }])
+  await expect(run(index, apart)).rejects.toThrow("no folder in common but /")
+  expect(existsSync(index)).toBe(false)
+  expect(await run(index, relative, { map: [{ from: ".", to: at("pictures") }] })).toMatchObject({ added: 20 })
+  using store = IndexStore.open(index)
+  expect(store.row("SELECT caption FROM contents WHERE id = 1")).toEqual({ caption: "one\ntwo" })
+})
+
+test("a folder of the index stays with its files alone; what is not taken over is told before pictures are encoded", async () => {
+  const index = newIndex()
+  mkdirSync(at("empty"), { recursive: true })
+  writeFileSync(at("empty", "gone.jpg"), "")
+  const source = lines("empty.jsonl", [{ path: at("empty", "gone.jpg"), vector: scaled(paths[0]!, 1) }])
+  rmSync(at("empty", "gone.jpg"))
+  const notes: string[] = []
+  const onNote = (line: string) => notes.push(line)
+  mkdirSync(at("empty", "gone.jpg"))
+  expect(await run(index, source, { onNote })).toMatchObject({ added: 0, leftOut: 1 })
+  {
+    using store = IndexStore.open(index)
+    expect(store.rows("SELECT path FROM roots")).toEqual([])
+  }
+  expect(await run(index, at("ignore"), { onNote })).toMatchObject({ added: 20 })
+  expect(notes).toEqual([
+    expect.stringMatching(/^vectors are not taken over: the source does not say .* --same-model; the pictures/),
+    expect.stringMatching(/^vectors are not taken over: pictures were read with .*embed --orientation apply makes/),
+  ])
+  const good = lines(
+    "alike.jsonl",
+    paths.map((path) => ({ path, vector: scaled(path, 3) })),
+  )
+  const { vectors: decided } = await run(index, good, { check: true })
+  expect(decided).toMatchObject({ reused: false, reason: expect.stringMatching(/the same model; --same-model takes/) })
 })
 
 test("what is refused leaves nothing", async () => {
@@ -218,10 +269,10 @@ test("what is refused leaves nothing", async () => {
   await expect(run(index, damaged)).rejects.toThrow("damaged.jsonl, line 2 is not a JSON object")
   await expect(importIndex(index, at("apply"))).rejects.toThrow("the index is new, and no model was named")
   expect(existsSync(index)).toBe(false)
-  await exportModel(tinyModel(), { ...tinyInfo, preprocessing: { ...tinyInfo.preprocessing, size: 64 } }, at("other"))
+  await exportModel(tinyModel(), { ...tinyInfo, preprocessing: { ...tinyInfo.preprocessing, size: 32 } }, at("other"))
   await run(index, at("apply"))
   await expect(run(index, at("apply"), { model: at("other") })).rejects.toThrow(
-    "the index is of tiny, and other is another model",
+    /the index is of tiny \(.*tiny\), and other \(.*other\) is another model/,
   )
 })
 
@@ -235,6 +286,43 @@ test("an exported folder is imported with its vectors; a model of another name a
   renameSync(at("renamed"), model())
   expect(result).toMatchObject({ encoded: 0, added: 20, vectors: { reused: true } })
   expectVectors(await contentOf(second), vectors)
+})
+
+test("an export that has ended holds no state of the index: a writer empties its log", async () => {
+  const index = newIndex()
+  await run(index, at("apply"))
+  await contentOf(index)
+  using writer = await IndexWriter.open(index, "test")
+  writer.setMeta("a test", "writes")
+  expect(writer.store.row("PRAGMA wal_checkpoint(TRUNCATE)")).toMatchObject({ busy: 0 })
+})
+
+test("bytes whose vector was lost are not known: a source's vector is taken, or the picture is encoded", async () => {
+  for (const from of [at("apply"), at("ignore")]) {
+    const index = newIndex()
+    await run(index, at("apply"))
+    const writer = await IndexWriter.open(index, "test")
+    writer.setVectors(writer.active!, 0, new Float32Array(2 * width).fill(Number.NaN))
+    for (const { id } of writer.store.rows("SELECT id FROM files WHERE content = 1")) writer.removeFile(Number(id))
+    writer[Symbol.dispose]()
+    expect((await contentOf(index)).size).toBe(18)
+    expect(await run(index, from)).toMatchObject({ added: 1, encoded: from === at("apply") ? 0 : 1, known: 19 })
+    expect((await contentOf(index)).size).toBe(19)
+  }
+})
+
+test("what is imported has what is said beside it, captions to compare scores with, and a sharpness where it was encoded", async () => {
+  const [taken, encoded] = [newIndex(), newIndex()]
+  await run(taken, at("apply"))
+  await run(encoded, at("ignore"))
+  for (const index of [taken, encoded]) {
+    using store = IndexStore.open(index)
+    const count = (sql: string) => Number(store.row(`SELECT count(*) AS count FROM ${sql}`)!.count)
+    expect(store.rows("SELECT caption FROM contents WHERE caption IS NOT NULL")).toEqual([{ caption: "three" }])
+    expect(count("background WHERE kind = 'prompt'")).toBe(backgroundPrompts.length)
+    expect(count("background WHERE kind = 'picture'")).toBe(20)
+    expect(count("contents WHERE sharpness > 0")).toBe(index === taken ? 0 : 20)
+  }
 })
 
 test("where vectors are searched in a table, it follows the import", async () => {

@@ -1,6 +1,7 @@
 /** Paths of another machine as they are here: `/usr/src/app/upload=/mnt/photos`. */
 import { dirname, isAbsolute, resolve, sep } from "node:path"
 import { UserError } from "../../../core/errors.ts"
+import { isWithin } from "../../indexing/roots.ts"
 
 export interface PathPrefix {
   readonly from: string
@@ -18,26 +19,25 @@ export function parsePathPrefix(text: string): PathPrefix {
   )
 }
 
-/** The longest prefix that a path begins with is replaced, at the end of a folder's name; what is relative lies below `base`. */
+/**
+ * The longest prefix that a path begins with is replaced, at the end of a folder's name; what is relative lies below the place of
+ * ".", or else below `base`.
+ */
 export function mapPath(path: string, prefixes: readonly PathPrefix[], base: string): string {
   const fitting = prefixes.filter(
     ({ from }) => path === from || path.startsWith(`${from}/`) || path.startsWith(`${from}\\`),
   )
   const best = fitting.reduce<PathPrefix | null>((a, b) => (a === null || b.from.length > a.from.length ? b : a), null)
   const mapped = best === null ? path : best.to + path.slice(best.from.length).replaceAll("\\", sep)
-  return isAbsolute(mapped) ? resolve(mapped) : resolve(base, mapped)
+  const below = prefixes.find(({ from }) => from === ".")?.to ?? base
+  return isAbsolute(mapped) ? resolve(mapped) : resolve(below, mapped)
 }
 
 /** The deepest folder that two paths of folders have in common. */
 export function commonFolder(a: string, b: string): string {
   let common = a
-  while (!isBelow(b, common)) common = dirname(common)
+  while (!isWithin(b, common)) common = dirname(common)
   return common
-}
-
-/** Whether a path is a folder, or in it. */
-export function isBelow(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep)
 }
 
 function withoutEnd(path: string): string {

@@ -1,13 +1,9 @@
 /** A line of JSON for each picture: `{"path", "vector" or "embedding", "caption"}`, plain or compressed with gzip or zstd. */
-
-import { UserError } from "../../../core/errors.ts"
+import { asUserError, UserError } from "../../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../../core/json.ts"
 import { type Compression, type Line, readLines } from "../../../data/reinforced/jsonl/lines.ts"
 import { openRandomAccess } from "../../../host/files/files.ts"
-import type { ImportedPicture, ImportSource } from "./source.ts"
-
-const pathNames = ["path", "image_path", "file", "filename", "url", "key"] as const
-const vectorNames = ["vector", "embedding"] as const
+import { captionNames, type ImportedPicture, type ImportSource, pathNames, vectorNames } from "./source.ts"
 
 /** Throws UserError where the first line is not a picture's. */
 export function openJsonl(path: string): Promise<ImportSource> {
@@ -29,7 +25,7 @@ export async function jsonlPictures(name: string, files: readonly string[]): Pro
 }
 
 async function* picturesIn(path: string, widths: Widths): AsyncGenerator<ImportedPicture> {
-  for await (const line of readLines(path, compressionOf(path))) {
+  for await (const line of linesOf(path)) {
     const where = `${path}, line ${line.number}`
     const picture = pictureOf(line, where)
     if (picture.vector !== null) widths.require(picture.vector.length, where)
@@ -47,7 +43,17 @@ class Widths {
   }
 }
 
-export function compressionOf(path: string): Compression {
+/** Plain or compressed. Throws UserError, with the path, where they break off. */
+export async function* linesOf(path: string): AsyncGenerator<Line> {
+  try {
+    yield* readLines(path, compressionOf(path))
+  } catch (error) {
+    const { message, hint } = asUserError(error)
+    throw message.includes(path) ? error : new UserError(`${path}: ${message}`, hint, { cause: error })
+  }
+}
+
+function compressionOf(path: string): Compression {
   const file = openRandomAccess(path)
   const head = Buffer.from(file.read(0, Math.min(4, file.size)))
   file.close()
@@ -62,13 +68,18 @@ function pictureOf(line: Line, where: string): ImportedPicture {
   const path = pathNames.map((name) => value[name]).find((found) => typeof found === "string" && found !== "")
   if (typeof path !== "string") throw new UserError(`${where} names no picture`, hint)
   const given = vectorNames.map((name) => value[name]).find((found) => found !== undefined && found !== null)
-  const { caption = null } = value
-  if (caption !== null && typeof caption !== "string") throw new UserError(`${where}: the caption is not a text`, hint)
-  return { path, vector: given === undefined ? null : vectorOf(given, where), caption }
+  const caption = captionNames.map((name) => value[name]).find((found) => found !== undefined && found !== null)
+  return { path, vector: given === undefined ? null : vectorOf(given, where), caption: captionOf(caption, where) }
 }
 
-const hint =
-  '{"path": "cat.jpg", "vector": [0.1, 0.2], "caption": "a cat"} was expected; vector may be base64 of float32'
+/** Several are one, a line each. */
+function captionOf(given: unknown, where: string): string | null {
+  const texts = given === undefined ? [] : [given].flat()
+  if (texts.every((text) => typeof text === "string")) return texts.join("\n") || null
+  throw new UserError(`${where}: the caption is not a text`, hint)
+}
+
+const hint = `{"path": "cat.jpg", "vector": [0.1, 0.2], "caption": "a cat"} was expected; vector may be base64 of float32, and the path may be called ${pathNames.join(", ")}`
 
 function vectorOf(given: unknown, where: string): Float32Array {
   if (typeof given === "string") {

@@ -14,27 +14,12 @@ import { exportedModelIn } from "../export/write-export.ts"
 import { jsonlPictures } from "./jsonl.ts"
 import { openNpyRows } from "./npy-rows.ts"
 import { chooseColumn, openParquet, type TextColumns } from "./parquet-columns.ts"
-import type { ImportedPicture, ImportSource, SourceModel } from "./source.ts"
+import { captionNames, type ImportedPicture, type ImportSource, pathNames, type SourceModel } from "./source.ts"
 
 interface Pair {
   readonly vectors: string
   readonly table: string
 }
-
-/** Columns that hold a picture's place, the most telling first. */
-const pathColumns = [
-  "image_path",
-  "path",
-  "file_path",
-  "filepath",
-  "file",
-  "filename",
-  "file_name",
-  "image",
-  "url",
-  "key",
-]
-const captionColumns = ["caption", "text", "TEXT", "description"]
 
 /** Rows whose vectors are in memory at a time. */
 const rowsAtOnce = 4096
@@ -120,7 +105,7 @@ async function openPairs(
       throw new UserError(`${vectors} has vectors of ${matrix.dim} values, and ${pairs[0]!.vectors} of ${dim}`)
     dim = matrix.dim
     total += matrix.rows
-    chooseColumn(table, columns.names, pathColumn === undefined ? pathColumns : [pathColumn])
+    chooseColumn(table, columns.names, pathColumn === undefined ? pathNames : [pathColumn])
   }
   const pictures = async function* () {
     for (const pair of pairs) yield* picturesOf(pair, pathColumn)
@@ -140,8 +125,8 @@ async function* picturesOf({ vectors, table }: Pair, pathColumn?: string): Async
   using matrix = openNpyRows(vectors)
   using columns = await openParquet(table)
   requireAlike(vectors, matrix.rows, table, columns.rows)
-  const path = chooseColumn(table, columns.names, pathColumn === undefined ? pathColumns : [pathColumn])
-  const caption = captionColumns.find((name) => columns.names.includes(name) && name !== path)
+  const path = chooseColumn(table, columns.names, pathColumn === undefined ? pathNames : [pathColumn])
+  const caption = captionNames.find((name) => columns.names.includes(name) && name !== path)
   let first = 0
   for await (const group of columns.read([...new Set([path, caption ?? path])])) {
     for (let from = 0; from < group.rows; from += rowsAtOnce) {

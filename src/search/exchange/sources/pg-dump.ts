@@ -3,8 +3,7 @@
  * Tables are COPY blocks in text format (PostgreSQL's manual, COPY): fields between tabs, `\N` for null, escapes by backslash.
  */
 import { oneLine, UserError } from "../../../core/errors.ts"
-import { readLines } from "../../../data/reinforced/jsonl/lines.ts"
-import { compressionOf } from "./jsonl.ts"
+import { linesOf } from "./jsonl.ts"
 
 export interface DumpedRow {
   /** Without its schema and quotes. */
@@ -22,7 +21,7 @@ const copyLine = /^COPY (?:(?:"[^"]+"|\w+)\.)?("[^"]+"|\w+) \((.*)\) FROM stdin;
 export async function* dumpedRows(path: string, wanted: WantedColumns): AsyncGenerator<DumpedRow> {
   let block: Block | null = null
   let isComplete = false
-  for await (const { text, number } of readLines(path, compressionOf(path))) {
+  for await (const { text, number } of linesOf(path)) {
     if (block !== null) {
       if (text === "\\.") block = null
       else if (block.columns !== null) yield rowOf(text, block, `${path}, line ${number}`)

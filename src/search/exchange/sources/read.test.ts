@@ -2,6 +2,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { gzipSync } from "node:zlib"
 import { DatabaseSync } from "@photostructure/sqlite"
 import { parquetWriteBuffer } from "hyparquet-writer"
@@ -138,6 +140,44 @@ test.each([
   expect(found).toEqual({ kind: "rclip", dim: 3, total: 3, model: { name, identity: null, orientation: null } })
   expect(pictures).toEqual([0, 2, 3].map((i) => ({ path: `/r/${i}.jpg`, vector: Float32Array.of(i, 0, 1) })))
 })
+
+test("thousands of rclip's rows are read, whatever is collected meanwhile", async () => {
+  const path = at("rclip-large.sqlite3")
+  writeRclip(path, 4, 3000)
+  await using source = await openSource(path)
+  let rows = 0
+  for await (const { path: name } of source.pictures()) {
+    if (rows++ % 300 === 0) collect()
+    expect(name).toBe(`/r/${rows === 1 ? 0 : rows}.jpg`)
+  }
+  expect(rows).toBe(2999)
+})
+
+test("a view in the place of rclip's table is refused before it is asked: it may compute without an end", async () => {
+  const path = at("rclip-view.sqlite3")
+  const database = new DatabaseSync(path)
+  database.exec(`CREATE TABLE db_version (version INTEGER);
+    CREATE VIEW images AS WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t)
+      SELECT n AS id, NULL AS deleted, 'x' AS filepath, x'00000000' AS vector FROM t`)
+  database.close()
+  await expect(openSource(path)).rejects.toThrow(`${path} cannot be read as rclip's database: it has no table images`)
+})
+
+test("lines whose compression breaks off are told with their file; names of keys are those of columns", async () => {
+  const whole = gzipSync(
+    Array.from({ length: 5000 }, (_, i) => JSON.stringify({ image: `${i * 7919}.jpg` })).join("\n"),
+  )
+  writeFileSync(at("whole.jsonl.gz"), whole)
+  writeFileSync(at("cut.jsonl.gz"), whole.subarray(0, whole.length - 200))
+  const { pictures } = await read(at("whole.jsonl.gz"))
+  expect([pictures.length, pictures[1]!.path]).toEqual([5000, "7919.jpg"])
+  await expect(read(at("cut.jsonl.gz"))).rejects.toThrow(at("cut.jsonl.gz"))
+})
+
+function collect(): void {
+  setFlagsFromString("--expose-gc")
+  runInNewContext("gc")()
+}
 
 /** In the form of PostgreSQL 15's pg_dump, which was compared with a real one; tables as in Immich before and since 1.136. */
 function immichDump(names: { asset: string; exif: string; config: string }): string {

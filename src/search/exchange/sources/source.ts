@@ -3,6 +3,14 @@
 export const sourceKinds = ["clip-retrieval", "npy", "jsonl", "rclip", "immich"] as const
 export type SourceKind = (typeof sourceKinds)[number]
 
+/** Keys of JSON lines, and columns of parquet, that hold a picture's place, the most telling first. */
+export const pathNames = [
+  ...["image_path", "path", "file_path", "filepath", "file", "filename", "file_name", "image", "url", "key"],
+] as const
+export const captionNames = ["caption", "text", "TEXT", "description"] as const
+/** Keys of JSON lines. */
+export const vectorNames = ["vector", "embedding"] as const
+
 export interface ImportedPicture {
   /** As the source has it: a path, a URL, or the key of a sample. */
   readonly path: string
