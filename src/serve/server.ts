@@ -37,6 +37,7 @@ export class EmbeddingServer implements AsyncDisposable {
   private constructor(
     private readonly server: Server,
     private readonly models: Models,
+    private readonly limits: Limits,
   ) {
     // The next request of a client finds another server, or none.
     server.prependListener("request", (_, answer) => {
@@ -50,20 +51,16 @@ export class EmbeddingServer implements AsyncDisposable {
    */
   static async start(models: ReadonlyMap<string, ModelSettings>, options: ServeOptions = {}): Promise<EmbeddingServer> {
     const { host, port } = { ...serveDefaults, ...options }
-    const limits = { ...limitDefaults, ...options.limits }
+    const limits = limitsOf(options.limits)
     const opened = new Models(models, { ...engineDefaults, ...options.engine })
     try {
       await opened.use(undefined, async () => {})
       const fetchPicture = options.fetchPicture ?? refuseAddresses
       const app = createApp({ models: opened, fetchPicture, limits }, options)
-      const server = createAdaptorServer({
-        fetch: app.fetch,
-        overrideGlobalObjects: false,
-        serverOptions: { requestTimeout: limits.seconds * 1000, headersTimeout: 10_000, keepAliveTimeout: 5000 },
-      }) as Server
+      const server = createServer(app.fetch, limits)
       server.listen(port, host)
       await Promise.race([once(server, "listening"), once(server, "error").then(([error]) => Promise.reject(error))])
-      return new EmbeddingServer(server, opened)
+      return new EmbeddingServer(server, opened, limits)
     } catch (error) {
       await opened[Symbol.asyncDispose]()
       throw (error as { code?: unknown }).code === "EADDRINUSE"
@@ -84,9 +81,28 @@ export class EmbeddingServer implements AsyncDisposable {
     await sleep(settling)
     const closed = once(this.server, "close")
     this.server.close()
+    // From now on nothing else ends a client that never finishes what it sends.
+    const late = setTimeout(() => this.server.closeAllConnections(), this.limits.seconds * 1000)
     await closed
+    clearTimeout(late)
     await this.models[Symbol.asyncDispose]()
   }
+}
+
+function limitsOf(given: Partial<Limits> = {}): Limits {
+  const limits = { ...limitDefaults, ...given }
+  return { ...limits, bodiesBytes: Math.max(limits.bodiesBytes, limits.bodyBytes) }
+}
+
+function createServer(fetch: Parameters<typeof createAdaptorServer>[0]["fetch"], { seconds }: Limits): Server {
+  const requestTimeout = seconds * 1000
+  const serverOptions = {
+    ...{ requestTimeout, headersTimeout: Math.min(10_000, requestTimeout), keepAliveTimeout: 5000 },
+    connectionsCheckingInterval: Math.min(1000, requestTimeout),
+  }
+  const server = createAdaptorServer({ fetch, overrideGlobalObjects: false, serverOptions }) as Server
+  // A client that does not read its answer is left after a while.
+  return server.setTimeout(requestTimeout + 5000)
 }
 
 /** Milliseconds in which what clients have sent arrives. */

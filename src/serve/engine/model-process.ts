@@ -43,9 +43,8 @@ async function openModel(settings: ModelSettings): Promise<Work<ServedModel, Mod
 function describe(model: Model, pictureSlots: number): ServedModel {
   const { name, embedDim, logitScale, manifest, contextLength, preprocessing } = model
   return {
-    ...{ name, embedDim, logitScale, preprocessing, pictureSlots },
+    ...{ name, embedDim, logitScale, contextLength, preprocessing, pictureSlots },
     license: manifest?.license ?? null,
-    hasText: contextLength !== null,
     hasCaptions: manifest?.decoder != null,
   }
 }

@@ -1,6 +1,5 @@
 /** The application: every protocol on one server, with what holds for all of them. */
 import { OpenAPIHono } from "@hono/zod-openapi"
-import { bodyLimit } from "hono/body-limit"
 import { cors } from "hono/cors"
 import { routePath } from "hono/route"
 import { secureHeaders } from "hono/secure-headers"
@@ -12,9 +11,11 @@ import { openai } from "../protocols/openai.ts"
 import { own } from "../protocols/own.ts"
 import { weaviate } from "../protocols/weaviate.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
-import type { Protocol, ServeApp, ServeContext, Variables } from "./context.ts"
+import { bodyReader } from "./body.ts"
+import type { Protocol, ServeApp, ServeContext, ServeEnvironment } from "./context.ts"
 import { RequestError, requestError } from "./errors.ts"
 import { Metrics } from "./metrics.ts"
+import { signalOf } from "./signal.ts"
 
 const protocols: readonly Protocol[] = [openai, cohere, ollama, weaviate, immich, own]
 
@@ -39,7 +40,7 @@ export interface AppOptions {
 
 export function createApp(context: ServeContext, options: AppOptions = {}): ServeApp {
   const { tokens = [], corsOrigins, onRequest, onFault } = options
-  const app: ServeApp = new OpenAPIHono<{ Variables: Variables }>({
+  const app: ServeApp = new OpenAPIHono<ServeEnvironment>({
     defaultHook: (result) => {
       if (!result.success) throw invalid(result.error)
     },
@@ -53,7 +54,7 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
   app.notFound((c) => refusal(c.req.path, new RequestError("notFound", `there is no ${c.req.method} ${c.req.path}`)))
   app.use(async (c, next) => {
     const began = performance.now()
-    c.set("signal", AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(context.limits.seconds * 1000)]))
+    c.set("signal", signalOf(c.env.outgoing, context.limits.seconds))
     await next()
     const [route, milliseconds] = [c.res.status === 404 ? "*" : routePath(c, -1), performance.now() - began]
     metrics.record(route, c.res.status, milliseconds / 1000)
@@ -65,7 +66,8 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
     if (!openPaths.includes(c.req.path)) requireToken(c.req.header("authorization"), tokens)
     await next()
   })
-  app.use(bodyLimit({ maxSize: context.limits.bodyBytes, onError: () => Promise.reject(tooLarge(context)) }))
+  const forms = protocols.flatMap(({ forms = [] }) => forms)
+  app.use(bodyReader(context.limits, forms))
   for (const { register } of protocols) register(app, context)
   app.get("/metrics", async (c) => c.body(await metrics.text(), 200, { "Content-Type": metrics.contentType }))
   app.doc31("/openapi.json", openapi)
@@ -87,10 +89,6 @@ function refusal(path: string, error: RequestError): Response {
   if (error.retryAfter !== null) headers["Retry-After"] = String(error.retryAfter)
   if (error.kind === "unauthorized") headers["WWW-Authenticate"] = "Bearer"
   return Response.json(errorBody(error), { status: error.status, headers })
-}
-
-function tooLarge({ limits }: ServeContext): RequestError {
-  return new RequestError("tooLarge", `a request may have ${limits.bodyBytes} bytes`)
 }
 
 interface Issue {

@@ -5,7 +5,17 @@ import { type Content, encodeContents } from "../http/content.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { RequestError } from "../http/errors.ts"
 import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
-import { inType, meanOf, pictureContent, textContent, tokensOf, type VectorType, vectorTypes } from "./shared.ts"
+import {
+  inType,
+  meanOf,
+  pictureContent,
+  requireOwnDimension,
+  requireWhole,
+  textContent,
+  tokensOf,
+  type VectorType,
+  vectorTypes,
+} from "./shared.ts"
 
 const contentPart = z.union([
   z.object({ type: z.literal("text"), text: z.string() }),
@@ -28,9 +38,9 @@ const request = z
     embedding_types: z.array(z.enum(vectorTypes)).min(1).default(["float"]),
     output_dimension: z.int().positive().optional().describe("The model's own number, or absent"),
     truncate: z
-      .enum(["NONE", "START", "END"])
-      .optional()
-      .describe("Texts longer than the model's context lose their end"),
+      .enum(["NONE", "END"])
+      .default("END")
+      .describe("A text longer than the model's context loses its end; with NONE it is refused"),
   })
   .openapi("CohereEmbedRequest")
 
@@ -74,7 +84,9 @@ function register(app: ServeApp, context: ServeContext): void {
     const contents = groups.flat()
     return context.models.use(given.model, async (engine) => {
       const { embedDim } = engine.model
-      requireOwnDimension(given.output_dimension, embedDim)
+      requireOwnDimension(given.output_dimension, embedDim, "output_dimension")
+      const tokens = await tokensOf(contents)
+      if (given.truncate === "NONE") requireWhole(tokens, engine.model, "texts")
       const vectors = (await encodeContents(engine, contents, askingOf(contents, signal))).values()
       const rows = groups.map((group) =>
         meanOf(
@@ -87,7 +99,7 @@ function register(app: ServeApp, context: ServeContext): void {
         id: randomUUID(),
         embeddings: byType(rows, given.embedding_types),
         ...(given.texts && { texts: given.texts }),
-        meta: { api_version: { version: "2" }, billed_units: { input_tokens: tokensOf(contents), images } },
+        meta: { api_version: { version: "2" }, billed_units: { input_tokens: tokens.total, images } },
         response_type: "embeddings_by_type" as const,
       }
       return c.json(body, 200)
@@ -122,9 +134,4 @@ function byType(rows: readonly Float32Array[], types: readonly VectorType[]) {
   return Object.fromEntries(types.map((type) => [type, rows.map((row) => inType(row, type))])) as z.infer<
     typeof response
   >["embeddings"]
-}
-
-export function requireOwnDimension(dimension: number | undefined, embedDim: number, field = "output_dimension"): void {
-  if (dimension === undefined || dimension === embedDim) return
-  throw new RequestError("invalid", `this model's vectors have ${embedDim} values and cannot be shortened`, field)
 }

@@ -19,6 +19,7 @@ const entries = z.object({ clip: z.object({ visual: entry.optional(), textual: e
 export const immich: Protocol = {
   name: "Immich",
   owns: (path) => path === "/predict" || path === "/ping",
+  forms: ["/predict"],
   register,
   errorBody: ({ message }) => ({ detail: message }),
 }

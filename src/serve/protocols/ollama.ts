@@ -5,8 +5,7 @@ import { encodeContents, isDataUri } from "../http/content.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { RequestError } from "../http/errors.ts"
 import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
-import { requireOwnDimension } from "./cohere.ts"
-import { pictureContent, textContent, tokensOf } from "./shared.ts"
+import { pictureContent, requireOwnDimension, requireWhole, textContent, tokensOf } from "./shared.ts"
 
 const request = z
   .object({
@@ -65,7 +64,7 @@ export const ollama: Protocol = {
 function register(app: ServeApp, context: ServeContext): void {
   app.openapi(embed, async (c) => {
     const began = performance.now()
-    const { model, input = [], images = [], dimensions } = c.req.valid("json")
+    const { model, input = [], images = [], dimensions, truncate = true } = c.req.valid("json")
     const signal = c.get("signal")
     const texts = typeof input === "string" ? [input] : input
     requireParts(texts.length + images.length, context.limits, "input")
@@ -78,13 +77,15 @@ function register(app: ServeApp, context: ServeContext): void {
     const opened = performance.now()
     return context.models.use(servedName(model, context.models.names), async (engine) => {
       requireOwnDimension(dimensions, engine.model.embedDim, "dimensions")
+      const tokens = await tokensOf(contents)
+      if (!truncate) requireWhole(tokens, engine.model, "input")
       const loaded = performance.now()
       const vectors = await encodeContents(engine, contents, askingOf(contents, signal))
       const body = {
         ...{ model, embeddings: vectors.map((vector) => [...vector]) },
         total_duration: nanoseconds(performance.now() - began),
         load_duration: nanoseconds(loaded - opened),
-        prompt_eval_count: tokensOf(contents),
+        prompt_eval_count: tokens.total,
       }
       return c.json(body, 200)
     })

@@ -8,8 +8,7 @@ import { type Content, encodeContents, isDataUri } from "../http/content.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { type ErrorKind, RequestError } from "../http/errors.ts"
 import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
-import { requireOwnDimension } from "./cohere.ts"
-import { base64Of, meanOf, pictureContent, textContent, tokensOf } from "./shared.ts"
+import { base64Of, meanOf, pictureContent, requireOwnDimension, textContent, tokensOf } from "./shared.ts"
 
 const picture = z.string().min(1).describe("A data URI, base64, or an address where the server allows them")
 const part = z.union([
@@ -78,6 +77,7 @@ export const openai: Protocol = {
 
 const types: Record<ErrorKind, string> = {
   ...{ invalid: "invalid_request_error", notFound: "invalid_request_error", unsupported: "invalid_request_error" },
+  ...{ mediaType: "invalid_request_error", gone: "invalid_request_error" },
   ...{ tooLarge: "invalid_request_error", unauthorized: "authentication_error", busy: "rate_limit_error" },
   ...{ internal: "server_error", unavailable: "server_error", timeout: "server_error" },
 }
@@ -96,8 +96,8 @@ function register(app: ServeApp, context: ServeContext): void {
         ...{ object: "embedding" as const, index },
         embedding: given.encoding_format === "base64" ? base64Of(row) : [...row],
       }))
-      const used = tokensOf(groups.flat())
-      const usage = { prompt_tokens: used, total_tokens: used }
+      const { total } = await tokensOf(groups.flat())
+      const usage = { prompt_tokens: total, total_tokens: total }
       return c.json({ object: "list" as const, data, model: given.model ?? name, usage }, 200)
     })
   })

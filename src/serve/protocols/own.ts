@@ -17,8 +17,11 @@ const classifyRequest = z
   .object({
     model,
     images,
-    labels: z.array(z.string().min(1)).min(1).describe('In a few words each: "cat", "a receipt", "something else"'),
-    templates: z.array(z.string()).min(1).optional().describe("What a label is put into, in place of {}"),
+    labels: z
+      .array(z.string().min(1).max(1000))
+      .min(1)
+      .describe('In a few words each: "cat", "a receipt", "something else"'),
+    templates: z.array(z.string().max(1000)).min(1).optional().describe("What a label is put into, in place of {}"),
     top: z.int().positive().optional().describe("Labels of each picture, the best ones; absent: all"),
   })
   .openapi("ClassifyRequest")
