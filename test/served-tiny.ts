@@ -29,7 +29,7 @@ export class ServedTiny implements AsyncDisposable {
     const model = join(folder, "tiny")
     await exportModel(tinyModel(), tinyInfo, model)
     const pictures = await Promise.all([0, 1, 2].map((i) => renderScene(sampleScene(3, "train", i))))
-    const settings = { model, threads: 2, maxPixels: 1e8, ...readingDefaults }
+    const settings = { model, threads: 2, maxPixels: options.limits?.pixels ?? 1e8, ...readingDefaults }
     const server = await EmbeddingServer.start(new Map([["tiny", settings]]), { port: 0, ...options })
     const served = new ServedTiny(folder, server, pictures, {})
     await using clip = await MobileCLIP.load(model, { threads: 1 })

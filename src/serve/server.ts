@@ -74,6 +74,13 @@ export class EmbeddingServer implements AsyncDisposable {
     return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
   }
 
+  /** Of the processes that have a model open. */
+  async pids(): Promise<number[]> {
+    const engines = [...(await this.models.open()).values()]
+    const pids = await Promise.all(engines.map((engine) => engine.process.pid()))
+    return pids.filter((pid) => pid !== undefined)
+  }
+
   /** Answers what it was asked, takes nothing new, and ends. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.isStopping = true
@@ -100,7 +107,12 @@ function createServer(fetch: Parameters<typeof createAdaptorServer>[0]["fetch"],
     ...{ requestTimeout, headersTimeout: Math.min(10_000, requestTimeout), keepAliveTimeout: 5000 },
     connectionsCheckingInterval: Math.min(1000, requestTimeout),
   }
-  const server = createAdaptorServer({ fetch, overrideGlobalObjects: false, serverOptions }) as Server
+  const server = createAdaptorServer({
+    fetch,
+    hostname: "localhost",
+    overrideGlobalObjects: false,
+    serverOptions,
+  }) as Server
   // A client that does not read its answer is left after a while.
   return server.setTimeout(requestTimeout + 5000)
 }
