@@ -20,7 +20,8 @@ export interface LoadOrder {
 
 export interface LoadReport {
   readonly answered: number
-  readonly failed: number
+  /** Of requests that were not answered with 200: their number by status, or by the connection's error. */
+  readonly failures: Readonly<Record<string, number>>
   /** Measured. */
   readonly seconds: number
   /** Milliseconds. */
@@ -33,7 +34,7 @@ export interface LoadReport {
 
 const program = fileURLToPath(import.meta.url)
 
-/** What a process of clients reports. `stop` ends it early. */
+/** What a process of clients reports. */
 export async function runLoad(order: LoadOrder): Promise<LoadReport> {
   const child = spawn(process.execPath, [program, JSON.stringify(order)], { stdio: ["ignore", "pipe", "inherit"] })
   let text = ""
@@ -92,16 +93,17 @@ async function load(order: LoadOrder): Promise<LoadReport> {
   // Other numbers than any earlier process had.
   const first = order.repeat === null ? Date.now() % 1e12 : 0
   const [times, before, began] = [[] as number[], process.cpuUsage(), performance.now()]
-  let [next, failed] = [0, 0]
+  const failures: Record<string, number> = {}
+  let next = 0
   const end = began + order.seconds * 1000
   await Promise.all(
     Array.from({ length: order.clients }, async () => {
       while (performance.now() < end) {
         const n = next++
         const start = performance.now()
-        const status = await post(order.url, agent, bodyOf(first + (order.repeat === null ? n : n % order.repeat)))
-        if (status === 200) times.push(performance.now() - start)
-        else failed++
+        const outcome = await post(order.url, agent, bodyOf(first + (order.repeat === null ? n : n % order.repeat)))
+        if (outcome === "200") times.push(performance.now() - start)
+        else failures[outcome] = (failures[outcome] ?? 0) + 1
       }
     }),
   )
@@ -109,10 +111,10 @@ async function load(order: LoadOrder): Promise<LoadReport> {
   const seconds = (performance.now() - began) / 1000
   const [p50, p99] = [quantile(times, 0.5), quantile(times, 0.99)]
   const processorSeconds = (user + system) / 1e6
-  return { answered: times.length, failed, seconds, p50, p99, longest: Math.max(...times), processorSeconds }
+  return { answered: times.length, failures, seconds, p50, p99, longest: Math.max(...times), processorSeconds }
 }
 
-async function post(url: string, agent: Agent, parts: readonly (Buffer | string)[]): Promise<number> {
+async function post(url: string, agent: Agent, parts: readonly (Buffer | string)[]): Promise<string> {
   const length = parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0)
   const headers = { "content-type": "application/json", "content-length": length }
   const asked = request(`${url}/v1/embeddings`, { method: "POST", agent, headers })
@@ -122,9 +124,9 @@ async function post(url: string, agent: Agent, parts: readonly (Buffer | string)
     const [answer] = await once(asked, "response")
     answer.resume()
     await once(answer, "end")
-    return answer.statusCode
-  } catch {
-    return 0
+    return String(answer.statusCode)
+  } catch (error) {
+    return String((error as { code?: string }).code)
   }
 }
 

@@ -1,8 +1,8 @@
 /** A server of embeddings that listens: opened, and stopped without losing what it is asked. */
 import { once } from "node:events"
-import type { Server } from "node:http"
-import type { AddressInfo } from "node:net"
-import { setTimeout as sleep } from "node:timers/promises"
+import type { Server, ServerResponse } from "node:http"
+import { type AddressInfo, Server as NetServer } from "node:net"
+import { setImmediate, setTimeout as sleep } from "node:timers/promises"
 import { createAdaptorServer } from "@hono/node-server"
 import { EnvironmentError } from "../core/errors.ts"
 import type { ModelSettings } from "./engine/model-work.ts"
@@ -33,15 +33,17 @@ export const engineDefaults: ModelsOptions = {
 
 export class EmbeddingServer implements AsyncDisposable {
   private isStopping = false
+  private readonly answering = new Set<ServerResponse>()
 
   private constructor(
     private readonly server: Server,
     private readonly models: Models,
     private readonly limits: Limits,
   ) {
-    // The next request of a client finds another server, or none.
-    server.prependListener("request", (_, answer) => {
-      if (this.isStopping) answer.setHeader("Connection", "close")
+    server.prependListener("request", (_, answer: ServerResponse) => {
+      this.answering.add(answer)
+      answer.once("close", () => this.answering.delete(answer))
+      if (this.isStopping) endAfter(answer)
     })
   }
 
@@ -84,16 +86,26 @@ export class EmbeddingServer implements AsyncDisposable {
   /** Answers what it was asked, takes nothing new, and ends. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.isStopping = true
-    // Connections that are open may bring a request that is on its way; closing the server would cut them.
-    await sleep(settling)
+    for (const answer of this.answering) endAfter(answer)
     const closed = once(this.server, "close")
-    this.server.close()
-    // From now on nothing else ends a client that never finishes what it sends.
+    // Right after connections that wait were accepted: closing the port resets those that were not.
+    await setImmediate()
+    // Node's own `close` of an HTTP server also cuts connections that may bring a request which is on its way.
+    NetServer.prototype.close.call(this.server)
     const late = setTimeout(() => this.server.closeAllConnections(), this.limits.seconds * 1000)
+    await sleep(settling)
+    this.server.closeIdleConnections()
     await closed
     clearTimeout(late)
+    // Ends what looks after connections.
+    this.server.close()
     await this.models[Symbol.asyncDispose]()
   }
+}
+
+/** The next request of this client finds another server, or none. */
+function endAfter(answer: ServerResponse): void {
+  if (!answer.headersSent) answer.setHeader("Connection", "close")
 }
 
 function limitsOf(given: Partial<Limits> = {}): Limits {
