@@ -26,12 +26,12 @@ const message = z.object({ role: z.string(), content: z.union([z.string(), z.arr
 
 const request = z
   .object({
-    model: z.string().optional().describe("As /v1/models has it; absent: the server's first model"),
-    input: z.union([part, z.array(part), tokens]).optional(),
-    messages: z.array(message).min(1).optional().describe("One vector: of a text, of a picture, or of their mean"),
-    encoding_format: z.enum(["float", "base64"]).default("float"),
-    modality: z.enum(["text", "image"]).optional().describe("image: plain texts of input are pictures"),
-    dimensions: z.int().positive().optional().describe("The model's own number, or absent"),
+    model: z.string().nullish().describe("As /v1/models has it; absent: the server's first model"),
+    input: z.union([part, z.array(part), tokens]).nullish(),
+    messages: z.array(message).min(1).nullish().describe("One vector: of a text, of a picture, or of their mean"),
+    encoding_format: z.enum(["float", "base64"]).nullish().describe("Default: float"),
+    modality: z.enum(["text", "image"]).nullish().describe("image: plain texts of input are pictures"),
+    dimensions: z.int().positive().nullish().describe("The model's own number, or absent"),
   })
   .openapi("EmbeddingRequest")
 
@@ -87,11 +87,11 @@ function register(app: ServeApp, context: ServeContext): void {
     const given = c.req.valid("json")
     const signal = c.get("signal")
     const groups = await contentsOf(given, context, signal)
-    return context.models.use(given.model, async (engine) => {
+    return context.models.use(given.model ?? undefined, async (engine) => {
       const { name, embedDim } = engine.model
       requireOwnDimension(given.dimensions, embedDim, "dimensions")
       const vectors = await encodeContents(engine, groups.flat(), askingOf(groups.flat(), signal))
-      const rows = "messages" in given && given.messages ? [meanOf(vectors, embedDim)] : vectors
+      const rows = given.messages ? [meanOf(vectors, embedDim)] : vectors
       const data = rows.map((row, index) => ({
         ...{ object: "embedding" as const, index },
         embedding: given.encoding_format === "base64" ? base64Of(row) : [...row],
@@ -114,7 +114,7 @@ type Request = z.infer<typeof request>
 /** What is asked for, a group for each vector. */
 function contentsOf({ input, messages, modality }: Request, context: ServeContext, signal: AbortSignal) {
   const picture = (value: string, field: string) => pictureContent(value, field, context, signal)
-  if ((input === undefined) === (messages === undefined))
+  if ((input == null) === (messages == null))
     throw new RequestError("invalid", "either input or messages is expected", "input")
   if (messages) return contentsOfMessages(messages, context, picture)
   const list = Array.isArray(input) ? input : [input!]

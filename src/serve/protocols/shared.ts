@@ -92,7 +92,7 @@ export function requireWhole({ longest }: { longest: number }, { contextLength }
   throw new RequestError("invalid", `${what}: shorten it, or let its end be cut off`, field)
 }
 
-export function requireOwnDimension(dimension: number | undefined, embedDim: number, field: string): void {
-  if (dimension === undefined || dimension === embedDim) return
+export function requireOwnDimension(dimension: number | null | undefined, embedDim: number, field: string): void {
+  if (dimension == null || dimension === embedDim) return
   throw new RequestError("invalid", `this model's vectors have ${embedDim} values and cannot be shortened`, field)
 }
