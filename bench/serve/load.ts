@@ -12,6 +12,8 @@ export interface LoadOrder {
   readonly kind: "texts" | "pictures"
   readonly clients: number
   readonly seconds: number
+  /** Texts of a request; default: 1. */
+  readonly parts?: number
   /** A folder of JPEG files. */
   readonly pictures: string
   /** Requests after which contents come again; null: never, so that no cache knows them. */
@@ -70,8 +72,11 @@ export function textOf(n: number): string {
 
 type BodyOf = (n: number) => readonly (Buffer | string)[]
 
-function textBody(n: number): string[] {
-  return [JSON.stringify({ input: textOf(n), encoding_format: "base64" })]
+function textBodies(parts: number): BodyOf {
+  return (n) => {
+    const input = Array.from({ length: parts }, (_, i) => textOf(n * parts + i))
+    return [JSON.stringify({ input, encoding_format: "base64" })]
+  }
 }
 
 /** Each with a comment of its own right after the first marker: other bytes, the same pixels. Of base64 only that part is made anew. */
@@ -88,7 +93,7 @@ function pictureBodies(folder: string): BodyOf {
 }
 
 async function load(order: LoadOrder): Promise<LoadReport> {
-  const bodyOf = order.kind === "texts" ? textBody : pictureBodies(order.pictures)
+  const bodyOf = order.kind === "texts" ? textBodies(order.parts ?? 1) : pictureBodies(order.pictures)
   const agent = new Agent({ keepAlive: true, maxSockets: order.clients })
   // Other numbers than any earlier process had.
   const first = order.repeat === null ? Date.now() % 1e12 : 0

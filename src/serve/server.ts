@@ -5,14 +5,13 @@ import { type AddressInfo, Server as NetServer } from "node:net"
 import { setImmediate, setTimeout as sleep } from "node:timers/promises"
 import { createAdaptorServer } from "@hono/node-server"
 import { EnvironmentError } from "../core/errors.ts"
+import { engineDefaults, limitDefaults, serveDefaults } from "./defaults.ts"
 import type { ModelSettings } from "./engine/model-work.ts"
 import { Models, type ModelsOptions } from "./engine/models.ts"
-import { cacheBytesDefault } from "./engine/result-cache.ts"
 import { type AppOptions, createApp } from "./http/app.ts"
 import type { FetchPicture } from "./http/content.ts"
-import { type Limits, limitDefaults } from "./http/context.ts"
+import type { Limits } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
-import { lifetimeDefaults } from "./processes/lasting.ts"
 
 export interface ServeOptions extends AppOptions {
   readonly host?: string
@@ -22,13 +21,6 @@ export interface ServeOptions extends AppOptions {
   readonly engine?: Partial<ModelsOptions>
   /** Default: none are fetched. */
   readonly fetchPicture?: FetchPicture | undefined
-}
-
-export const serveDefaults = { host: "127.0.0.1", port: 8000 } as const
-
-export const engineDefaults: ModelsOptions = {
-  ...{ mostWaiting: 1024, textBatch: 32, maxDelay: 0, lifetime: lifetimeDefaults },
-  ...{ idleSeconds: null, cacheBytes: cacheBytesDefault },
 }
 
 export class EmbeddingServer implements AsyncDisposable {

@@ -18,12 +18,6 @@ export interface Limits {
   readonly seconds: number
 }
 
-const mebibyte = 2 ** 20
-export const limitDefaults: Limits = {
-  ...{ bodyBytes: 64 * mebibyte, bodiesBytes: 512 * mebibyte },
-  ...{ parts: 2048, pixels: 1e8, seconds: 60 },
-}
-
 export interface ServeContext {
   readonly models: Models
   readonly fetchPicture: FetchPicture
