@@ -44,8 +44,8 @@ class GrowingBody {
   /** Throws RequestError where it is too large, or ends too early. */
   async read(incoming: IncomingMessage): Promise<Buffer> {
     if (Number(incoming.headers["content-length"] ?? 0) > this.limits.bodyBytes) throw tooLarge(this.limits)
-    const gone = () => new RequestError("gone", "the request ended before its body did")
     await new Promise<void>((resolve, reject) => {
+      const gone = () => reject(new RequestError("gone", "the request ended before its body did"))
       const take = (chunk: Uint8Array) => {
         const refusal = this.take(chunk)
         if (!refusal) return
@@ -53,8 +53,11 @@ class GrowingBody {
         reject(refusal)
       }
       incoming.on("data", take)
-      incoming.once("end", resolve)
-      for (const event of ["close", "error"]) incoming.once(event, () => reject(gone()))
+      incoming.once("close", gone).once("error", gone)
+      incoming.once("end", () => {
+        incoming.off("close", gone)
+        resolve()
+      })
     })
     return Buffer.concat(this.chunks, this.size)
   }
