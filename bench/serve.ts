@@ -68,12 +68,21 @@ async function measure(model: string, kind: Kind, textBatch: number): Promise<vo
   const bare = () =>
     kind === "texts"
       ? bareTexts(model, threads, textBatch, slice)
-      : barePictures(model, threads, options.pictures!, slice)
+      : barePictures(model, threads, options.pictures!, { seconds: slice, decodes: false })
   const name = kind === "texts" ? `texts, batches of ${textBatch} at most` : kind
   await using served = await Served.start(model, textBatch)
   await served.ask({ kind, clients: 8, seconds: 2 })
   for (const count of clients) print(`${name}, ${count} clients`, await served.ask({ kind, clients: count }))
   await measureShares(name, () => served.ask({ kind, clients: most, seconds: slice }), bare)
+  if (kind === "pictures") {
+    const { rate, processorSeconds } = await barePictures(model, threads, options.pictures!, {
+      seconds: slice,
+      decodes: true,
+    })
+    console.log(
+      `${name}, decoded without a server: ${rate.toFixed(1)}/s, ${(1000 * processorSeconds).toFixed(1)} ms of processor`,
+    )
+  }
   print(`${name}, 8 clients, known contents`, await served.ask({ kind, clients: 8, seconds: 4, repeat: 16 }))
 }
 

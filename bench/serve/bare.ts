@@ -42,14 +42,21 @@ interface PictureOrder {
   readonly preprocessing: Preprocessing
   readonly paths: readonly string[]
   readonly seconds: number
+  /** Whether each picture is decoded, from a file in memory. */
+  readonly decodes: boolean
 }
 
-/** Pixels are in memory, and threads have a tower each. */
-export async function barePictures(model: string, threads: number, folder: string, seconds: number): Promise<BareRate> {
+/** Threads have a tower each; pixels are in memory, or are decoded each time. */
+export async function barePictures(
+  model: string,
+  threads: number,
+  folder: string,
+  { seconds, decodes }: Pick<PictureOrder, "seconds" | "decodes">,
+): Promise<BareRate> {
   await using opened = await loadModel(model)
   if (!opened.place) throw new Error(`${model} has no tower that threads could open`)
   const paths = readdirSync(folder).map((name) => join(folder, name))
-  const order = { place: opened.place, preprocessing: opened.preprocessing, seconds }
+  const order = { place: opened.place, preprocessing: opened.preprocessing, seconds, decodes }
   const workers = Array.from({ length: threads }, (_, t) => {
     const own: PictureOrder = { ...order, paths: paths.filter((_, i) => i % threads === t).slice(0, 16) }
     return new Worker(fileURLToPath(import.meta.url), { workerData: own })
@@ -64,20 +71,23 @@ export async function barePictures(model: string, threads: number, folder: strin
   return { rate, processorSeconds: rates[0]!.processorSeconds * (rates[0]!.rate / rate) }
 }
 
-async function work({ place, preprocessing, paths, seconds }: PictureOrder): Promise<void> {
+async function work({ place, preprocessing, paths, seconds, decodes }: PictureOrder): Promise<void> {
   const tower = openTower(place, { threads: 1 })
-  const pixels: Float32Array[] = []
-  for (const path of paths) {
+  const files = paths.map((path) => readFileSync(path))
+  const pixelsOf = async (file: Uint8Array) => {
     const out = new Float32Array(3 * preprocessing.size ** 2)
-    await preparePixels(readFileSync(path), [{ preprocessing, out }], { name: path, exif: "apply" }, "here")
-    pixels.push(out)
+    await preparePixels(file, [{ preprocessing, out }], { name: "a picture", exif: "apply" }, "here")
+    return out
   }
+  const pixels: Float32Array[] = []
+  for (const file of files) pixels.push(await pixelsOf(file))
   for (const each of pixels.slice(0, 4)) await tower.images(each, 1)
   parentPort!.postMessage("ready")
   await once(parentPort!, "message")
   let next = 0
   const computed = await rateOf(seconds, async () => {
-    await tower.images(pixels[next++ % pixels.length]!, 1)
+    const at = next++ % pixels.length
+    await tower.images(decodes ? await pixelsOf(files[at]!) : pixels[at]!, 1)
     return 1
   })
   parentPort!.postMessage(computed)
