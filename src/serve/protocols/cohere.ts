@@ -77,38 +77,36 @@ export const cohere: Protocol = {
 }
 
 function register(app: ServeApp, context: ServeContext): void {
-  app.openapi(route, async (c) => {
-    const given = c.req.valid("json")
-    const signal = c.get("signal")
-    const groups = await groupsOf(given, context, signal)
-    const contents = groups.flat()
-    return context.models.use(given.model, async (engine) => {
-      const { embedDim } = engine.model
-      requireOwnDimension(given.output_dimension, embedDim, "output_dimension")
-      const tokens = await tokensOf(contents)
-      if (given.truncate === "NONE") requireWhole(tokens, engine.model, "texts")
-      const vectors = (await encodeContents(engine, contents, askingOf(contents, signal))).values()
-      const rows = groups.map((group) =>
-        meanOf(
-          group.map(() => vectors.next().value!),
-          embedDim,
-        ),
-      )
-      const images = contents.filter(({ kind }) => kind === "picture").length
-      const body = {
-        id: randomUUID(),
-        embeddings: byType(rows, given.embedding_types),
-        ...(given.texts && { texts: given.texts }),
-        meta: { api_version: { version: "2" }, billed_units: { input_tokens: tokens.total, images } },
-        response_type: "embeddings_by_type" as const,
-      }
-      return c.json(body, 200)
-    })
+  app.openapi(route, async (c) => c.json(await embed(c.req.valid("json"), context, c.get("signal")), 200))
+}
+
+type Request = z.infer<typeof request>
+
+async function embed(given: Request, context: ServeContext, signal: AbortSignal): Promise<z.infer<typeof response>> {
+  const groups = await groupsOf(given, context, signal)
+  const contents = groups.flat()
+  return context.models.use(given.model, async (engine) => {
+    const { embedDim } = engine.model
+    requireOwnDimension(given.output_dimension, embedDim, "output_dimension")
+    const { total, longest } = await tokensOf(contents)
+    if (given.truncate === "NONE") requireWhole(longest, engine.model, "texts")
+    const vectors = (await encodeContents(engine, contents, askingOf(contents, signal))).values()
+    const vectorsOf = (group: readonly Content[]) => group.map(() => vectors.next().value!)
+    const rows = groups.map((group) => meanOf(vectorsOf(group), embedDim))
+    const images = contents.filter(({ kind }) => kind === "picture").length
+    return {
+      id: randomUUID(),
+      embeddings: byType(rows, given.embedding_types),
+      ...(given.texts && { texts: given.texts }),
+      meta: { api_version: { version: "2" }, billed_units: { input_tokens: total, images } },
+      response_type: "embeddings_by_type",
+    }
   })
 }
 
+/** A group for each vector. */
 async function groupsOf(
-  { texts, images, inputs }: z.infer<typeof request>,
+  { texts, images, inputs }: Request,
   context: ServeContext,
   signal: AbortSignal,
 ): Promise<Content[][]> {

@@ -35,6 +35,12 @@ test("the models that are served are listed", async () => {
   expect(names).toEqual(["tiny"])
 })
 
+test("who names no model is told the name that the first one is served under", async () => {
+  await using other = await ServedTiny.start({}, ["alias", "second"])
+  const answer = await other.post("/v1/embeddings", { input: "a" })
+  expect(await answer.json()).toMatchObject({ model: "alias" })
+})
+
 const post = (body: unknown) => served.post("/v1/embeddings", body)
 
 test("objects, NVIDIA's and infinity's mixtures, and vLLM's messages", async () => {

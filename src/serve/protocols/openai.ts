@@ -83,24 +83,7 @@ const types: Record<ErrorKind, string> = {
 }
 
 function register(app: ServeApp, context: ServeContext): void {
-  app.openapi(embeddings, async (c) => {
-    const given = c.req.valid("json")
-    const signal = c.get("signal")
-    const groups = await contentsOf(given, context, signal)
-    return context.models.use(given.model ?? undefined, async (engine) => {
-      const { name, embedDim } = engine.model
-      requireOwnDimension(given.dimensions, embedDim, "dimensions")
-      const vectors = await encodeContents(engine, groups.flat(), askingOf(groups.flat(), signal))
-      const rows = given.messages ? [meanOf(vectors, embedDim)] : vectors
-      const data = rows.map((row, index) => ({
-        ...{ object: "embedding" as const, index },
-        embedding: given.encoding_format === "base64" ? base64Of(row) : [...row],
-      }))
-      const { total } = await tokensOf(groups.flat())
-      const usage = { prompt_tokens: total, total_tokens: total }
-      return c.json({ object: "list" as const, data, model: given.model ?? name, usage }, 200)
-    })
-  })
+  app.openapi(embeddings, async (c) => c.json(await embed(c.req.valid("json"), context, c.get("signal")), 200))
   app.openapi(models, (c) => {
     const data = context.models.names.map((id) => ({
       ...{ id, object: "model" as const, created: 0, owned_by: "mobileclip" },
@@ -111,8 +94,28 @@ function register(app: ServeApp, context: ServeContext): void {
 
 type Request = z.infer<typeof request>
 
-/** What is asked for, a group for each vector. */
-function contentsOf({ input, messages, modality }: Request, context: ServeContext, signal: AbortSignal) {
+async function embed(given: Request, context: ServeContext, signal: AbortSignal): Promise<z.infer<typeof response>> {
+  const contents = await contentsOf(given, context, signal)
+  return context.models.use(given.model ?? undefined, async (engine, model) => {
+    const { embedDim } = engine.model
+    requireOwnDimension(given.dimensions, embedDim, "dimensions")
+    const vectors = await encodeContents(engine, contents, askingOf(contents, signal))
+    const rows = given.messages ? [meanOf(vectors, embedDim)] : vectors
+    const data = rows.map((row, index) => ({
+      ...{ object: "embedding" as const, index },
+      embedding: given.encoding_format === "base64" ? base64Of(row) : [...row],
+    }))
+    const { total } = await tokensOf(contents)
+    return { object: "list", data, model, usage: { prompt_tokens: total, total_tokens: total } }
+  })
+}
+
+/** In the order of the input; those of messages make one vector together. */
+function contentsOf(
+  { input, messages, modality }: Request,
+  context: ServeContext,
+  signal: AbortSignal,
+): Promise<Content[]> {
   const picture = (value: string, field: string) => pictureContent(value, field, context, signal)
   if ((input == null) === (messages == null))
     throw new RequestError("invalid", "either input or messages is expected", "input")
@@ -121,15 +124,13 @@ function contentsOf({ input, messages, modality }: Request, context: ServeContex
   if (!isListOfParts(list)) throw tokenIds()
   if (list.length === 0) throw new RequestError("invalid", "input is an empty list", "input")
   requireParts(list.length, context.limits, "input")
-  return Promise.all(
-    list.map(async (each, i) => {
-      const field = Array.isArray(input) ? `input[${i}]` : "input"
-      if (typeof each === "object")
-        return [await ("image" in each ? picture(each.image, field) : textContent(each.text))]
-      const isPicture = modality === "image" || (modality !== "text" && isDataUri(each))
-      return [await (isPicture ? picture(each, field) : textContent(each))]
-    }),
-  )
+  const contents = list.map((each, i) => {
+    const field = Array.isArray(input) ? `input[${i}]` : "input"
+    if (typeof each === "object") return "image" in each ? picture(each.image, field) : textContent(each.text)
+    const isPicture = modality === "image" || (modality !== "text" && isDataUri(each))
+    return isPicture ? picture(each, field) : textContent(each)
+  })
+  return Promise.all(contents)
 }
 
 type Part = z.infer<typeof part>
@@ -142,12 +143,11 @@ async function contentsOfMessages(
   messages: readonly z.infer<typeof message>[],
   { limits }: ServeContext,
   picture: (url: string, field: string) => Promise<Content>,
-): Promise<Content[][]> {
+): Promise<Content[]> {
   const parts = messages.flatMap(partsOfMessage)
   requireParts(parts.length, limits, "messages")
   if (parts.length === 0) throw new RequestError("invalid", "messages hold no text and no picture", "messages")
-  const contents = parts.map((each) => ("text" in each ? textContent(each.text) : picture(each.url, "messages")))
-  return [await Promise.all(contents)]
+  return Promise.all(parts.map((each) => ("text" in each ? textContent(each.text) : picture(each.url, "messages"))))
 }
 
 /** A text that is empty stands beside a picture in vLLM's own examples. */

@@ -86,7 +86,7 @@ export async function tokensOf(contents: readonly Content[]): Promise<{ total: n
 const longestTurn = 10
 
 /** For clients that do not want a text's end to be cut off. Throws RequestError where the model reads less of it. */
-export function requireWhole({ longest }: { longest: number }, { contextLength }: ServedModel, field: string): void {
+export function requireWhole(longest: number, { contextLength }: ServedModel, field: string): void {
   if (contextLength === null || longest <= contextLength) return
   const what = `a text has more than the ${contextLength} tokens that the model reads`
   throw new RequestError("invalid", `${what}: shorten it, or let its end be cut off`, field)
