@@ -145,10 +145,14 @@ export class TaskQueue<Item, Result> {
       for (const { reject } of batch) reject(error)
     } finally {
       this.underWay--
-      const each = (performance.now() - began) / batch.length / this.options.slots
-      this.pace = this.pace === 0 ? each : 0.9 * this.pace + 0.1 * each
+      this.notePace((performance.now() - began) / batch.length / this.options.slots)
       this.start()
     }
+  }
+
+  /** @param each milliseconds */
+  private notePace(each: number): void {
+    this.pace = this.pace === 0 ? each : 0.9 * this.pace + 0.1 * each
   }
 }
 

@@ -1,5 +1,6 @@
 /** The application: every protocol on one server, with what holds for all of them. */
 import { OpenAPIHono } from "@hono/zod-openapi"
+import type { MiddlewareHandler } from "hono"
 import { cors } from "hono/cors"
 import { routePath } from "hono/route"
 import { secureHeaders } from "hono/secure-headers"
@@ -39,7 +40,7 @@ export interface AppOptions {
 }
 
 export function createApp(context: ServeContext, options: AppOptions = {}): ServeApp {
-  const { tokens = [], corsOrigins, onRequest, onFault } = options
+  const { tokens = [], corsOrigins, onFault } = options
   const app: ServeApp = new OpenAPIHono<ServeEnvironment>({
     defaultHook: (result) => {
       if (!result.success) throw invalid(result.error)
@@ -52,14 +53,7 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
     return refusal(c.req.path, told)
   })
   app.notFound((c) => refusal(c.req.path, new RequestError("notFound", `there is no ${c.req.method} ${c.req.path}`)))
-  app.use(async (c, next) => {
-    const began = performance.now()
-    c.set("signal", signalOf(c.env.outgoing, context.limits.seconds))
-    await next()
-    const [route, milliseconds] = [c.res.status === 404 ? "*" : routePath(c, -1), performance.now() - began]
-    metrics.record(route, c.res.status, milliseconds / 1000)
-    onRequest?.({ method: c.req.method, route, status: c.res.status, milliseconds })
-  })
+  app.use(recording(context, metrics, options))
   app.use(secureHeaders({ crossOriginResourcePolicy: corsOrigins ? false : "same-origin" }))
   if (corsOrigins) app.use(cors({ origin: corsOrigins.includes("*") ? "*" : [...corsOrigins] }))
   app.use(async (c, next) => {
@@ -72,6 +66,22 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
   app.get("/metrics", async (c) => c.body(await metrics.text(), 200, { "Content-Type": metrics.contentType }))
   app.doc31("/openapi.json", openapi)
   return app
+}
+
+/** Says how long a request may take, and writes down how long it took. */
+function recording(
+  { limits }: ServeContext,
+  metrics: Metrics,
+  { onRequest }: AppOptions,
+): MiddlewareHandler<ServeEnvironment> {
+  return async (c, next) => {
+    const began = performance.now()
+    c.set("signal", signalOf(c.env.outgoing, limits.seconds))
+    await next()
+    const [route, milliseconds] = [c.res.status === 404 ? "*" : routePath(c, -1), performance.now() - began]
+    metrics.record(route, c.res.status, milliseconds / 1000)
+    onRequest?.({ method: c.req.method, route, status: c.res.status, milliseconds })
+  }
 }
 
 const openapi = {

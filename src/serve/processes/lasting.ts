@@ -17,7 +17,7 @@ export interface Lifetime {
 export const lifetimeDefaults: Lifetime = { mostTasks: 100_000, mostBytes: 4e9 }
 
 /** A task that takes so many processes with it is at fault itself. */
-const mostDeaths = 3
+const mostDeaths = 4
 /** Times in a row that a process may die while it opens, with growing pauses between. */
 const mostOpenings = 5
 
@@ -65,21 +65,21 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
       if (!(error instanceof ChildDeath)) throw error
     }
     // One of those that the process had may have ended it. From now on they are tried one at a time, so that it takes no other
-    // of them with it again.
-    const tried = this.suspects.then(() => this.tryAgain(task, signal))
-    this.suspects = tried.catch(() => {})
-    return tried
-  }
-
-  private async tryAgain(task: Task, signal?: AbortSignal): Promise<Answer> {
+    // of them with it again; and in turns, so that processes that are ended from outside do not end the same task each time.
     for (let deaths = 1; ; deaths++) {
       try {
-        return await this.try(task, signal)
+        return await this.alone(() => this.try(task, signal))
       } catch (error) {
         if (!(error instanceof ChildDeath)) throw error
         if (deaths + 1 >= mostDeaths) throw new FatalTask(mostDeaths, error)
       }
     }
+  }
+
+  private alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.suspects.then(work)
+    this.suspects = done.catch(() => {})
+    return done
   }
 
   private async try(task: Task, signal?: AbortSignal): Promise<Answer> {
