@@ -78,6 +78,25 @@ test("who is refused and asks again after the seconds that it was told is let in
   await Promise.all(all)
 })
 
+test("batches of bulk work are as small as a query can wait for, those of queries are not", async () => {
+  const batches: number[] = []
+  const compute = async (items: readonly number[]) => {
+    batches.push(items.length)
+    await sleep(60 * items.length)
+    return items
+  }
+  const queue = new TaskQueue<number, number>({ mostWaiting: 99, batchSize: 8, slots: 1, compute })
+  await queue.add([0], "query")
+  await Promise.all([queue.add(Array(6).fill(1), "bulk"), queue.add(Array(8).fill(2), "bulk")])
+  await queue.add(Array(8).fill(3), "query")
+  // Of 60 ms each, or more, at most four are within 250 ms.
+  const [first, ...later] = batches
+  const last = later.pop()
+  expect([first, last]).toEqual([1, 8])
+  expect(Math.max(...later)).toBeLessThanOrEqual(4)
+  expect(later.reduce((sum, count) => sum + count)).toBe(14)
+})
+
 test("one that fails is alone in it; a batch that fails is one", async () => {
   const { queue, go } = counting()
   const started = queue.add([0], "query")

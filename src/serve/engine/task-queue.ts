@@ -30,6 +30,9 @@ interface Waiting<Item, Result> {
   readonly reject: (error: unknown) => void
 }
 
+/** Milliseconds that a batch of bulk work may take, at the pace of late. */
+const bulkTurn = 250
+
 /** There is no room for more of this priority. */
 export class QueueFull extends Error {
   /** @param seconds until there may be room */
@@ -113,8 +116,10 @@ export class TaskQueue<Item, Result> {
   }
 
   private take(): Waiting<Item, Result>[] {
-    const { batchSize, cost } = this.options
-    const list = this.lists.query.length > 0 ? this.lists.query : this.lists.bulk
+    const { cost } = this.options
+    const isQuery = this.lists.query.length > 0
+    const list = isQuery ? this.lists.query : this.lists.bulk
+    const batchSize = isQuery ? this.options.batchSize : this.bulkBatch()
     const first = list[0]!
     if (!cost || list.length <= batchSize) return list.splice(0, batchSize)
     // The one that waits longest always goes; those that cost about as much go with it.
@@ -124,6 +129,12 @@ export class TaskQueue<Item, Result> {
     const chosen = new Set([first, ...near.filter((each) => each !== first)].slice(0, batchSize))
     list.splice(0, list.length, ...list.filter((each) => !chosen.has(each)))
     return [...chosen]
+  }
+
+  /** Small enough that a query which comes meanwhile does not wait long. */
+  private bulkBatch(): number {
+    const { batchSize } = this.options
+    return this.pace === 0 ? batchSize : Math.max(1, Math.min(batchSize, Math.floor(bulkTurn / this.pace)))
   }
 
   private async compute(batch: readonly Waiting<Item, Result>[]): Promise<void> {
