@@ -170,8 +170,8 @@ function slopeOf(points: readonly (readonly [number, number])[]): number {
 }
 
 function print(what: string, { answered, seconds, p50, p99, longest, failures }: LoadReport): void {
-  if (answered === 0) return console.log(`${what}: none was answered in time`)
-  const times = `p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, longest ${longest.toFixed(0)} ms`
+  const milliseconds = () => `p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, longest ${longest.toFixed(0)} ms`
+  const times = answered > 0 ? milliseconds() : "none was answered in time"
   const failed = Object.keys(failures).length > 0 ? `, failed ${JSON.stringify(failures)}` : ""
   console.log(`${what}: ${(answered / seconds).toFixed(1)}/s, ${times}${failed}`)
 }
