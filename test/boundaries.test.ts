@@ -72,6 +72,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "report",
   ],
   mcp: ["core", "host", "search", "weights", "run"],
+  // Vectors for other programs, over HTTP.
+  serve: ["core", "host", "pictures", "run", "weights", "search", "embed"],
   // The suite over data: only its curves read runs of training.
   benchmark: [
     ...["core", "host", "native/own-cache.ts", "data", "model", "report", "tensor", "run", "evaluate", "export"],
@@ -89,7 +91,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: [
     ...["core", "host", "torch/index.ts", "model", "data", "hub", "reinforce", "train", "export", "report"],
     ...["native", "setup", "run", "evaluate", "weights", "teachers", "finetune", "experiments", "doctor", "benchmark"],
-    ...["pictures", "embed", "vector-cache", "search", "mcp"],
+    ...["pictures", "embed", "vector-cache", "search", "mcp", "serve"],
   ],
 }
 
@@ -136,8 +138,11 @@ const hostModules = /^(node:|sharp$|onnxruntime-node$)/
 
 /** Large packages that single commands need: no other command waits for them. A folder that is itself loaded so may name them. */
 const loadedWhenUsed =
-  /^(@aws-sdk|@huggingface|@lancedb|@modelcontextprotocol|@nats-io|chokidar|exifr|hyparquet|libheif-js|vega|vega-lite)(\/|$)/
-const foldersLoadedWhenUsed = ["mcp", "reinforce/distributed", "cli/reinforce/distributed.ts"]
+  /^(@aws-sdk|@hono|@huggingface|@lancedb|@modelcontextprotocol|@nats-io|chokidar|exifr|hono|hyparquet|libheif-js|prom-client|vega|vega-lite)(\/|$)/
+const foldersLoadedWhenUsed = [
+  ...["mcp", "reinforce/distributed", "cli/reinforce/distributed.ts"],
+  ...["serve/http", "serve/protocols", "serve/safety", "serve/server.ts", "serve/run-server.ts"],
+]
 
 interface Import {
   readonly file: string

@@ -24,13 +24,15 @@ export class ServedTiny implements AsyncDisposable {
     private readonly expected: Record<string, Float32Array>,
   ) {}
 
-  static async start(options: ServeOptions = {}): Promise<ServedTiny> {
+  /** @param names that the one model is served under */
+  static async start(options: ServeOptions = {}, names: readonly string[] = ["tiny"]): Promise<ServedTiny> {
     const folder = mkdtempSync(join(tmpdir(), "served-"))
     const model = join(folder, "tiny")
     await exportModel(tinyModel(), tinyInfo, model)
     const pictures = await Promise.all([0, 1, 2].map((i) => renderScene(sampleScene(3, "train", i))))
-    const settings = { model, threads: 2, maxPixels: 1e8, ...readingDefaults }
-    const server = await EmbeddingServer.start(new Map([["tiny", settings]]), { port: 0, ...options })
+    const settings = { model, threads: 2, maxPixels: options.limits?.pixels ?? 1e8, ...readingDefaults }
+    const models = new Map(names.map((name) => [name, settings]))
+    const server = await EmbeddingServer.start(models, { port: 0, ...options })
     const served = new ServedTiny(folder, server, pictures, {})
     await using clip = await MobileCLIP.load(model, { threads: 1 })
     for (const [i, text] of served.texts.entries()) served.expected[`text ${i}`] = await clip.encodeText(text)

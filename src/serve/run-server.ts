@@ -2,15 +2,15 @@
 import { once } from "node:events"
 import { UserError } from "../core/errors.ts"
 import { readLines } from "../host/files/path-list.ts"
-import { defaultMaxPixels } from "../host/image/images.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { type PictureReading, readingDefaults } from "../pictures/reading.ts"
+import { limitDefaults, serveDefaults } from "./defaults.ts"
 import type { ModelsOptions } from "./engine/models.ts"
 import type { AppOptions } from "./http/app.ts"
-import { type Limits, limitDefaults } from "./http/context.ts"
+import type { Limits } from "./http/context.ts"
 import { fetchDefaults, pictureFetcher } from "./safety/fetch-picture.ts"
 import { servedModels } from "./served-names.ts"
-import { EmbeddingServer, serveDefaults } from "./server.ts"
+import { EmbeddingServer } from "./server.ts"
 
 export interface RunServerOptions
   extends Partial<PictureReading>,
@@ -39,7 +39,7 @@ export interface RunServerOptions
 export async function runServer(given: readonly string[], options: RunServerOptions): Promise<void> {
   const { host, port, tokenFile, allowUrls = false, open = false, signal, onListening, ...others } = options
   const { orientation = readingDefaults.orientation, decode = readingDefaults.decode } = options
-  const limits = { ...limitDefaults, pixels: defaultMaxPixels, ...options.limits }
+  const limits = { ...limitDefaults, ...options.limits }
   const threads = options.threads ?? usableProcessors().count
   const models = servedModels(given, { orientation, decode, threads, maxPixels: limits.pixels })
   const tokens = await tokensOf(tokenFile)

@@ -1,18 +1,17 @@
 /** A server of embeddings that listens: opened, and stopped without losing what it is asked. */
 import { once } from "node:events"
-import type { Server } from "node:http"
-import type { AddressInfo } from "node:net"
-import { setTimeout as sleep } from "node:timers/promises"
+import type { Server, ServerResponse } from "node:http"
+import { type AddressInfo, Server as NetServer } from "node:net"
+import { setImmediate, setTimeout as sleep } from "node:timers/promises"
 import { createAdaptorServer } from "@hono/node-server"
 import { EnvironmentError } from "../core/errors.ts"
+import { engineDefaults, limitDefaults, serveDefaults } from "./defaults.ts"
 import type { ModelSettings } from "./engine/model-work.ts"
 import { Models, type ModelsOptions } from "./engine/models.ts"
-import { cacheBytesDefault } from "./engine/result-cache.ts"
 import { type AppOptions, createApp } from "./http/app.ts"
 import type { FetchPicture } from "./http/content.ts"
-import { type Limits, limitDefaults } from "./http/context.ts"
+import type { Limits } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
-import { lifetimeDefaults } from "./processes/lasting.ts"
 
 export interface ServeOptions extends AppOptions {
   readonly host?: string
@@ -24,23 +23,19 @@ export interface ServeOptions extends AppOptions {
   readonly fetchPicture?: FetchPicture | undefined
 }
 
-export const serveDefaults = { host: "127.0.0.1", port: 8000 } as const
-
-export const engineDefaults: ModelsOptions = {
-  ...{ mostWaiting: 1024, textBatch: 32, maxDelay: 0, lifetime: lifetimeDefaults },
-  ...{ idleSeconds: null, cacheBytes: cacheBytesDefault },
-}
-
 export class EmbeddingServer implements AsyncDisposable {
   private isStopping = false
+  private readonly answering = new Set<ServerResponse>()
 
   private constructor(
     private readonly server: Server,
     private readonly models: Models,
+    private readonly limits: Limits,
   ) {
-    // The next request of a client finds another server, or none.
-    server.prependListener("request", (_, answer) => {
-      if (this.isStopping) answer.setHeader("Connection", "close")
+    server.prependListener("request", (_, answer: ServerResponse) => {
+      this.answering.add(answer)
+      answer.once("close", () => this.answering.delete(answer))
+      if (this.isStopping) endAfter(answer)
     })
   }
 
@@ -50,20 +45,16 @@ export class EmbeddingServer implements AsyncDisposable {
    */
   static async start(models: ReadonlyMap<string, ModelSettings>, options: ServeOptions = {}): Promise<EmbeddingServer> {
     const { host, port } = { ...serveDefaults, ...options }
-    const limits = { ...limitDefaults, ...options.limits }
+    const limits = limitsOf(options.limits)
     const opened = new Models(models, { ...engineDefaults, ...options.engine })
     try {
       await opened.use(undefined, async () => {})
       const fetchPicture = options.fetchPicture ?? refuseAddresses
       const app = createApp({ models: opened, fetchPicture, limits }, options)
-      const server = createAdaptorServer({
-        fetch: app.fetch,
-        overrideGlobalObjects: false,
-        serverOptions: { requestTimeout: limits.seconds * 1000, headersTimeout: 10_000, keepAliveTimeout: 5000 },
-      }) as Server
+      const server = createServer(app.fetch, limits)
       server.listen(port, host)
       await Promise.race([once(server, "listening"), once(server, "error").then(([error]) => Promise.reject(error))])
-      return new EmbeddingServer(server, opened)
+      return new EmbeddingServer(server, opened, limits)
     } catch (error) {
       await opened[Symbol.asyncDispose]()
       throw (error as { code?: unknown }).code === "EADDRINUSE"
@@ -77,16 +68,57 @@ export class EmbeddingServer implements AsyncDisposable {
     return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
   }
 
+  /** Of the processes that have a model open. */
+  async pids(): Promise<number[]> {
+    const engines = [...(await this.models.open()).values()]
+    const pids = await Promise.all(engines.map((engine) => engine.process.pid()))
+    return pids.filter((pid) => pid !== undefined)
+  }
+
   /** Answers what it was asked, takes nothing new, and ends. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.isStopping = true
-    // Connections that are open may bring a request that is on its way; closing the server would cut them.
-    await sleep(settling)
+    for (const answer of this.answering) endAfter(answer)
     const closed = once(this.server, "close")
-    this.server.close()
+    // Right after connections that wait were accepted: closing the port resets those that were not.
+    await setImmediate()
+    // Node's own `close` of an HTTP server also cuts connections that may bring a request which is on its way.
+    NetServer.prototype.close.call(this.server)
+    const late = setTimeout(() => this.server.closeAllConnections(), this.limits.seconds * 1000)
+    await sleep(settling)
+    this.server.closeIdleConnections()
     await closed
+    clearTimeout(late)
+    // Ends what looks after connections.
+    this.server.close()
     await this.models[Symbol.asyncDispose]()
   }
+}
+
+/** The next request of this client finds another server, or none. */
+function endAfter(answer: ServerResponse): void {
+  if (!answer.headersSent) answer.setHeader("Connection", "close")
+}
+
+function limitsOf(given: Partial<Limits> = {}): Limits {
+  const limits = { ...limitDefaults, ...given }
+  return { ...limits, bodiesBytes: Math.max(limits.bodiesBytes, limits.bodyBytes) }
+}
+
+function createServer(fetch: Parameters<typeof createAdaptorServer>[0]["fetch"], { seconds }: Limits): Server {
+  const requestTimeout = seconds * 1000
+  const serverOptions = {
+    ...{ requestTimeout, headersTimeout: Math.min(10_000, requestTimeout), keepAliveTimeout: 5000 },
+    connectionsCheckingInterval: Math.min(1000, requestTimeout),
+  }
+  const server = createAdaptorServer({
+    fetch,
+    hostname: "localhost",
+    overrideGlobalObjects: false,
+    serverOptions,
+  }) as Server
+  // A client that does not read its answer is left after a while.
+  return server.setTimeout(requestTimeout + 5000)
 }
 
 /** Milliseconds in which what clients have sent arrives. */

@@ -2,9 +2,8 @@
 import { inspect } from "node:util"
 import { type Command, Option } from "commander"
 import type { PictureReading } from "../../pictures/reading.ts"
+import { engineDefaults, limitDefaults, serveDefaults } from "../../serve/defaults.ts"
 import type { RequestRecord } from "../../serve/http/app.ts"
-import { limitDefaults } from "../../serve/http/context.ts"
-import { engineDefaults, serveDefaults } from "../../serve/server.ts"
 import type { CommandContext } from "../context.ts"
 import { number, repeated, threadsOption, wholeNumber } from "../options.ts"
 import { decodeOption, orientationOption } from "../picture-options.ts"
@@ -24,6 +23,7 @@ interface Options extends PictureReading {
   readonly idleTtl?: number
   readonly cacheMb: number
   readonly bodyMb: number
+  readonly maxPixels: number
   readonly timeout: number
   readonly log: (typeof logs)[number]
 }
@@ -61,6 +61,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--idle-ttl <s>", "put a model away when nobody asked for so long (default: never)", number(1))
     .option("--cache-mb <n>", "vectors of what was asked before, per model", wholeNumber(0), 256)
     .option("--body-mb <n>", "size of a request", wholeNumber(1, 2048), limitDefaults.bodyBytes / 2 ** 20)
+    .option("--max-pixels <n>", "refuse larger pictures", wholeNumber(1), limitDefaults.pixels)
     .option("--timeout <s>", "time of a request", number(1, 3600), limitDefaults.seconds)
     .addOption(orientationOption())
     .addOption(decodeOption())
@@ -73,11 +74,11 @@ async function run(options: Options, command: Command, context: CommandContext):
   const { runServer } = await import("../../serve/run-server.ts")
   const { writeErr } = command.configureOutput()
   const say = (line: string) => writeErr?.(`${line}\n`)
-  const { model, cors, maxBatch, maxDelay, maxWaiting, idleTtl, cacheMb, bodyMb, timeout, log } = options
+  const { model, cors, maxBatch, maxDelay, maxWaiting, idleTtl, cacheMb, bodyMb, maxPixels, timeout, log } = options
   await runServer(model, {
     ...options,
     corsOrigins: cors,
-    limits: { bodyBytes: bodyMb * 2 ** 20, seconds: timeout },
+    limits: { bodyBytes: bodyMb * 2 ** 20, pixels: maxPixels, seconds: timeout },
     engine: {
       ...{ textBatch: maxBatch, maxDelay, mostWaiting: maxWaiting, cacheBytes: cacheMb * 2 ** 20 },
       idleSeconds: idleTtl ?? null,

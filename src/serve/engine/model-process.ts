@@ -6,12 +6,13 @@ import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { toMessage } from "../../core/error-message.ts"
 import { asUserError, isInputError } from "../../core/errors.ts"
 import { decodeImage } from "../../host/image/images.ts"
-import { chooseCourse } from "../../pictures/course.ts"
+import { type Course, chooseCourse } from "../../pictures/course.ts"
 import { encodeFiles, type PixelOptions } from "../../pictures/encode-files.ts"
 import { KeptTowers } from "../../pictures/kept-towers.ts"
 import { pixelOptions } from "../../pictures/reading.ts"
 import type { Captioner } from "../../run/caption/captioner.ts"
 import type { Model } from "../../run/model.ts"
+import type { TowerPlace } from "../../run/tower.ts"
 import { loadCaptioner, loadModel } from "../../weights/load-model.ts"
 import { serveParent, type Work } from "../processes/serve-parent.ts"
 import type { ModelAnswer, ModelSettings, ModelTask, ServedModel } from "./model-work.ts"
@@ -43,9 +44,8 @@ async function openModel(settings: ModelSettings): Promise<Work<ServedModel, Mod
 function describe(model: Model, pictureSlots: number): ServedModel {
   const { name, embedDim, logitScale, manifest, contextLength, preprocessing } = model
   return {
-    ...{ name, embedDim, logitScale, preprocessing, pictureSlots },
+    ...{ name, embedDim, logitScale, contextLength, preprocessing, pictureSlots },
     license: manifest?.license ?? null,
-    hasText: contextLength !== null,
     hasCaptions: manifest?.decoder != null,
   }
 }
@@ -72,20 +72,33 @@ interface PictureEncoder {
 
 const name = "the picture"
 
+/** Milliseconds: opening towers takes as long as a dozen pictures, for which somebody would wait. */
+const idleTowers = 600_000
+
 function pictureEncoder(model: Model, decode: PixelOptions, threads: number): PictureEncoder {
-  const { place, preprocessing, embedDim } = model
+  const { place } = model
   const course = chooseCourse([place], { threads, isFew: false })
-  if (course.kind === "here" || !place) {
-    const encode = async (bytes: Uint8Array) => {
-      for await (const [found] of encodeFiles([{ name, bytes }], [model], { decode, threads: 0 })) {
-        if ("error" in found!) throw found.error
-        return found!.vectors[0]!
-      }
-      throw new Error("a picture without an answer")
+  return course.kind === "threads" && place ? inThreads(model, place, decode, course) : oneByOne(model, decode)
+}
+
+function oneByOne(model: Model, decode: PixelOptions): PictureEncoder {
+  const encode = async (bytes: Uint8Array) => {
+    for await (const [found] of encodeFiles([{ name, bytes }], [model], { decode, threads: 0 })) {
+      if ("error" in found!) throw found.error
+      return found!.vectors[0]!
     }
-    return { slots: 1, encode }
+    throw new Error("a picture without an answer")
   }
-  const kept = new KeptTowers()
+  return { slots: 1, encode }
+}
+
+function inThreads(
+  { preprocessing, embedDim }: Model,
+  place: TowerPlace,
+  decode: PixelOptions,
+  course: Course,
+): PictureEncoder {
+  const kept = new KeptTowers(idleTowers)
   const settings = { towers: [{ place, preprocessing, embedDim }], batchSize: course.batchSize, options: decode }
   return {
     slots: 2 * course.threads,

@@ -22,7 +22,8 @@ export interface ServedModel {
   /** Factor on cosines before a softmax; null where no file says. */
   readonly logitScale: number | null
   readonly license: string | null
-  readonly hasText: boolean
+  /** Tokens that it reads of a text; null where it has no text tower. */
+  readonly contextLength: number | null
   /** Whether it has a decoder. */
   readonly hasCaptions: boolean
   readonly preprocessing: Preprocessing

@@ -13,6 +13,7 @@ export interface ModelsOptions extends EngineOptions {
 }
 
 interface Entry {
+  readonly name: string
   readonly settings: ModelSettings
   readonly cache: ResultCache
   engine: Promise<ModelEngine> | null
@@ -36,7 +37,7 @@ export class Models implements AsyncDisposable {
     this.entries = new Map(
       [...settings].map(([name, each]) => [
         name,
-        { settings: each, cache: new ResultCache(options.cacheBytes), engine: null, users: 0, idle: null },
+        { name, settings: each, cache: new ResultCache(options.cacheBytes), engine: null, users: 0, idle: null },
       ]),
     )
   }
@@ -63,14 +64,15 @@ export class Models implements AsyncDisposable {
    * Does `work` with the model, which stays open as long as it takes.
    *
    * @param name absent: the first model's
+   * @param work is told the name, too
    * @throws UnknownModel; what opening the model fails with
    */
-  async use<T>(name: string | undefined, work: (engine: ModelEngine) => Promise<T>): Promise<T> {
+  async use<T>(name: string | undefined, work: (engine: ModelEngine, name: string) => Promise<T>): Promise<T> {
     const entry = this.entry(name)
     entry.users++
     if (entry.idle) clearTimeout(entry.idle)
     try {
-      return await work(await this.opened(entry))
+      return await work(await this.opened(entry), entry.name)
     } finally {
       entry.users--
       this.putAwayLater(entry)

@@ -72,7 +72,8 @@ export class ModelEngine implements AsyncDisposable {
 
   /** Throws ContentError where the model has no text tower, QueueFull. */
   async encodeTexts(texts: readonly string[], asking: Asking = {}): Promise<Float32Array[]> {
-    if (!this.model.hasText) throw new ContentError(`${this.model.name} has no text tower`, "send pictures only")
+    if (this.model.contextLength === null)
+      throw new ContentError(`${this.model.name} has no text tower`, "send pictures only")
     return this.cached("text", texts, this.texts, asking)
   }
 

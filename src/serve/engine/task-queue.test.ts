@@ -46,19 +46,55 @@ test("queries go before bulk work, and before what came earlier", async () => {
   await Promise.all(all)
 })
 
-test("what does not fit is refused whole, with the seconds until there may be room", async () => {
+test("what does not fit is refused whole; bulk work that fills its list refuses no query", async () => {
   const { queue, go } = counting({ mostWaiting: 3 })
   const first = queue.add([0], "query")
-  const second = queue.add([1, 2], "query")
-  expect(() => queue.add([3, 4], "query")).toThrow(QueueFull)
-  const third = queue.add([3], "bulk")
-  await sleep(0)
-  await go()
-  await go()
-  await go()
-  expect(await Promise.all([first, second, third])).toEqual([[0], [2, 4], [6]])
+  const second = queue.add([1, 2], "bulk")
+  await expect(queue.add([3, 4], "bulk")).rejects.toThrow(QueueFull)
+  const third = queue.add([3, 4], "query")
+  for (let i = 0; i < 3; i++) {
+    await sleep(0)
+    await go()
+  }
+  expect(await Promise.all([first, second, third])).toEqual([[0], [2, 4], [6, 8]])
   expect(queue.counts.refused).toBe(2)
-  expect(new QueueFull(7).seconds).toBe(7)
+})
+
+test("who is refused and asks again after the seconds that it was told is let in", async () => {
+  const compute = async (items: readonly number[]) => {
+    await sleep(150 * items.length)
+    return items
+  }
+  const queue = new TaskQueue<number, number>({ mostWaiting: 12, batchSize: 2, slots: 1, compute })
+  await queue.add([0], "query")
+  const all = [queue.add([1, 2], "bulk"), queue.add(Array(11).fill(3), "bulk")]
+  const refused = await queue.add(Array(8).fill(4), "bulk").catch((error: unknown) => error)
+  expect(refused).toBeInstanceOf(QueueFull)
+  // Seven have to leave, each of which takes 150 ms.
+  const { seconds } = refused as QueueFull
+  expect(seconds).toBe(2)
+  await sleep(1000 * seconds)
+  expect(await queue.add(Array(8).fill(4), "bulk")).toEqual(Array(8).fill(4))
+  await Promise.all(all)
+})
+
+test("batches of bulk work are as small as a query can wait for, those of queries are not", async () => {
+  const batches: number[] = []
+  const compute = async (items: readonly number[]) => {
+    batches.push(items.length)
+    await sleep(60 * items.length)
+    return items
+  }
+  const queue = new TaskQueue<number, number>({ mostWaiting: 99, batchSize: 8, slots: 1, compute })
+  await queue.add([0], "query")
+  await Promise.all([queue.add(Array(6).fill(1), "bulk"), queue.add(Array(8).fill(2), "bulk")])
+  await queue.add(Array(8).fill(3), "query")
+  // Of 60 ms each, or more, at most four are within 250 ms.
+  const [first, ...later] = batches
+  const last = later.pop()
+  expect([first, last]).toEqual([1, 8])
+  expect(Math.max(...later)).toBeLessThanOrEqual(4)
+  expect(later.reduce((sum, count) => sum + count)).toBe(14)
 })
 
 test("one that fails is alone in it; a batch that fails is one", async () => {
@@ -84,12 +120,11 @@ test("what nobody waits for any more is not computed", async () => {
   const first = queue.add([1], "query")
   const left = queue.add([2], "query", stop.signal)
   const other = queue.add([3], "query")
-  const refused = expect(left).rejects.toThrow("aborted")
   stop.abort()
-  await sleep(0)
+  // At once, not when its turn would have come.
+  await expect(left).rejects.toThrow("aborted")
   await go()
   await go()
-  await refused
   expect(await Promise.all([first, other])).toEqual([[2], [6]])
   expect(batches).toEqual([[1], [3]])
 })

@@ -9,7 +9,7 @@ export const priorities = ["query", "bulk"] as const
 export type Priority = (typeof priorities)[number]
 
 export interface QueueOptions<Item, Result> {
-  /** Items that may wait. */
+  /** Items of a priority that may wait: bulk work that fills its list refuses no query. */
   readonly mostWaiting: number
   /** Items that are computed at once, in one batch. */
   readonly batchSize: number
@@ -30,7 +30,10 @@ interface Waiting<Item, Result> {
   readonly reject: (error: unknown) => void
 }
 
-/** There is no room for more. */
+/** Milliseconds that a batch of bulk work may take, at the pace of late. */
+const bulkTurn = 250
+
+/** There is no room for more of this priority. */
 export class QueueFull extends Error {
   /** @param seconds until there may be room */
   constructor(readonly seconds: number) {
@@ -52,26 +55,46 @@ export class TaskQueue<Item, Result> {
     return this.lists.query.length + this.lists.bulk.length
   }
 
-  /** All or none: what does not fit is refused before any of it is computed. Throws QueueFull; the signal's reason. */
-  add(items: readonly Item[], priority: Priority, signal?: AbortSignal): Promise<Result[]> {
+  /** All or none: what does not fit is refused before any of it is computed. Throws QueueFull; at once, the signal's reason. */
+  async add(items: readonly Item[], priority: Priority, signal?: AbortSignal): Promise<Result[]> {
     signal?.throwIfAborted()
-    // A request that is larger than the queue is let in where nobody waits.
-    if (this.waiting > 0 && this.waiting + items.length > this.options.mostWaiting) {
-      this.counts.refused += items.length
-      throw new QueueFull(this.secondsLeft())
-    }
+    this.requireRoom(items.length, priority)
+    const own: Waiting<Item, Result>[] = []
     const results = items.map(
-      (item) =>
-        new Promise<Result>((resolve, reject) => {
-          this.lists[priority].push({ item, signal, resolve, reject })
-        }),
+      (item) => new Promise<Result>((resolve, reject) => own.push({ item, signal, resolve, reject })),
     )
+    this.lists[priority].push(...own)
+    const leave = () => this.drop(own, priority, signal!.reason)
+    signal?.addEventListener("abort", leave, { once: true })
     void this.gather()
-    return Promise.all(results)
+    try {
+      return await Promise.all(results)
+    } finally {
+      signal?.removeEventListener("abort", leave)
+    }
   }
 
-  private secondsLeft(): number {
-    return Math.max(1, Math.ceil((this.waiting * this.pace) / 1000))
+  private requireRoom(count: number, priority: Priority): void {
+    const { length } = this.lists[priority]
+    // A request that is larger than the queue is let in where nobody waits.
+    if (length === 0 || length + count <= this.options.mostWaiting) return
+    this.counts.refused += count
+    throw new QueueFull(this.secondsUntilRoom(count, priority))
+  }
+
+  /** At the pace of late, with all that is more urgent before it. */
+  private secondsUntilRoom(count: number, priority: Priority): number {
+    const { length } = this.lists[priority]
+    const excess = Math.min(length, length + count - this.options.mostWaiting)
+    const before = priority === "bulk" ? this.lists.query.length : 0
+    return Math.max(1, Math.ceil(((before + excess) * this.pace) / 1000))
+  }
+
+  /** What nobody waits for any more. */
+  private drop(gone: readonly Waiting<Item, Result>[], priority: Priority, reason: unknown): void {
+    const leaving = new Set(gone)
+    this.lists[priority] = this.lists[priority].filter((each) => !leaving.has(each))
+    for (const { reject } of gone) reject(reason)
   }
 
   private async gather(): Promise<void> {
@@ -88,22 +111,16 @@ export class TaskQueue<Item, Result> {
   private start(): void {
     const { slots } = this.options
     while (this.underWay < slots && this.waiting > 0) {
-      const batch = this.take()
-      if (batch.length > 0) void this.compute(batch)
+      void this.compute(this.take())
     }
   }
 
   private take(): Waiting<Item, Result>[] {
-    const { batchSize, cost } = this.options
-    const list = this.lists.query.length > 0 ? this.lists.query : this.lists.bulk
-    for (let i = list.length - 1; i >= 0; i--) {
-      const { signal, reject } = list[i]!
-      if (!signal?.aborted) continue
-      reject(signal.reason)
-      list.splice(i, 1)
-    }
-    const [first] = list
-    if (!first) return []
+    const { cost } = this.options
+    const isQuery = this.lists.query.length > 0
+    const list = isQuery ? this.lists.query : this.lists.bulk
+    const batchSize = isQuery ? this.options.batchSize : this.bulkBatch()
+    const first = list[0]!
     if (!cost || list.length <= batchSize) return list.splice(0, batchSize)
     // The one that waits longest always goes; those that cost about as much go with it.
     const near = [...list].sort(
@@ -112,6 +129,12 @@ export class TaskQueue<Item, Result> {
     const chosen = new Set([first, ...near.filter((each) => each !== first)].slice(0, batchSize))
     list.splice(0, list.length, ...list.filter((each) => !chosen.has(each)))
     return [...chosen]
+  }
+
+  /** Small enough that a query which comes meanwhile does not wait long. */
+  private bulkBatch(): number {
+    const { batchSize } = this.options
+    return this.pace === 0 ? batchSize : Math.max(1, Math.min(batchSize, Math.floor(bulkTurn / this.pace)))
   }
 
   private async compute(batch: readonly Waiting<Item, Result>[]): Promise<void> {
@@ -133,10 +156,14 @@ export class TaskQueue<Item, Result> {
       for (const { reject } of batch) reject(error)
     } finally {
       this.underWay--
-      const each = (performance.now() - began) / batch.length / this.options.slots
-      this.pace = this.pace === 0 ? each : 0.9 * this.pace + 0.1 * each
+      this.notePace((performance.now() - began) / batch.length / this.options.slots)
       this.start()
     }
+  }
+
+  /** @param each milliseconds */
+  private notePace(each: number): void {
+    this.pace = this.pace === 0 ? each : 0.9 * this.pace + 0.1 * each
   }
 }
 
@@ -146,6 +173,7 @@ function leftAlone(batch: readonly { readonly signal: AbortSignal | undefined }[
   const leave = () => {
     if (batch.every(({ signal }) => signal?.aborted)) stop.abort()
   }
-  for (const { signal } of batch) signal?.addEventListener("abort", leave, { once: true })
+  for (const signal of new Set(batch.map((each) => each.signal)))
+    signal?.addEventListener("abort", leave, { once: true })
   return stop.signal
 }

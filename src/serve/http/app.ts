@@ -1,6 +1,6 @@
 /** The application: every protocol on one server, with what holds for all of them. */
 import { OpenAPIHono } from "@hono/zod-openapi"
-import { bodyLimit } from "hono/body-limit"
+import type { MiddlewareHandler } from "hono"
 import { cors } from "hono/cors"
 import { routePath } from "hono/route"
 import { secureHeaders } from "hono/secure-headers"
@@ -12,9 +12,11 @@ import { openai } from "../protocols/openai.ts"
 import { own } from "../protocols/own.ts"
 import { weaviate } from "../protocols/weaviate.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
-import type { Protocol, ServeApp, ServeContext, Variables } from "./context.ts"
+import { bodyReader } from "./body.ts"
+import type { Protocol, ServeApp, ServeContext, ServeEnvironment } from "./context.ts"
 import { RequestError, requestError } from "./errors.ts"
 import { Metrics } from "./metrics.ts"
+import { signalOf } from "./signal.ts"
 
 const protocols: readonly Protocol[] = [openai, cohere, ollama, weaviate, immich, own]
 
@@ -38,8 +40,8 @@ export interface AppOptions {
 }
 
 export function createApp(context: ServeContext, options: AppOptions = {}): ServeApp {
-  const { tokens = [], corsOrigins, onRequest, onFault } = options
-  const app: ServeApp = new OpenAPIHono<{ Variables: Variables }>({
+  const { tokens = [], corsOrigins, onFault } = options
+  const app: ServeApp = new OpenAPIHono<ServeEnvironment>({
     defaultHook: (result) => {
       if (!result.success) throw invalid(result.error)
     },
@@ -51,25 +53,35 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
     return refusal(c.req.path, told)
   })
   app.notFound((c) => refusal(c.req.path, new RequestError("notFound", `there is no ${c.req.method} ${c.req.path}`)))
-  app.use(async (c, next) => {
-    const began = performance.now()
-    c.set("signal", AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(context.limits.seconds * 1000)]))
-    await next()
-    const [route, milliseconds] = [c.res.status === 404 ? "*" : routePath(c, -1), performance.now() - began]
-    metrics.record(route, c.res.status, milliseconds / 1000)
-    onRequest?.({ method: c.req.method, route, status: c.res.status, milliseconds })
-  })
+  app.use(recording(context, metrics, options))
   app.use(secureHeaders({ crossOriginResourcePolicy: corsOrigins ? false : "same-origin" }))
   if (corsOrigins) app.use(cors({ origin: corsOrigins.includes("*") ? "*" : [...corsOrigins] }))
   app.use(async (c, next) => {
     if (!openPaths.includes(c.req.path)) requireToken(c.req.header("authorization"), tokens)
     await next()
   })
-  app.use(bodyLimit({ maxSize: context.limits.bodyBytes, onError: () => Promise.reject(tooLarge(context)) }))
+  const forms = protocols.flatMap(({ forms = [] }) => forms)
+  app.use(bodyReader(context.limits, forms))
   for (const { register } of protocols) register(app, context)
   app.get("/metrics", async (c) => c.body(await metrics.text(), 200, { "Content-Type": metrics.contentType }))
   app.doc31("/openapi.json", openapi)
   return app
+}
+
+/** Says how long a request may take, and writes down how long it took. */
+function recording(
+  { limits }: ServeContext,
+  metrics: Metrics,
+  { onRequest }: AppOptions,
+): MiddlewareHandler<ServeEnvironment> {
+  return async (c, next) => {
+    const began = performance.now()
+    c.set("signal", signalOf(c.env.outgoing, limits.seconds))
+    await next()
+    const [route, milliseconds] = [c.res.status === 404 ? "*" : routePath(c, -1), performance.now() - began]
+    metrics.record(route, c.res.status, milliseconds / 1000)
+    onRequest?.({ method: c.req.method, route, status: c.res.status, milliseconds })
+  }
 }
 
 const openapi = {
@@ -87,10 +99,6 @@ function refusal(path: string, error: RequestError): Response {
   if (error.retryAfter !== null) headers["Retry-After"] = String(error.retryAfter)
   if (error.kind === "unauthorized") headers["WWW-Authenticate"] = "Bearer"
   return Response.json(errorBody(error), { status: error.status, headers })
-}
-
-function tooLarge({ limits }: ServeContext): RequestError {
-  return new RequestError("tooLarge", `a request may have ${limits.bodyBytes} bytes`)
 }
 
 interface Issue {

@@ -35,11 +35,16 @@ export function readDataUri(value: string, field: string): Uint8Array {
 
 export function readBase64(value: string, field: string): Uint8Array {
   const bytes = Buffer.from(value, "base64")
-  // Node skips what is not base64; four characters make three bytes.
-  const expected = Math.floor((value.replace(/[\s=]+/g, "").length * 3) / 4)
-  if (bytes.length === 0 || bytes.length !== expected)
+  // Node skips what is not base64. What it expects by the length alone is right where there are no line breaks.
+  const isWhole = bytes.length === Buffer.byteLength(value, "base64") || bytes.length === bytesWithin(value)
+  if (bytes.length === 0 || !isWhole)
     throw new RequestError("invalid", `${field} is not base64: send the bytes of a picture's file in base64`, field)
   return bytes
+}
+
+/** Four characters make three bytes. */
+function bytesWithin(base64: string): number {
+  return Math.floor((base64.replace(/[\s=]+/g, "").length * 3) / 4)
 }
 
 /** Unit vectors of the contents, in their order; texts and pictures are computed side by side. */

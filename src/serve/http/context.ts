@@ -1,4 +1,5 @@
 /** What the protocols of a server share. */
+import type { HttpBindings } from "@hono/node-server"
 import type { OpenAPIHono } from "@hono/zod-openapi"
 import type { Models } from "../engine/models.ts"
 import type { FetchPicture } from "./content.ts"
@@ -7,6 +8,8 @@ import type { RequestError } from "./errors.ts"
 export interface Limits {
   /** Bytes of a request's body. */
   readonly bodyBytes: number
+  /** Bytes of the bodies of all requests that are under way. */
+  readonly bodiesBytes: number
   /** Texts and pictures of a request. */
   readonly parts: number
   /** Pixels of a picture. */
@@ -14,8 +17,6 @@ export interface Limits {
   /** Seconds that a request may take, reading it included. */
   readonly seconds: number
 }
-
-export const limitDefaults: Limits = { bodyBytes: 64 * 2 ** 20, parts: 2048, pixels: 1e8, seconds: 60 }
 
 export interface ServeContext {
   readonly models: Models
@@ -29,13 +30,20 @@ export interface Variables {
   readonly signal: AbortSignal
 }
 
-export type ServeApp = OpenAPIHono<{ Variables: Variables }>
+export interface ServeEnvironment {
+  readonly Bindings: HttpBindings
+  readonly Variables: Variables
+}
+
+export type ServeApp = OpenAPIHono<ServeEnvironment>
 
 /** One of the interfaces that a server speaks. */
 export interface Protocol {
   readonly name: string
   /** Whether a path is one of this protocol's. */
   owns(path: string): boolean
+  /** Its paths that take multipart/form-data, and no JSON. */
+  readonly forms?: readonly string[]
   register(app: ServeApp, context: ServeContext): void
   /** The body of a refusal. */
   errorBody(error: RequestError): object

@@ -3,14 +3,18 @@ import { EnvironmentError, type UserError } from "../../core/errors.ts"
 import { ContentError } from "../engine/model-work.ts"
 import { UnknownModel } from "../engine/models.ts"
 import { QueueFull } from "../engine/task-queue.ts"
+import { FatalTask } from "../processes/lasting.ts"
 
 export const statuses = {
   invalid: 400,
   unauthorized: 401,
   notFound: 404,
   tooLarge: 413,
+  mediaType: 415,
   unsupported: 422,
   busy: 429,
+  /** Nobody reads the answer: for logs. */
+  gone: 499,
   internal: 500,
   unavailable: 503,
   timeout: 504,
@@ -43,12 +47,12 @@ export function requestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error
   if (error instanceof QueueFull)
     return new RequestError("busy", `${error.message}; ask again in ${error.seconds} s`, null, error.seconds)
+  if (error instanceof FatalTask)
+    return new RequestError("unsupported", "a process ended each time it worked on this: leave it out", "input")
   if (error instanceof UnknownModel) return new RequestError("notFound", withHint(error), "model")
   if (error instanceof ContentError) return new RequestError("invalid", withHint(error), "input")
   if (error instanceof EnvironmentError)
     return new RequestError("unavailable", "the model cannot compute now; ask again")
-  if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError"))
-    return new RequestError("timeout", "the request took too long")
   return new RequestError("internal", "an unexpected error in mobileclip; its log says more")
 }
 

@@ -1,6 +1,7 @@
 /**
  * Work in a process that is replaced: after it died, by age, and by the memory that it took. No task is lost: one whose process
- * died is done by the next, and a process is replaced only when another one is open and it has answered what it was asked.
+ * died is done by the next, and a process is replaced only when another one is open and it has answered what it was asked. A task
+ * that processes die of is found, and fails alone.
  */
 import { setTimeout as sleep } from "node:timers/promises"
 import { EnvironmentError, UserError } from "../../core/errors.ts"
@@ -15,10 +16,17 @@ export interface Lifetime {
 
 export const lifetimeDefaults: Lifetime = { mostTasks: 100_000, mostBytes: 4e9 }
 
-/** Processes that one task may take with it before it is at fault itself. */
-const mostDeaths = 2
+/** A task that takes so many processes with it is at fault itself. */
+const mostDeaths = 4
 /** Times in a row that a process may die while it opens, with growing pauses between. */
-const mostOpenings = 3
+const mostOpenings = 5
+
+/** A task that processes died of. */
+export class FatalTask extends UserError {
+  constructor(deaths: number, cause: Error) {
+    super(`${deaths} processes ended while they worked on this: ${cause.message}`, "leave it out", { cause })
+  }
+}
 
 export class LastingProcess<Settings, Description, Task, Answer> implements AsyncDisposable {
   /** How often a process died, and how often one was replaced by age or memory. */
@@ -27,6 +35,8 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
   private replacing = false
   private closed = false
   private readonly ending = new Set<Promise<void>>()
+  /** Ends when the last of the tasks that lost their process has an answer. */
+  private suspects: Promise<unknown> = Promise.resolve()
 
   constructor(
     private readonly program: ChildProgram<Settings>,
@@ -47,20 +57,37 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
     return (await this.child?.catch(() => null))?.residentBytes ?? 0
   }
 
+  /** Throws what the work fails with; FatalTask. */
   async ask(task: Task, signal?: AbortSignal): Promise<Answer> {
-    for (let deaths = 0; ; deaths++) {
-      const child = await this.open()
+    try {
+      return await this.try(task, signal)
+    } catch (error) {
+      if (!(error instanceof ChildDeath)) throw error
+    }
+    // One of those that the process had may have ended it. From now on they are tried one at a time, so that it takes no other
+    // of them with it again; and in turns, so that processes that are ended from outside do not end the same task each time.
+    for (let deaths = 1; ; deaths++) {
       try {
-        const answer = await child.ask(task, signal)
-        void this.replaceIfOld(child)
-        return answer
+        return await this.alone(() => this.try(task, signal))
       } catch (error) {
         if (!(error instanceof ChildDeath)) throw error
-        if (this.closed) throw new EnvironmentError("the server is stopping", "ask again")
-        if (deaths + 1 >= mostDeaths)
-          throw new UserError(`${mostDeaths} processes died as they worked on this: ${error.message}`, "leave it out")
+        if (deaths + 1 >= mostDeaths) throw new FatalTask(mostDeaths, error)
       }
     }
+  }
+
+  private alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.suspects.then(work)
+    this.suspects = done.catch(() => {})
+    return done
+  }
+
+  private async try(task: Task, signal?: AbortSignal): Promise<Answer> {
+    signal?.throwIfAborted()
+    const child = await this.open()
+    const answer = await child.ask(task, signal)
+    void this.replaceIfOld(child)
+    return answer
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -94,8 +121,9 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
         return child
       } catch (error) {
         this.end(child)
-        if (!(error instanceof ChildDeath) || openings >= mostOpenings || this.closed) throw error
-        await sleep(200 * 2 ** openings)
+        if (!(error instanceof ChildDeath) || this.closed) throw error
+        if (openings >= mostOpenings) throw new EnvironmentError(`${error.message}, as it opened`, error.hint)
+        await sleep(100 * 2 ** openings)
       }
     }
   }

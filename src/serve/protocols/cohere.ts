@@ -5,7 +5,17 @@ import { type Content, encodeContents } from "../http/content.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { RequestError } from "../http/errors.ts"
 import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
-import { inType, meanOf, pictureContent, textContent, tokensOf, type VectorType, vectorTypes } from "./shared.ts"
+import {
+  inType,
+  meanOf,
+  pictureContent,
+  requireOwnDimension,
+  requireWhole,
+  textContent,
+  tokensOf,
+  type VectorType,
+  vectorTypes,
+} from "./shared.ts"
 
 const contentPart = z.union([
   z.object({ type: z.literal("text"), text: z.string() }),
@@ -28,9 +38,9 @@ const request = z
     embedding_types: z.array(z.enum(vectorTypes)).min(1).default(["float"]),
     output_dimension: z.int().positive().optional().describe("The model's own number, or absent"),
     truncate: z
-      .enum(["NONE", "START", "END"])
-      .optional()
-      .describe("Texts longer than the model's context lose their end"),
+      .enum(["NONE", "END"])
+      .default("END")
+      .describe("A text longer than the model's context loses its end; with NONE it is refused"),
   })
   .openapi("CohereEmbedRequest")
 
@@ -67,36 +77,36 @@ export const cohere: Protocol = {
 }
 
 function register(app: ServeApp, context: ServeContext): void {
-  app.openapi(route, async (c) => {
-    const given = c.req.valid("json")
-    const signal = c.get("signal")
-    const groups = await groupsOf(given, context, signal)
-    const contents = groups.flat()
-    return context.models.use(given.model, async (engine) => {
-      const { embedDim } = engine.model
-      requireOwnDimension(given.output_dimension, embedDim)
-      const vectors = (await encodeContents(engine, contents, askingOf(contents, signal))).values()
-      const rows = groups.map((group) =>
-        meanOf(
-          group.map(() => vectors.next().value!),
-          embedDim,
-        ),
-      )
-      const images = contents.filter(({ kind }) => kind === "picture").length
-      const body = {
-        id: randomUUID(),
-        embeddings: byType(rows, given.embedding_types),
-        ...(given.texts && { texts: given.texts }),
-        meta: { api_version: { version: "2" }, billed_units: { input_tokens: tokensOf(contents), images } },
-        response_type: "embeddings_by_type" as const,
-      }
-      return c.json(body, 200)
-    })
+  app.openapi(route, async (c) => c.json(await embed(c.req.valid("json"), context, c.get("signal")), 200))
+}
+
+type Request = z.infer<typeof request>
+
+async function embed(given: Request, context: ServeContext, signal: AbortSignal): Promise<z.infer<typeof response>> {
+  const groups = await groupsOf(given, context, signal)
+  const contents = groups.flat()
+  return context.models.use(given.model, async (engine) => {
+    const { embedDim } = engine.model
+    requireOwnDimension(given.output_dimension, embedDim, "output_dimension")
+    const { total, longest } = await tokensOf(contents)
+    if (given.truncate === "NONE") requireWhole(longest, engine.model, "texts")
+    const vectors = (await encodeContents(engine, contents, askingOf(contents, signal))).values()
+    const vectorsOf = (group: readonly Content[]) => group.map(() => vectors.next().value!)
+    const rows = groups.map((group) => meanOf(vectorsOf(group), embedDim))
+    const images = contents.filter(({ kind }) => kind === "picture").length
+    return {
+      id: randomUUID(),
+      embeddings: byType(rows, given.embedding_types),
+      ...(given.texts && { texts: given.texts }),
+      meta: { api_version: { version: "2" }, billed_units: { input_tokens: total, images } },
+      response_type: "embeddings_by_type",
+    }
   })
 }
 
+/** A group for each vector. */
 async function groupsOf(
-  { texts, images, inputs }: z.infer<typeof request>,
+  { texts, images, inputs }: Request,
   context: ServeContext,
   signal: AbortSignal,
 ): Promise<Content[][]> {
@@ -122,9 +132,4 @@ function byType(rows: readonly Float32Array[], types: readonly VectorType[]) {
   return Object.fromEntries(types.map((type) => [type, rows.map((row) => inType(row, type))])) as z.infer<
     typeof response
   >["embeddings"]
-}
-
-export function requireOwnDimension(dimension: number | undefined, embedDim: number, field = "output_dimension"): void {
-  if (dimension === undefined || dimension === embedDim) return
-  throw new RequestError("invalid", `this model's vectors have ${embedDim} values and cannot be shortened`, field)
 }

@@ -19,34 +19,37 @@ const entries = z.object({ clip: z.object({ visual: entry.optional(), textual: e
 export const immich: Protocol = {
   name: "Immich",
   owns: (path) => path === "/predict" || path === "/ping",
+  forms: ["/predict"],
   register,
   errorBody: ({ message }) => ({ detail: message }),
 }
 
 function register(app: ServeApp, context: ServeContext): void {
   app.get("/ping", (c) => c.text("pong"))
-  app.post("/predict", async (c) => {
-    const signal = c.get("signal")
-    const form = await c.req.parseBody()
-    const { visual, textual } = entriesOf(form.entries)
-    const { image, text } = form
-    const content = image instanceof File ? await pictureOf(image) : typeof text === "string" ? textContent(text) : null
-    if (!content) throw new RequestError("invalid", "Either image or text must be provided")
-    const wanted = content.kind === "picture" ? visual : textual
-    if (!wanted) throw invalidFormat()
-    return context.models.use(wanted.modelName, async (engine) => {
-      const [vector] = await encodeContents(engine, [content], askingOf([content], signal))
-      // A text that holds JSON, as Immich's service writes it and its database reads it.
-      const clip = JSON.stringify([...vector!])
-      if (content.kind === "text") return c.json({ clip })
-      const { width, height } = await pictureSize(content.bytes, "the picture")
-      return c.json({ clip, imageHeight: height, imageWidth: width })
-    })
+  app.post("/predict", async (c) => c.json(await predict(await c.req.parseBody(), context, c.get("signal"))))
+}
+
+type Form = Readonly<Record<string, string | File | (string | File)[]>>
+
+async function predict(form: Form, { models }: ServeContext, signal: AbortSignal): Promise<object> {
+  const { visual, textual } = entriesOf(form.entries)
+  const content = await contentOf(form)
+  const wanted = content.kind === "picture" ? visual : textual
+  if (!wanted) throw invalidFormat()
+  return models.use(wanted.modelName, async (engine) => {
+    const [vector] = await encodeContents(engine, [content], askingOf([content], signal))
+    // A text that holds JSON, as Immich's service writes it and its database reads it.
+    const clip = JSON.stringify([...vector!])
+    if (content.kind === "text") return { clip }
+    const { width, height } = await pictureSize(content.bytes, "the picture")
+    return { clip, imageHeight: height, imageWidth: width }
   })
 }
 
-async function pictureOf(image: File): Promise<Content> {
-  return { kind: "picture", bytes: new Uint8Array(await image.arrayBuffer()) }
+async function contentOf({ image, text }: Form): Promise<Content> {
+  if (image instanceof File) return { kind: "picture", bytes: new Uint8Array(await image.arrayBuffer()) }
+  if (typeof text === "string") return textContent(text)
+  throw new RequestError("invalid", "Either image or text must be provided")
 }
 
 function entriesOf(value: unknown) {

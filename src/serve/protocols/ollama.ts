@@ -5,8 +5,7 @@ import { encodeContents, isDataUri } from "../http/content.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { RequestError } from "../http/errors.ts"
 import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
-import { requireOwnDimension } from "./cohere.ts"
-import { pictureContent, textContent, tokensOf } from "./shared.ts"
+import { pictureContent, requireOwnDimension, requireWhole, textContent, tokensOf } from "./shared.ts"
 
 const request = z
   .object({
@@ -33,7 +32,7 @@ const response = z
   })
   .openapi("OllamaEmbedResponse")
 
-const embed = createRoute({
+const embedRoute = createRoute({
   method: "post",
   path: "/api/embed",
   summary: "Unit vectors of texts and pictures (Ollama)",
@@ -63,34 +62,42 @@ export const ollama: Protocol = {
 }
 
 function register(app: ServeApp, context: ServeContext): void {
-  app.openapi(embed, async (c) => {
-    const began = performance.now()
-    const { model, input = [], images = [], dimensions } = c.req.valid("json")
-    const signal = c.get("signal")
-    const texts = typeof input === "string" ? [input] : input
-    requireParts(texts.length + images.length, context.limits, "input")
-    if (texts.length + images.length === 0) throw new RequestError("invalid", "input is empty", "input")
-    const picture = (value: string, field: string) => pictureContent(value, field, context, signal)
-    const contents = await Promise.all([
-      ...texts.map((text, i) => (isDataUri(text) ? picture(text, `input[${i}]`) : textContent(text))),
-      ...images.map((image, i) => picture(image, `images[${i}]`)),
-    ])
-    const opened = performance.now()
-    return context.models.use(servedName(model, context.models.names), async (engine) => {
-      requireOwnDimension(dimensions, engine.model.embedDim, "dimensions")
-      const loaded = performance.now()
-      const vectors = await encodeContents(engine, contents, askingOf(contents, signal))
-      const body = {
-        ...{ model, embeddings: vectors.map((vector) => [...vector]) },
-        total_duration: nanoseconds(performance.now() - began),
-        load_duration: nanoseconds(loaded - opened),
-        prompt_eval_count: tokensOf(contents),
-      }
-      return c.json(body, 200)
-    })
-  })
+  app.openapi(embedRoute, async (c) => c.json(await embed(c.req.valid("json"), context, c.get("signal")), 200))
   app.openapi(versionRoute, (c) => c.json({ version: version() }, 200))
   app.openapi(tags, (c) => c.json({ models: context.models.names.map((name) => ({ name, model: name })) }, 200))
+}
+
+type Request = z.infer<typeof request>
+
+async function embed(given: Request, context: ServeContext, signal: AbortSignal): Promise<z.infer<typeof response>> {
+  const { model, dimensions, truncate = true } = given
+  const began = performance.now()
+  const contents = await contentsOf(given, context, signal)
+  const opened = performance.now()
+  return context.models.use(servedName(model, context.models.names), async (engine) => {
+    const loaded = performance.now()
+    requireOwnDimension(dimensions, engine.model.embedDim, "dimensions")
+    const { total, longest } = await tokensOf(contents)
+    if (!truncate) requireWhole(longest, engine.model, "input")
+    const vectors = await encodeContents(engine, contents, askingOf(contents, signal))
+    return {
+      ...{ model, embeddings: vectors.map((vector) => [...vector]) },
+      total_duration: nanoseconds(performance.now() - began),
+      load_duration: nanoseconds(loaded - opened),
+      prompt_eval_count: total,
+    }
+  })
+}
+
+function contentsOf({ input = [], images = [] }: Request, context: ServeContext, signal: AbortSignal) {
+  const texts = typeof input === "string" ? [input] : input
+  requireParts(texts.length + images.length, context.limits, "input")
+  if (texts.length + images.length === 0) throw new RequestError("invalid", "input is empty", "input")
+  const picture = (value: string, field: string) => pictureContent(value, field, context, signal)
+  return Promise.all([
+    ...texts.map((text, i) => (isDataUri(text) ? picture(text, `input[${i}]`) : textContent(text))),
+    ...images.map((image, i) => picture(image, `images[${i}]`)),
+  ])
 }
 
 /** Ollama's clients add a tag. */

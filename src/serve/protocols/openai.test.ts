@@ -35,6 +35,12 @@ test("the models that are served are listed", async () => {
   expect(names).toEqual(["tiny"])
 })
 
+test("who names no model is told the name that the first one is served under", async () => {
+  await using other = await ServedTiny.start({}, ["alias", "second"])
+  const answer = await other.post("/v1/embeddings", { input: "a" })
+  expect(await answer.json()).toMatchObject({ model: "alias" })
+})
+
 const post = (body: unknown) => served.post("/v1/embeddings", body)
 
 test("objects, NVIDIA's and infinity's mixtures, and vLLM's messages", async () => {
@@ -68,6 +74,75 @@ test("objects, NVIDIA's and infinity's mixtures, and vLLM's messages", async () 
     )
   }
 })
+
+/** Bodies as these programs send them, with the fields that mean nothing here. */
+test.each([
+  [
+    "vLLM's client for pooling models",
+    (text: string, picture: string) => ({
+      model: "tiny",
+      messages: [
+        {
+          role: "user",
+          content: [
+            { type: "image_url", image_url: { url: picture, detail: "auto" } },
+            { type: "text", text: "" },
+          ],
+        },
+      ],
+      ...{ encoding_format: "float", truncate_prompt_tokens: -1, add_special_tokens: true, user: text },
+    }),
+    ["picture 0"],
+  ],
+  [
+    "infinity's client",
+    (_text: string, picture: string) => ({
+      ...{ model: "tiny", input: [picture], modality: "image", encoding_format: "float", user: null },
+    }),
+    ["picture 0"],
+  ],
+  [
+    "LangChain.js' OpenAIEmbeddings",
+    (text: string) => ({ model: "tiny", input: [text, text], encoding_format: "base64" }),
+    ["text 0", "text 0"],
+  ],
+  [
+    "LlamaIndex' OpenAIEmbedding",
+    (text: string) => ({ model: "tiny", input: [text], encoding_format: "base64" }),
+    ["text 0"],
+  ],
+  [
+    "a client that writes null where nothing is set",
+    (text: string) => ({
+      ...{ model: null, input: text, messages: null, encoding_format: null, modality: null, dimensions: null },
+    }),
+    ["text 0"],
+  ],
+  [
+    "Jina's v4 form",
+    (text: string, picture: string) => ({
+      ...{ model: "tiny", input: [{ text }, { image: picture }], normalized: true, embedding_type: "float" },
+    }),
+    ["text 0", "picture 0"],
+  ],
+  [
+    "NVIDIA's NIM",
+    (text: string, picture: string) => ({
+      ...{ model: "tiny", input: [text, picture], input_type: "query", truncate: "NONE", encoding_format: "float" },
+    }),
+    ["text 0", "picture 0"],
+  ],
+])("%s is answered", async (_program, bodyOf, names) => {
+  const answer = await post(bodyOf(served.texts[0]!, dataUri(served.pictures[0]!)))
+  const { data } = (await answer.json()) as { data: { embedding: string | number[] }[] }
+  const rows = data.map(({ embedding }) => (typeof embedding === "string" ? floatsOf(embedding) : embedding))
+  served.expectClose(rows, names)
+})
+
+function floatsOf(base64: string): number[] {
+  const bytes = new Uint8Array(Buffer.from(base64, "base64"))
+  return [...new Float32Array(bytes.buffer)]
+}
 
 test("a text and a picture of one message are their mean, of length 1", async () => {
   const content = [

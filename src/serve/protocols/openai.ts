@@ -8,8 +8,7 @@ import { type Content, encodeContents, isDataUri } from "../http/content.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { type ErrorKind, RequestError } from "../http/errors.ts"
 import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
-import { requireOwnDimension } from "./cohere.ts"
-import { base64Of, meanOf, pictureContent, textContent, tokensOf } from "./shared.ts"
+import { base64Of, meanOf, pictureContent, requireOwnDimension, textContent, tokensOf } from "./shared.ts"
 
 const picture = z.string().min(1).describe("A data URI, base64, or an address where the server allows them")
 const part = z.union([
@@ -27,12 +26,12 @@ const message = z.object({ role: z.string(), content: z.union([z.string(), z.arr
 
 const request = z
   .object({
-    model: z.string().optional().describe("As /v1/models has it; absent: the server's first model"),
-    input: z.union([part, z.array(part), tokens]).optional(),
-    messages: z.array(message).min(1).optional().describe("One vector: of a text, of a picture, or of their mean"),
-    encoding_format: z.enum(["float", "base64"]).default("float"),
-    modality: z.enum(["text", "image"]).optional().describe("image: plain texts of input are pictures"),
-    dimensions: z.int().positive().optional().describe("The model's own number, or absent"),
+    model: z.string().nullish().describe("As /v1/models has it; absent: the server's first model"),
+    input: z.union([part, z.array(part), tokens]).nullish(),
+    messages: z.array(message).min(1).nullish().describe("One vector: of a text, of a picture, or of their mean"),
+    encoding_format: z.enum(["float", "base64"]).nullish().describe("Default: float"),
+    modality: z.enum(["text", "image"]).nullish().describe("image: plain texts of input are pictures"),
+    dimensions: z.int().positive().nullish().describe("The model's own number, or absent"),
   })
   .openapi("EmbeddingRequest")
 
@@ -78,29 +77,13 @@ export const openai: Protocol = {
 
 const types: Record<ErrorKind, string> = {
   ...{ invalid: "invalid_request_error", notFound: "invalid_request_error", unsupported: "invalid_request_error" },
+  ...{ mediaType: "invalid_request_error", gone: "invalid_request_error" },
   ...{ tooLarge: "invalid_request_error", unauthorized: "authentication_error", busy: "rate_limit_error" },
   ...{ internal: "server_error", unavailable: "server_error", timeout: "server_error" },
 }
 
 function register(app: ServeApp, context: ServeContext): void {
-  app.openapi(embeddings, async (c) => {
-    const given = c.req.valid("json")
-    const signal = c.get("signal")
-    const groups = await contentsOf(given, context, signal)
-    return context.models.use(given.model, async (engine) => {
-      const { name, embedDim } = engine.model
-      requireOwnDimension(given.dimensions, embedDim, "dimensions")
-      const vectors = await encodeContents(engine, groups.flat(), askingOf(groups.flat(), signal))
-      const rows = "messages" in given && given.messages ? [meanOf(vectors, embedDim)] : vectors
-      const data = rows.map((row, index) => ({
-        ...{ object: "embedding" as const, index },
-        embedding: given.encoding_format === "base64" ? base64Of(row) : [...row],
-      }))
-      const used = tokensOf(groups.flat())
-      const usage = { prompt_tokens: used, total_tokens: used }
-      return c.json({ object: "list" as const, data, model: given.model ?? name, usage }, 200)
-    })
-  })
+  app.openapi(embeddings, async (c) => c.json(await embed(c.req.valid("json"), context, c.get("signal")), 200))
   app.openapi(models, (c) => {
     const data = context.models.names.map((id) => ({
       ...{ id, object: "model" as const, created: 0, owned_by: "mobileclip" },
@@ -111,25 +94,43 @@ function register(app: ServeApp, context: ServeContext): void {
 
 type Request = z.infer<typeof request>
 
-/** What is asked for, a group for each vector. */
-function contentsOf({ input, messages, modality }: Request, context: ServeContext, signal: AbortSignal) {
+async function embed(given: Request, context: ServeContext, signal: AbortSignal): Promise<z.infer<typeof response>> {
+  const contents = await contentsOf(given, context, signal)
+  return context.models.use(given.model ?? undefined, async (engine, model) => {
+    const { embedDim } = engine.model
+    requireOwnDimension(given.dimensions, embedDim, "dimensions")
+    const vectors = await encodeContents(engine, contents, askingOf(contents, signal))
+    const rows = given.messages ? [meanOf(vectors, embedDim)] : vectors
+    const data = rows.map((row, index) => ({
+      ...{ object: "embedding" as const, index },
+      embedding: given.encoding_format === "base64" ? base64Of(row) : [...row],
+    }))
+    const { total } = await tokensOf(contents)
+    return { object: "list", data, model, usage: { prompt_tokens: total, total_tokens: total } }
+  })
+}
+
+/** In the order of the input; those of messages make one vector together. */
+function contentsOf(
+  { input, messages, modality }: Request,
+  context: ServeContext,
+  signal: AbortSignal,
+): Promise<Content[]> {
   const picture = (value: string, field: string) => pictureContent(value, field, context, signal)
-  if ((input === undefined) === (messages === undefined))
+  if ((input == null) === (messages == null))
     throw new RequestError("invalid", "either input or messages is expected", "input")
   if (messages) return contentsOfMessages(messages, context, picture)
   const list = Array.isArray(input) ? input : [input!]
   if (!isListOfParts(list)) throw tokenIds()
   if (list.length === 0) throw new RequestError("invalid", "input is an empty list", "input")
   requireParts(list.length, context.limits, "input")
-  return Promise.all(
-    list.map(async (each, i) => {
-      const field = Array.isArray(input) ? `input[${i}]` : "input"
-      if (typeof each === "object")
-        return [await ("image" in each ? picture(each.image, field) : textContent(each.text))]
-      const isPicture = modality === "image" || (modality !== "text" && isDataUri(each))
-      return [await (isPicture ? picture(each, field) : textContent(each))]
-    }),
-  )
+  const contents = list.map((each, i) => {
+    const field = Array.isArray(input) ? `input[${i}]` : "input"
+    if (typeof each === "object") return "image" in each ? picture(each.image, field) : textContent(each.text)
+    const isPicture = modality === "image" || (modality !== "text" && isDataUri(each))
+    return isPicture ? picture(each, field) : textContent(each)
+  })
+  return Promise.all(contents)
 }
 
 type Part = z.infer<typeof part>
@@ -142,12 +143,11 @@ async function contentsOfMessages(
   messages: readonly z.infer<typeof message>[],
   { limits }: ServeContext,
   picture: (url: string, field: string) => Promise<Content>,
-): Promise<Content[][]> {
+): Promise<Content[]> {
   const parts = messages.flatMap(partsOfMessage)
   requireParts(parts.length, limits, "messages")
   if (parts.length === 0) throw new RequestError("invalid", "messages hold no text and no picture", "messages")
-  const contents = parts.map((each) => ("text" in each ? textContent(each.text) : picture(each.url, "messages")))
-  return [await Promise.all(contents)]
+  return Promise.all(parts.map((each) => ("text" in each ? textContent(each.text) : picture(each.url, "messages"))))
 }
 
 /** A text that is empty stands beside a picture in vLLM's own examples. */

@@ -1,4 +1,6 @@
 /** The protocols beside OpenAI's, each by its own client, or by a request as its program sends it. */
+import { connect } from "node:net"
+import { text as textOfStream } from "node:stream/consumers"
 import { CohereClientV2 } from "cohere-ai"
 import { Ollama } from "ollama"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -61,6 +63,50 @@ test("Weaviate's module: vectors of texts and images, what it asks for when it s
     400,
     { error: "images[0] is not base64: send the bytes of a picture's file in base64" },
   ])
+})
+
+/** A request as a program puts it on the wire, after its first line. */
+async function send(path: string, headers: readonly string[], body: string): Promise<{ status: number; body: string }> {
+  const { hostname, port, host } = new URL(served.url)
+  const socket = connect(Number(port), hostname)
+  const lines = [`POST ${path} HTTP/1.1`, `Host: ${host}`, ...headers, `Content-Length: ${Buffer.byteLength(body)}`]
+  socket.write(`${lines.join("\r\n")}\r\nConnection: close\r\n\r\n${body}`)
+  const answer = await textOfStream(socket)
+  return { status: Number(answer.split(" ")[1]), body: answer.slice(answer.indexOf("\r\n\r\n") + 4) }
+}
+
+test.each([
+  ["both lists", (text: string, image: string) => `{"texts":["${text}"],"images":["${image}"]}`],
+  ["one of them absent", (text: string) => `{"texts":["${text}"]}`],
+  ["one of them null, as its earlier versions", (text: string) => `{"texts":["${text}"],"images":null}`],
+])("Weaviate's module in Go names no type of its JSON: %s", async (_what, bodyOf) => {
+  const sent = bodyOf(served.texts[1]!, base64(0))
+  const { status, body } = await send("/vectorize", ["User-Agent: Go-http-client/1.1", "Accept-Encoding: gzip"], sent)
+  const { textVectors, imageVectors } = JSON.parse(body) as Record<string, number[][] | null>
+  expect(status).toBe(200)
+  served.expectClose(textVectors!, ["text 1"])
+  if (sent.includes("images") && !sent.includes("null")) served.expectClose(imageVectors!, ["picture 0"])
+  else expect(imageVectors).toBeNull()
+})
+
+test("a text that the model reads only in part is refused by clients' wish, and has its beginning's vector else", async () => {
+  const long = "a photo of a red circle beside a blue square on green, ".repeat(12)
+  const expected = await served.clip((clip) => clip.encodeText(long))
+  const cases: [string, object, (answer: unknown) => number[][]][] = [
+    ["/api/embed", { model: "tiny", input: long }, (answer) => (answer as { embeddings: number[][] }).embeddings],
+    [
+      "/v2/embed",
+      { model: "tiny", texts: [long] },
+      (answer) => (answer as { embeddings: { float: number[][] } }).embeddings.float,
+    ],
+  ]
+  for (const [path, body, vectorsOf] of cases) {
+    const [row] = vectorsOf(await (await served.post(path, body)).json())
+    expect(Math.max(...row!.map((value, i) => Math.abs(value - expected[i]!)))).toBeLessThan(2e-6)
+    const refused = await served.post(path, { ...body, truncate: path === "/v2/embed" ? "NONE" : false })
+    expect(refused.status).toBe(400)
+    expect(await refused.text()).toContain("a text has more than the 77 tokens that the model reads")
+  }
 })
 
 function predict(entries: unknown, content: { image?: Uint8Array; text?: string }): Promise<Response> {

@@ -17,8 +17,11 @@ const classifyRequest = z
   .object({
     model,
     images,
-    labels: z.array(z.string().min(1)).min(1).describe('In a few words each: "cat", "a receipt", "something else"'),
-    templates: z.array(z.string()).min(1).optional().describe("What a label is put into, in place of {}"),
+    labels: z
+      .array(z.string().min(1).max(1000))
+      .min(1)
+      .describe('In a few words each: "cat", "a receipt", "something else"'),
+    templates: z.array(z.string().max(1000)).min(1).optional().describe("What a label is put into, in place of {}"),
     top: z.int().positive().optional().describe("Labels of each picture, the best ones; absent: all"),
   })
   .openapi("ClassifyRequest")
@@ -38,14 +41,14 @@ const captionResponse = z
   .object({ model: z.string(), captions: z.array(z.array(z.string())) })
   .openapi("CaptionResponse")
 
-const classify = createRoute({
+const classifyRoute = createRoute({
   method: "post",
   path: "/v1/classify",
   summary: "Labels of pictures, the best first",
   request: { body: jsonBody(classifyRequest) },
   responses: { 200: jsonResponse(classifyResponse, "For each picture its labels") },
 })
-const caption = createRoute({
+const captionRoute = createRoute({
   method: "post",
   path: "/v1/caption",
   summary: "Captions of pictures, by a model that writes them",
@@ -74,39 +77,47 @@ export const own: Protocol = {
 }
 
 function register(app: ServeApp, context: ServeContext): void {
-  app.openapi(classify, async (c) => {
-    const { model, images, labels, templates = defaultTemplates, top } = c.req.valid("json")
-    const signal = c.get("signal")
-    requireParts(images.length + labels.length * templates.length, context.limits, "the request")
-    const pictures = await bytesOf(images, context, signal)
-    return context.models.use(model, async (engine) => {
-      const asking = askingOf(images, signal)
-      const [vectors, rows] = await Promise.all([
-        labelRows(engine, labels, templates, asking),
-        engine.encodePictures(pictures, asking),
-      ])
-      const { embedDim, logitScale, name } = engine.model
-      const results = rankLabels(concatenate(rows), { labels, vectors, embedDim, logitScale }, top)
-      return c.json({ model: model ?? name, results }, 200)
-    })
-  })
-  app.openapi(caption, async (c) => {
-    const { model, images, per_image: perImage } = c.req.valid("json")
-    const signal = c.get("signal")
-    requireParts(images.length, context.limits, "images")
-    const pictures = await bytesOf(images, context, signal)
-    return context.models.use(model, async (engine) => {
-      const asking = askingOf(images, signal)
-      const captions = await Promise.all(pictures.map((bytes) => engine.caption(bytes, perImage, asking)))
-      return c.json({ model: model ?? engine.model.name, captions: captions.map((each) => [...each]) }, 200)
-    })
-  })
+  app.openapi(classifyRoute, async (c) => c.json(await classify(c.req.valid("json"), context, c.get("signal")), 200))
+  app.openapi(captionRoute, async (c) => c.json(await caption(c.req.valid("json"), context, c.get("signal")), 200))
   app.openapi(health, (c) => c.json({ status: "ok" as const }, 200))
   app.openapi(ready, async (c) => {
     const models = [...(await context.models.open()).keys()]
     return models.length > 0
       ? c.json({ status: "ok" as const, models }, 200)
       : c.json({ status: "unavailable" as const, models }, 503)
+  })
+}
+
+async function classify(
+  { model, images, labels, templates = [...defaultTemplates], top }: z.infer<typeof classifyRequest>,
+  context: ServeContext,
+  signal: AbortSignal,
+): Promise<z.infer<typeof classifyResponse>> {
+  requireParts(images.length + labels.length * templates.length, context.limits, "the request")
+  const pictures = await bytesOf(images, context, signal)
+  return context.models.use(model, async (engine, name) => {
+    const asking = askingOf(images, signal)
+    const [vectors, rows] = await Promise.all([
+      labelRows(engine, labels, templates, asking),
+      engine.encodePictures(pictures, asking),
+    ])
+    const { embedDim, logitScale } = engine.model
+    const results = rankLabels(concatenate(rows), { labels, vectors, embedDim, logitScale }, top)
+    return { model: name, results }
+  })
+}
+
+async function caption(
+  { model, images, per_image: perImage }: z.infer<typeof captionRequest>,
+  context: ServeContext,
+  signal: AbortSignal,
+): Promise<z.infer<typeof captionResponse>> {
+  requireParts(images.length, context.limits, "images")
+  const pictures = await bytesOf(images, context, signal)
+  return context.models.use(model, async (engine, name) => {
+    const asking = askingOf(images, signal)
+    const captions = await Promise.all(pictures.map((bytes) => engine.caption(bytes, perImage, asking)))
+    return { model: name, captions: captions.map((each) => [...each]) }
   })
 }
 

@@ -1,11 +1,17 @@
 /** What several protocols do alike: pictures of many forms, vectors in many types. */
 import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { Tokenizer } from "../../core/text/tokenizer.ts"
+import { nextTurn } from "../../core/turns.ts"
+import type { ServedModel } from "../engine/model-work.ts"
 import { type Content, readPicture } from "../http/content.ts"
 import type { ServeContext } from "../http/context.ts"
+import { RequestError } from "../http/errors.ts"
+
+/** A model reads 77 tokens: a text that has more characters than they could is read no further, as reading takes time. */
+const mostCharacters = 2000
 
 export function textContent(text: string): Content {
-  return { kind: "text", text }
+  return { kind: "text", text: text.length > mostCharacters ? text.trimStart().slice(0, mostCharacters) : text }
 }
 
 /** @param field names it in messages: "input[3]" */
@@ -61,10 +67,32 @@ function packBits(vector: Float32Array): number[] {
 
 let tokenizer: Tokenizer | null = null
 
-/** Tokens of all texts, the two at a text's ends included. */
-export function tokensOf(contents: readonly Content[]): number {
+/** Tokens of all texts together, and of the longest one, the two at a text's ends included. */
+export async function tokensOf(contents: readonly Content[]): Promise<{ total: number; longest: number }> {
   tokenizer ??= new Tokenizer()
-  let count = 0
-  for (const content of contents) if (content.kind === "text") count += tokenizer.encode(content.text).length
-  return count
+  let [total, longest, began] = [0, 0, performance.now()]
+  for (const content of contents) {
+    const { length } = content.kind === "text" ? tokenizer.encode(content.text) : []
+    total += length
+    longest = Math.max(longest, length)
+    if (performance.now() - began < longestTurn) continue
+    await nextTurn()
+    began = performance.now()
+  }
+  return { total, longest }
+}
+
+/** Milliseconds for which other requests wait. */
+const longestTurn = 10
+
+/** For clients that do not want a text's end to be cut off. Throws RequestError where the model reads less of it. */
+export function requireWhole(longest: number, { contextLength }: ServedModel, field: string): void {
+  if (contextLength === null || longest <= contextLength) return
+  const what = `a text has more than the ${contextLength} tokens that the model reads`
+  throw new RequestError("invalid", `${what}: shorten it, or let its end be cut off`, field)
+}
+
+export function requireOwnDimension(dimension: number | null | undefined, embedDim: number, field: string): void {
+  if (dimension == null || dimension === embedDim) return
+  throw new RequestError("invalid", `this model's vectors have ${embedDim} values and cannot be shortened`, field)
 }

@@ -17,7 +17,7 @@ const request = z
 const vectors = z.array(z.array(z.number())).nullable()
 const response = z.object({ textVectors: vectors, imageVectors: vectors }).openapi("WeaviateVectorizeResponse")
 
-const vectorize = createRoute({
+const vectorizeRoute = createRoute({
   method: "post",
   path: "/vectorize",
   summary: "Unit vectors of texts and pictures (Weaviate's multi2vec-clip)",
@@ -41,24 +41,28 @@ export const weaviate: Protocol = {
 }
 
 function register(app: ServeApp, context: ServeContext): void {
-  app.openapi(vectorize, async (c) => {
-    const { texts, images } = c.req.valid("json")
-    const signal = c.get("signal")
-    requireParts((texts?.length ?? 0) + (images?.length ?? 0), context.limits, "the request")
-    const contents = await Promise.all([
-      ...(texts ?? []).map(textContent),
-      ...(images ?? []).map((image, i) => pictureContent(image, `images[${i}]`, context, signal)),
-    ])
-    return context.models.use(undefined, async (engine) => {
-      const rows = (await encodeContents(engine, contents, askingOf(contents, signal))).map((row) => [...row])
-      const textVectors = texts ? rows.slice(0, texts.length) : null
-      return c.json({ textVectors, imageVectors: images ? rows.slice(texts?.length ?? 0) : null }, 200)
-    })
-  })
+  app.openapi(vectorizeRoute, async (c) => c.json(await vectorize(c.req.valid("json"), context, c.get("signal")), 200))
   app.openapi(meta, (c) =>
     context.models.use(undefined, async ({ model: { name, embedDim, preprocessing } }) =>
       c.json({ model_type: "clip", name, projection_dim: embedDim, image_size: preprocessing.size }, 200),
     ),
   )
   for (const path of alive) app.get(path, (c) => c.body(null, 204))
+}
+
+async function vectorize(
+  { texts, images }: z.infer<typeof request>,
+  context: ServeContext,
+  signal: AbortSignal,
+): Promise<z.infer<typeof response>> {
+  requireParts((texts?.length ?? 0) + (images?.length ?? 0), context.limits, "the request")
+  const contents = await Promise.all([
+    ...(texts ?? []).map(textContent),
+    ...(images ?? []).map((image, i) => pictureContent(image, `images[${i}]`, context, signal)),
+  ])
+  return context.models.use(undefined, async (engine) => {
+    const rows = (await encodeContents(engine, contents, askingOf(contents, signal))).map((row) => [...row])
+    const textVectors = texts ? rows.slice(0, texts.length) : null
+    return { textVectors, imageVectors: images ? rows.slice(texts?.length ?? 0) : null }
+  })
 }

@@ -69,10 +69,19 @@ type Answered =
   | { readonly kind: "found"; readonly response: http.IncomingMessage }
 
 async function request(url: URL, network: NetworkRules, signal: AbortSignal): Promise<Answered> {
-  const address = await allowedAddress(url, network)
+  const response = await connect(url, await allowedAddress(url, network), signal)
+  const { statusCode = 0, headers } = response
+  const isRedirect = statusCode >= 300 && statusCode < 400 && headers.location !== undefined
+  if (statusCode === 200) return { kind: "found", response }
+  response.destroy()
+  if (isRedirect) return { kind: "redirect", location: headers.location! }
+  throw refused(`its server answers ${statusCode}`)
+}
+
+function connect(url: URL, address: string, signal: AbortSignal): Promise<http.IncomingMessage> {
   const { request: open } = url.protocol === "https:" ? https : http
   const family = isIP(address)
-  const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+  return new Promise<http.IncomingMessage>((resolve, reject) => {
     const asked = open(url, {
       ...{ signal, agent: false, headers: { accept: "image/*", "user-agent": "mobileclip" } },
       // The name was looked up: its server is not asked again.
@@ -83,16 +92,6 @@ async function request(url: URL, network: NetworkRules, signal: AbortSignal): Pr
     asked.once("error", () => reject(signal.aborted ? refused("it takes too long") : refused("there is no answer")))
     asked.end()
   })
-  const { statusCode = 0, headers } = response
-  if (statusCode >= 300 && statusCode < 400 && headers.location !== undefined) {
-    response.destroy()
-    return { kind: "redirect", location: headers.location }
-  }
-  if (statusCode !== 200) {
-    response.destroy()
-    throw refused(`its server answers ${statusCode}`)
-  }
-  return { kind: "found", response }
 }
 
 /** All that a name stands for must be allowed: which one is taken is up to chance. */
