@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { createAdaptorServer } from "@hono/node-server"
 import { EnvironmentError } from "../core/errors.ts"
+import { AppFiles } from "./app-files.ts"
 import type { ModelSettings } from "./engine/model-work.ts"
 import { Models, type ModelsOptions } from "./engine/models.ts"
 import { cacheBytesDefault } from "./engine/result-cache.ts"
@@ -14,7 +15,9 @@ import { type Limits, limitDefaults } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
 import { lifetimeDefaults } from "./processes/lasting.ts"
 
-export interface ServeOptions extends AppOptions {
+export interface ServeOptions extends Omit<AppOptions, "page"> {
+  /** Whether the page for people is given out, where it is built; default: yes. */
+  readonly app?: boolean
   readonly host?: string
   /** 0: any that is free. */
   readonly port?: number
@@ -55,7 +58,9 @@ export class EmbeddingServer implements AsyncDisposable {
     try {
       await opened.use(undefined, async () => {})
       const fetchPicture = options.fetchPicture ?? refuseAddresses
-      const app = createApp({ models: opened, fetchPicture, limits }, options)
+      const folders = new Map([...models].map(([name, { model }]) => [name, model]))
+      const page = options.app === false ? null : await AppFiles.open({ models: folders, hasIndex: false })
+      const app = createApp({ models: opened, fetchPicture, limits }, { ...options, page })
       const server = createAdaptorServer({
         fetch: app.fetch,
         overrideGlobalObjects: false,
