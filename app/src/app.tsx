@@ -32,8 +32,8 @@ export function App() {
         </p>
       )}
       <ModelLine />
-      <TabList />
       <main>
+        <TabList />
         {nothingIn.value && (
           <p class="problem" role="alert">
             {nothingIn.value}

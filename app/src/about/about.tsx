@@ -23,7 +23,7 @@ export function About() {
       )}
       <Kept />
       <section>
-        <h3>Privacy</h3>
+        <h2>Privacy</h2>
         <p>
           Pictures, words and vectors stay in this browser. The page asks its own server for its files and for the
           model; another address is asked where you name one, and words go to the server where you switch to its index.
@@ -156,7 +156,7 @@ function Kept() {
   const { models, vectors, room } = found.value
   return (
     <section aria-label="Kept in this browser">
-      <h3>Kept in this browser</h3>
+      <h2>Kept in this browser</h2>
       <ul>
         {models.map(({ source, bytes }) => (
           <li key={source ?? "pieces"}>

@@ -48,7 +48,7 @@ export function OwnResults({ answer, onLike }: OwnResultsProps) {
       )}
       {below.length > 0 && (
         <>
-          <h3 class="divider">Weaker</h3>
+          <h2 class="divider">Weaker</h2>
           {list(below.slice(0, weakShown), "Weaker")}
         </>
       )}
@@ -98,7 +98,7 @@ function Found({ one, picture, onLike }: FoundProps) {
         <span class="soft">
           z {one.z.toFixed(1)} · {one.cosine.toFixed(3)}
         </span>
-        <button type="button" class="small" aria-label={`More like ${name}`} onClick={() => onLike(picture)}>
+        <button type="button" class="small" aria-label={`More like it: ${name}`} onClick={() => onLike(picture)}>
           More like it
         </button>
       </p>
@@ -133,7 +133,7 @@ export function ServerResults({ answer }: { readonly answer: ServerAnswer }) {
             : `${counted(matches, "picture")} of the index ${matches === 1 ? "stands" : "stand"} out.`}
       </p>
       {above.length > 0 && <Hits hits={above} label="What stands out" />}
-      {below.length > 0 && <h3 class="divider">Weaker</h3>}
+      {below.length > 0 && <h2 class="divider">Weaker</h2>}
       {below.length > 0 && <Hits hits={below} label="Weaker" />}
     </section>
   )

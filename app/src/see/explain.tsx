@@ -30,6 +30,7 @@ export function Explain({ scores, logitScale }: ExplainProps) {
         of the sum (a softmax).
         {second && <Difference best={best} second={second} scale={scale} />}
       </p>
+      {second === undefined && <p>With one label alone the score is always 100 %: only the cosine says something.</p>}
       <p>
         So {percent(best.score)} does not say that the picture is “{best.label}” with that probability. It says that
         this label fits better than the others in the list. One always fits best, even where none fits: add “something

@@ -66,7 +66,7 @@ export function See() {
         </div>
         {isFilming.value && <Rate rate={rate.value} />}
       </div>
-      <div class="column">
+      <div class="column scores">
         <Problem error={error.value} />
         <div aria-live={isFilming.value ? "off" : "polite"}>
           {scores.value.length > 0 && (
@@ -77,8 +77,8 @@ export function See() {
           )}
         </div>
         {ready.value && <Explain scores={scores.value} logitScale={ready.value.clip.logitScale} />}
-        <Words />
       </div>
+      <Words />
     </div>
   )
 }
@@ -211,12 +211,18 @@ function useCamera(
       let last: number | null = null
       while (!own.signal.aborted) {
         await nextFrame(video.current!)
-        const found = await classify(open, video.current!, own.signal)
+        const found = await classify(open, video.current!, own.signal).catch(wordsProblem)
+        if (Array.isArray(found)) {
+          ;[scores.value, error.value] = [found, null]
+        } else {
+          ;[scores.value, error.value] = [[], found]
+          await pause(300)
+          continue
+        }
         const now = performance.now()
         if (last !== null) measured.add(now - last)
         last = now
         const { perSecond, frames } = measured
-        ;[scores.value, error.value] = [found, null]
         rate.value = perSecond === null ? null : { perSecond, frames }
       }
     }
@@ -231,4 +237,14 @@ function useCamera(
       closeCamera(stream)
     }
   }, [open, isOn])
+}
+
+/** While words are being written they may be none, or without a place for the label: the camera goes on. */
+function wordsProblem(error: unknown): unknown {
+  if (error instanceof UserError) return error
+  throw error
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }

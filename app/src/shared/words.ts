@@ -10,6 +10,7 @@ export function counted(count: number, noun: string): string {
 
 export function megabytes(bytes: number): string {
   const value = bytes / 1e6
+  if (value < 0.1) return `${Math.max(1, Math.round(bytes / 1e3))} kB`
   return `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en")} MB`
 }
 

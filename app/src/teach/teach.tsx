@@ -141,7 +141,7 @@ export function Teach() {
       {head.value?.test && <Tested test={head.value.test} />}
       {head.value && (
         <section aria-label="Try it">
-          <h3>Try it</h3>
+          <h2>Try it</h2>
           <p class="soft">
             {head.value.test ? "The head tells" : "A head from a file, which tells"}{" "}
             {head.value.labels.labels.join(", ")} apart.
@@ -239,7 +239,7 @@ function Tested({ test }: { readonly test: Test }) {
   const wrong = judged.flatMap((one, i) => (one.said === places[i] ? [] : [{ ...one, i }]))
   return (
     <section aria-label="Test">
-      <h3>Test</h3>
+      <h2>Test</h2>
       <p role="status">
         <strong>
           {right} of {all} right ({percent(right / all)})
