@@ -74,41 +74,49 @@ function save(): void {
   void keep("states", "groups", plain)
 }
 
-let encodedBy: string | null = null
+/** The model that is to encode; another one may come at any time. */
+let wanted: Ready | null = null
+let running: Promise<void> | null = null
 
-/** Gives every picture its vector, some at a time. */
-export async function encodeExamples(model: Ready): Promise<void> {
-  if (encodedBy !== model.key)
+/** Gives every picture its vector, some at a time; ends when all have one. */
+export function encodeExamples(model: Ready): Promise<void> {
+  if (wanted !== null && wanted.key !== model.key)
     change(
       () => true,
       () => ({ vector: null, reason: null }),
     )
-  encodedBy = model.key
-  if (isEncoding.value) return
-  isEncoding.value = true
-  try {
-    for (;;) {
-      const waiting = groups.value
-        .flatMap(({ examples }) => examples)
-        .filter(isWaiting)
-        .slice(0, 8)
-      if (waiting.length === 0 || encodedBy !== model.key) return
-      const encoded = await encodeKept(
-        waiting.map(({ file }) => file),
-        model,
-      )
-      const found = new Map(waiting.map(({ id }, i) => [id, encoded[i]!]))
-      if (encodedBy !== model.key) continue
-      change(
-        ({ id }) => found.has(id),
-        ({ id }) => {
-          const one = found.get(id)!
-          return "reason" in one ? { reason: one.reason } : { vector: one.vector }
-        },
-      )
-    }
-  } finally {
+  wanted = model
+  running ??= encodeWaiting().finally(() => {
+    running = null
     isEncoding.value = false
+  })
+  return running
+}
+
+async function encodeWaiting(): Promise<void> {
+  for (;;) {
+    const model = wanted!
+    const waiting = groups
+      .peek()
+      .flatMap(({ examples }) => examples)
+      .filter(isWaiting)
+      .slice(0, 8)
+    if (waiting.length === 0) return
+    isEncoding.value = true
+    const files = waiting.map(({ file }) => file)
+    const encoded = await encodeKept(files, model).catch((error: unknown) => {
+      if (wanted === model) throw error
+      return null
+    })
+    if (encoded === null || wanted !== model) continue
+    const found = new Map(waiting.map(({ id }, i) => [id, encoded[i]!]))
+    change(
+      ({ id }) => found.has(id),
+      ({ id }) => {
+        const one = found.get(id)!
+        return "reason" in one ? { reason: one.reason } : { vector: one.vector }
+      },
+    )
   }
 }
 

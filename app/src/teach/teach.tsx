@@ -81,10 +81,11 @@ export function Teach() {
   }
   const teach = () =>
     attempt(async () => {
-      const set = trainingSet()
+      const using = requireOpen(open)
       progress.value = 0
       try {
-        head.value = await trainHead(requireOpen(open), set, (share) => (progress.value = share))
+        await encodeExamples(using)
+        head.value = await trainHead(using, trainingSet(), (share) => (progress.value = share))
         tried.value = null
       } finally {
         progress.value = null
@@ -127,7 +128,7 @@ export function Teach() {
         <button
           type="button"
           class="primary"
-          disabled={!open || progress.value !== null || isEncoding.value}
+          disabled={!open || progress.value !== null}
           onClick={teach}
         >
           {progress.value !== null ? `Training and testing, ${percent(progress.value)}` : "Teach"}
