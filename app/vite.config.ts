@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url"
 import preact from "@preact/preset-vite"
 import { defineConfig, type Rollup } from "vite"
 import { VitePWA } from "vite-plugin-pwa"
+import { licences } from "./licences.ts"
 
 /** Packages have comments that the bundler does not understand, and says so many times. */
 const rollupOptions: Rollup.RollupOptions = {
@@ -17,7 +18,7 @@ export default defineConfig({
   root: at("."),
   base: "./",
   resolve: { alias: { "mobileclip/browser": at("../dist/src/browser/index.js") } },
-  worker: { format: "es", rollupOptions },
+  worker: { format: "es", rollupOptions, plugins: () => [licences("worker")] },
   build: {
     outDir: at("../dist/app"),
     emptyOutDir: true,
@@ -30,6 +31,7 @@ export default defineConfig({
     rollupOptions,
   },
   plugins: [
+    licences("page"),
     preact({ devToolsEnabled: false, prefreshEnabled: false, reactAliasesEnabled: false }),
     VitePWA({
       strategies: "injectManifest",

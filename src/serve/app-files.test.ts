@@ -122,11 +122,17 @@ test("a model in a layout of others: its files are given out, and nothing beside
   mkdirSync(join(folder, "page"))
   writeFileSync(join(folder, "page/index.html"), "<!doctype html>")
   const models = new Map([
-    ["m", join(folder, "m")],
-    ["a checkpoint", join(folder, "secret.json")],
+    ["m", async () => join(folder, "m")],
+    ["gone", () => Promise.reject(new Error(`${folder} is gone`))],
   ])
   const files = await AppFiles.open({ folder: join(folder, "page"), models, hasIndex: true })
-  expect(files!.config).toEqual({ models: [{ name: "m", url: "models/m/" }], index: true })
+  expect(files!.config).toEqual({
+    models: [
+      { name: "m", url: "models/m/" },
+      { name: "gone", url: "models/gone/" },
+    ],
+    index: true,
+  })
   const app = new OpenAPIHono<{ Variables: Variables }>()
   app.onError((error, c) => c.text("refused", requestError(error).status))
   files!.register(app)
@@ -134,6 +140,7 @@ test("a model in a layout of others: its files are given out, and nothing beside
   for (const name of ["onnx/vision_model.onnx", "config.json"]) expect(await text(name)).toBe(`m/${name}`)
   for (const name of ["readme.md", "onnx/secret", "..%2fsecret.json", "onnx/none.onnx"])
     expect(await text(name)).toBe("refused")
+  expect(await (await app.request("/app/models/gone/config.json")).text()).toBe("refused")
   rmSync(folder, { recursive: true })
 })
 

@@ -54,8 +54,8 @@ const lasting = /^assets\//
 export interface AppFilesOptions {
   /** Where the page is built. */
   readonly folder?: string
-  /** Folders of models by their names. */
-  readonly models: ReadonlyMap<string, string>
+  /** What finds a model's folder, by the model's name; it is asked when the page opens that model. */
+  readonly models: ReadonlyMap<string, () => Promise<string>>
   readonly hasIndex: boolean
 }
 
@@ -73,10 +73,13 @@ export function isPagePath(path: string): boolean {
 }
 
 export class AppFiles {
+  /** Those that were found. */
+  private readonly folders = new Map<string, string>()
+
   private constructor(
     private readonly folder: string,
     private readonly names: ReadonlySet<string>,
-    private readonly models: ReadonlyMap<string, string>,
+    private readonly models: AppFilesOptions["models"],
     readonly config: AppConfig,
   ) {}
 
@@ -86,9 +89,8 @@ export class AppFiles {
     const names = await readdir(folder, { recursive: true, withFileTypes: true })
     const files = names.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
     const relative = files.map((file) => file.slice(folder.replace(/[/\\]$/, "").length + 1).replaceAll("\\", "/"))
-    const readable = new Map([...models].filter(([, path]) => isModelFolder(path)))
-    const listed = [...readable.keys()].map((name) => ({ name, url: `models/${encodeURIComponent(name)}/` }))
-    return new AppFiles(folder, new Set(relative), readable, { models: listed, index: hasIndex })
+    const listed = [...models.keys()].map((name) => ({ name, url: `models/${encodeURIComponent(name)}/` }))
+    return new AppFiles(folder, new Set(relative), models, { models: listed, index: hasIndex })
   }
 
   register(app: ServeApp): void {
@@ -108,9 +110,20 @@ export class AppFiles {
 
   /** Throws RequestError where there is no such file of a model. */
   private async modelFile(name: string, file: string): Promise<string> {
-    const folder = this.models.get(name)
+    const folder = await this.folderOf(name)
     if (folder !== undefined && (await hasFile(folder, file))) return join(folder, file)
     throw new RequestError("notFound", "there is no such file of a model")
+  }
+
+  /** Undefined where there is none: the reason may name a path of this machine. */
+  private async folderOf(name: string): Promise<string | undefined> {
+    const folder =
+      this.folders.get(name) ??
+      (await this.models
+        .get(name)?.()
+        .catch(() => undefined))
+    if (folder !== undefined) this.folders.set(name, folder)
+    return folder
   }
 }
 
@@ -119,11 +132,6 @@ function builtApp(): string {
   const module = import.meta.url
   const compiled = module.endsWith(".ts") ? module.replace(/\/src\/(?!.*\/src\/)/, "/dist/src/") : module
   return fileURLToPath(new URL("../../app", compiled))
-}
-
-/** In a layout that a browser opens. */
-function isModelFolder(path: string): boolean {
-  return [manifestFile, "onnx", "visual"].some((name) => existsSync(join(path, name)))
 }
 
 /** What the manifest names; in the layouts of others, what these have. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { createAdaptorServer } from "@hono/node-server"
 import { EnvironmentError } from "../core/errors.ts"
+import { modelDirectory } from "../weights/model-directory.ts"
 import { AppFiles } from "./app-files.ts"
 import type { ModelSettings } from "./engine/model-work.ts"
 import { Models, type ModelsOptions } from "./engine/models.ts"
@@ -58,7 +59,7 @@ export class EmbeddingServer implements AsyncDisposable {
     try {
       await opened.use(undefined, async () => {})
       const fetchPicture = options.fetchPicture ?? refuseAddresses
-      const folders = new Map([...models].map(([name, { model }]) => [name, model]))
+      const folders = new Map([...models].map(([name, { model }]) => [name, () => modelDirectory(model)]))
       const page = options.app === false ? null : await AppFiles.open({ models: folders, hasIndex: false })
       const app = createApp({ models: opened, fetchPicture, limits }, { ...options, page })
       const server = createAdaptorServer({

@@ -28,6 +28,9 @@ export function About() {
           Pictures, words and vectors stay in this browser. The page asks its own server for its files and for the
           model; another address is asked where you name one, and words go to the server where you switch to its index.
         </p>
+        <p>
+          <a href="./licences.txt">Licences of what this page is made of</a>
+        </p>
       </section>
     </div>
   )

@@ -125,12 +125,7 @@ export function Teach() {
         <button type="button" onClick={addGroup}>
           Add a group
         </button>
-        <button
-          type="button"
-          class="primary"
-          disabled={!open || progress.value !== null}
-          onClick={teach}
-        >
+        <button type="button" class="primary" disabled={!open || progress.value !== null} onClick={teach}>
           {progress.value !== null ? `Training and testing, ${percent(progress.value)}` : "Teach"}
         </button>
         <FileButton accept=".json,application/json" multiple={false} disabled={!open} onFiles={([file]) => load(file!)}>
