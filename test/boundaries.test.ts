@@ -72,7 +72,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "report",
   ],
   mcp: ["core", "host", "search", "weights", "run"],
-  // Vectors for other programs, over HTTP.
+  // Vectors for other programs, over HTTP, and the page for people, which is built of `app/`.
   serve: ["core", "host", "pictures", "run", "weights", "search", "embed"],
   // The suite over data: only its curves read runs of training.
   benchmark: [
@@ -241,6 +241,19 @@ test("what only single commands need is loaded when it is used", () => {
   const loaded = atOnce.filter(({ target, ours }) => (ours ? isLater(target) : loadedWhenUsed.test(target)))
   expect(loaded.map(describeImport)).toEqual([])
   expect(productImports.filter(({ target }) => loadedWhenUsed.test(target)).length).toBeGreaterThan(10)
+})
+
+test("the page imports itself, the library by its name, and preact: no source of ours, no runtime", () => {
+  const folder = join(root, "app/src")
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+    /(?<!\.test)\.tsx?$/.test(name),
+  )
+  expect(files.length).toBeGreaterThan(20)
+  const targets = files.flatMap((name) => importsOf(join("app/src", name)))
+  const packages = new Set(targets.filter(({ ours }) => !ours).map(({ target }) => target))
+  expect(packages).toEqual(new Set(["preact", "preact/hooks", "@preact/signals", "mobileclip/browser"]))
+  const outside = targets.filter(({ target, ours }) => ours && !target.startsWith("app/src/"))
+  expect(outside.map(describeImport)).toEqual([])
 })
 
 function isAllowed({ file, target, typeOnly }: Import): boolean {

@@ -23,6 +23,8 @@ export interface RunServerOptions
   readonly tokenFile?: string | undefined
   /** Whether pictures are fetched from addresses of the public internet; default: no. */
   readonly allowUrls?: boolean | undefined
+  /** Whether the page for people is given out; default: yes. */
+  readonly app?: boolean
   /** Whether others than this machine may ask without a token; default: no. */
   readonly open?: boolean | undefined
   readonly limits?: Partial<Limits>

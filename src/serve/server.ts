@@ -5,6 +5,8 @@ import { type AddressInfo, Server as NetServer } from "node:net"
 import { setImmediate, setTimeout as sleep } from "node:timers/promises"
 import { createAdaptorServer } from "@hono/node-server"
 import { EnvironmentError } from "../core/errors.ts"
+import { modelDirectory } from "../weights/model-directory.ts"
+import { AppFiles } from "./app-files.ts"
 import { engineDefaults, limitDefaults, serveDefaults } from "./defaults.ts"
 import type { ModelSettings } from "./engine/model-work.ts"
 import { Models, type ModelsOptions } from "./engine/models.ts"
@@ -13,7 +15,9 @@ import type { FetchPicture } from "./http/content.ts"
 import type { Limits } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
 
-export interface ServeOptions extends AppOptions {
+export interface ServeOptions extends Omit<AppOptions, "page"> {
+  /** Whether the page for people is given out, where it is built; default: yes. */
+  readonly app?: boolean
   readonly host?: string
   /** 0: any that is free. */
   readonly port?: number
@@ -50,7 +54,9 @@ export class EmbeddingServer implements AsyncDisposable {
     try {
       await opened.use(undefined, async () => {})
       const fetchPicture = options.fetchPicture ?? refuseAddresses
-      const app = createApp({ models: opened, fetchPicture, limits }, options)
+      const folders = new Map([...models].map(([name, { model }]) => [name, () => modelDirectory(model)]))
+      const page = options.app === false ? null : await AppFiles.open({ models: folders, hasIndex: false })
+      const app = createApp({ models: opened, fetchPicture, limits }, { ...options, page })
       const server = createServer(app.fetch, limits)
       server.listen(port, host)
       await Promise.race([once(server, "listening"), once(server, "error").then(([error]) => Promise.reject(error))])

@@ -16,6 +16,7 @@ interface Options extends PictureReading {
   readonly open?: true
   readonly cors?: readonly string[]
   readonly allowUrls?: true
+  readonly app: boolean
   readonly threads?: number
   readonly maxBatch: number
   readonly maxDelay: number
@@ -38,7 +39,7 @@ Examples:
   mobileclip serve --model ViT-B-32__openai=models/b --host 0.0.0.0 --open      for Immich (IMMICH_MACHINE_LEARNING_URL)
   curl http://127.0.0.1:8000/v1/embeddings -H 'Content-Type: application/json' -d '{"input": "a photo of a cat"}'
 
-It answers as OpenAI (/v1/embeddings, /v1/models), Cohere (/v2/embed), Ollama (/api/embed), Weaviate's multi2vec-clip (/vectorize)
+A browser finds a page at /, which computes in the browser with the same models. The server answers as OpenAI (/v1/embeddings, /v1/models), Cohere (/v2/embed), Ollama (/api/embed), Weaviate's multi2vec-clip (/vectorize)
 and Immich's machine learning (/predict); its own: /v1/classify, /v1/caption, /health, /ready, /metrics, /openapi.json. Pictures are
 data URIs or base64. Ctrl-C and SIGTERM answer what was asked, and end with exit code 0.
 `
@@ -54,6 +55,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--open", "let others than this machine ask without a token")
     .option("--cors <origin>", "a web page's origin that may ask; * is any; may be given again", repeated)
     .option("--allow-urls", "fetch pictures from addresses of the public internet")
+    .option("--no-app", "leave out the page for people at /, with the files of models that it opens")
     .addOption(threadsOption("of a model (default: all)"))
     .option("--max-batch <n>", "texts that are computed at once", wholeNumber(1, 1024), engineDefaults.textBatch)
     .option("--max-delay <ms>", "how long an idle model waits for more texts", number(0, 1000), engineDefaults.maxDelay)

@@ -5,6 +5,7 @@ import { cors } from "hono/cors"
 import { routePath } from "hono/route"
 import { secureHeaders } from "hono/secure-headers"
 import { version } from "../../host/version.ts"
+import { type AppFiles, isPagePath } from "../app-files.ts"
 import { cohere } from "../protocols/cohere.ts"
 import { immich } from "../protocols/immich.ts"
 import { ollama } from "../protocols/ollama.ts"
@@ -32,6 +33,8 @@ export interface RequestRecord {
 export interface AppOptions {
   /** What requests have to bring; none: everybody may ask. */
   readonly tokens?: readonly string[] | undefined
+  /** The page for people; none: there is none. */
+  readonly page?: AppFiles | null | undefined
   /** Origins whose pages may ask ("*": all); absent: none but the server's own. */
   readonly corsOrigins?: readonly string[] | undefined
   readonly onRequest?: ((record: RequestRecord) => void) | undefined
@@ -40,7 +43,7 @@ export interface AppOptions {
 }
 
 export function createApp(context: ServeContext, options: AppOptions = {}): ServeApp {
-  const { tokens = [], corsOrigins, onFault } = options
+  const { tokens = [], page, corsOrigins, onFault } = options
   const app: ServeApp = new OpenAPIHono<ServeEnvironment>({
     defaultHook: (result) => {
       if (!result.success) throw invalid(result.error)
@@ -57,12 +60,14 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
   app.use(secureHeaders({ crossOriginResourcePolicy: corsOrigins ? false : "same-origin" }))
   if (corsOrigins) app.use(cors({ origin: corsOrigins.includes("*") ? "*" : [...corsOrigins] }))
   app.use(async (c, next) => {
-    if (!openPaths.includes(c.req.path)) requireToken(c.req.header("authorization"), tokens)
+    const isOpen = openPaths.includes(c.req.path) || (page && isPagePath(c.req.path))
+    if (!isOpen) requireToken(c.req.header("authorization"), tokens)
     await next()
   })
   const forms = protocols.flatMap(({ forms = [] }) => forms)
   app.use(bodyReader(context.limits, forms))
   for (const { register } of protocols) register(app, context)
+  page?.register(app)
   app.get("/metrics", async (c) => c.body(await metrics.text(), 200, { "Content-Type": metrics.contentType }))
   app.doc31("/openapi.json", openapi)
   return app
@@ -97,7 +102,11 @@ function refusal(path: string, error: RequestError): Response {
   const { errorBody } = protocols.find(({ owns }) => owns(path)) ?? openai
   const headers: Record<string, string> = {}
   if (error.retryAfter !== null) headers["Retry-After"] = String(error.retryAfter)
-  if (error.kind === "unauthorized") headers["WWW-Authenticate"] = "Bearer"
+  // A browser asks its user for it where the page wants something: the token is the password.
+  if (error.kind === "unauthorized")
+    headers["WWW-Authenticate"] = path.startsWith("/app/")
+      ? 'Basic realm="mobileclip, the token as password"'
+      : "Bearer"
   return Response.json(errorBody(error), { status: error.status, headers })
 }
 
