@@ -23,6 +23,7 @@ const slow = [
   "src/search/indexing/interrupted",
   "src/search/migrate/migrate-index",
   "src/search/upkeep/upkeep",
+  "src/cli/commands/search",
   "src/cli/commands/doctor",
   "src/cli/pictures-alone",
   "src/cli/standard-output",
@@ -32,11 +33,14 @@ const slow = [
   "src/experiments/cifar10/pipeline",
   "test/bench-run",
   "src/cli/picture-commands",
+  "src/cli/search/index-migrate",
   "src/cli/commands/embed",
   "src/cli/bad-input",
   "src/embed/embed",
   "src/search/exchange/import/import-index",
   "src/search/lance/lance",
+  "src/search/leaks",
+  "src/search/scan/cut-while-searched",
   "test/hostile-chain",
   "src/data/reinforced/hostile",
   "src/cli/reinforce/models",
@@ -98,10 +102,11 @@ const slow = [
   "src/search/scan/scanner",
   "src/search/scan/near-pairs",
   "src/search/scan/codes",
-  "src/search/search-index",
-  // Their mocks of modules of Node's need processes of their own.
+  "src/search/query/followed-index",
+  // Their mocks of modules need processes of their own.
   "src/data/sample-index/index-shards",
   "src/native/own-cache",
+  "src/search/indexing/unread",
 ].map((name) => `${name}.test.ts`)
 
 const gone = slow.filter((file) => !existsSync(file))

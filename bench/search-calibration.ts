@@ -10,20 +10,15 @@
  * second class and query, and counted on the others; the calibrated one is also shown with the strictness that is the default for texts.
  */
 import { createHash } from "node:crypto"
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { spacedPercent, textTable } from "../src/cli/table.ts"
 import { Random } from "../src/core/arrays/random.ts"
 import { cosines } from "../src/core/arrays/similarity.ts"
-import { COLOURS, namesOf } from "../src/data/scenes/attributes.ts"
-import { renderScene } from "../src/data/scenes/render.ts"
-import { sampleScene } from "../src/data/scenes/scene.ts"
-import { otherNames } from "../src/experiments/cifar10/classes.ts"
 import { MobileCLIP } from "../src/index.ts"
 import { chooseBackgroundPictures } from "../src/search/calibrate/background.ts"
 import { calibrationOf, defaultStrictness } from "../src/search/calibrate/calibration.ts"
 import { backgroundPrompts } from "../src/search/calibrate/prompts.ts"
+import { type ClassPictures, classPictures } from "./search/class-pictures.ts"
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -70,82 +65,55 @@ interface Data {
   readonly logitScale: number
 }
 
-interface Pictures {
-  readonly classNames: readonly string[]
-  readonly phrasings: (name: string) => readonly string[]
-  readonly files: AsyncIterable<{ readonly bytes: Buffer; readonly label: number }>
-}
-
 /** Pictures of each class that are queries and in no index. */
 const pictureQueries = 6
 
 async function load(): Promise<Data> {
   await using clip = await MobileCLIP.load(modelFolder!)
-  const { classNames, phrasings, files } = folder === "scenes" ? scenes() : classFolders(folder!)
-  const [labels, hashes, parts, queries]: [number[], string[], Float32Array[], Query[]] = [[], [], [], []]
-  const taken = new Map<number, number>()
-  for await (const { bytes, label } of files) {
-    const vector = await clip.encodeImage(bytes)
-    const before = taken.get(label) ?? 0
-    taken.set(label, before + 1)
-    if (before < pictureQueries) {
-      queries.push({ text: `picture ${before} of ${classNames[label]}`, label, vector, kind: "picture" })
-      continue
-    }
-    labels.push(label)
-    hashes.push(createHash("sha256").update(bytes).digest("hex"))
-    parts.push(vector)
-  }
-  const texts = [
-    ...classNames.flatMap((name, label) => phrasings(name).map((text) => ({ text, label }))),
-    ...nonsense.map((text) => ({ text, label: -1 })),
-  ]
-  for (const { text, label } of texts) queries.push({ text, label, vector: await clip.encodeText(text), kind: "text" })
-  const vectors = new Float32Array(parts.length * clip.embedDim)
-  parts.forEach((part, i) => {
-    vectors.set(part, i * clip.embedDim)
+  const given = classPictures(folder!)
+  const { rows, queries } = await encodePictures(clip, given)
+  const vectors = new Float32Array(rows.length * clip.embedDim)
+  rows.forEach(({ vector }, i) => {
+    vectors.set(vector, i * clip.embedDim)
   })
   return {
-    ...{ dim: clip.embedDim, classNames, vectors, labels, hashes, queries },
+    ...{ dim: clip.embedDim, classNames: given.classNames, vectors },
+    ...{ labels: rows.map(({ label }) => label), hashes: rows.map(({ hash }) => hash) },
+    queries: [...queries, ...(await encodeTexts(clip, given))],
     prompts: await clip.encodeTexts(backgroundPrompts),
     aPhoto: await clip.encodeText("a photo"),
     logitScale: clip.logitScale ?? 100,
   }
 }
 
-function classFolders(root: string): Pictures {
-  const top = readdirSync(root).includes("test") ? join(root, "test") : root
-  const classNames = readdirSync(top).sort()
-  const others = otherNames as Readonly<Record<string, readonly string[]>>
-  const templates = ["{}", "a photo of a {}.", "a picture of a {}", "the {}", "a small {}"]
-  async function* files() {
-    for (const [label, name] of classNames.entries())
-      for (const file of readdirSync(join(top, name)).sort())
-        yield { bytes: readFileSync(join(top, name, file)), label }
-  }
-  return {
-    classNames,
-    files: files(),
-    phrasings: (name) => [
-      ...templates.map((text) => text.replace("{}", name)),
-      ...(others[name] ?? []).flatMap((other) => [other, `a photo of a ${other}`]),
-    ],
-  }
+interface Row {
+  readonly label: number
+  readonly hash: string
+  readonly vector: Float32Array
 }
 
-/** Pictures of one object from a seed that no model is trained on; the class is the object's colour. */
-function scenes(): Pictures {
-  const classNames = namesOf(COLOURS)
-  const templates = ["{}", "one {} object", "a {} shape", "a picture of a {} object", "something {}"]
-  async function* files() {
-    for (let index = 0; index < 5000; index++) {
-      const scene = sampleScene(424_242, "train", index)
-      if (scene.layout !== "single") continue
-      const label = classNames.indexOf(scene.objects[0]!.colour)
-      yield { bytes: Buffer.from(await renderScene(scene)), label }
-    }
+/** The first pictures of each class are queries, the others rows. */
+async function encodePictures(clip: MobileCLIP, { classNames, pictures }: ClassPictures) {
+  const [rows, queries]: [Row[], Query[]] = [[], []]
+  const taken = classNames.map(() => 0)
+  for await (const { bytes, label } of pictures) {
+    const vector = await clip.encodeImage(bytes)
+    const number = taken[label]!++
+    const hash = createHash("sha256").update(bytes).digest("hex")
+    if (number >= pictureQueries) rows.push({ label, hash, vector })
+    else queries.push({ text: `picture ${number} of ${classNames[label]}`, label, vector, kind: "picture" })
   }
-  return { classNames, files: files(), phrasings: (name) => templates.map((text) => text.replace("{}", name)) }
+  return { rows, queries }
+}
+
+async function encodeTexts(clip: MobileCLIP, { classNames, phrasings, otherPhrasings }: ClassPictures) {
+  const named = classNames.flatMap((name, label) =>
+    [...phrasings(name), ...otherPhrasings(name)].map((text) => ({ text, label })),
+  )
+  const queries: Query[] = []
+  for (const { text, label } of [...named, ...nonsense.map((text) => ({ text, label: -1 }))])
+    queries.push({ text, label, vector: await clip.encodeText(text), kind: "text" })
+  return queries
 }
 
 // -------------------------------------------------------------------------------------------------------- searches
@@ -171,28 +139,44 @@ interface Search {
 function* searches(data: Data): Generator<Search> {
   for (const [label] of data.classNames.entries())
     for (const [place, wanted] of sizes.entries())
-      for (let draw = 0; draw < (wanted > 1000 ? 1 : draws); draw++) {
-        const random = Random.of(1, "calibration", label, place, draw)
-        const [own, others] = [true, false].map((is) =>
-          shuffled(
-            [...data.labels.keys()].filter((row) => (data.labels[row] === label) === is),
-            random,
-          ),
-        ) as [number[], number[]]
-        const most = Math.min(wanted, others.length)
-        // Classes differ a little in size, and should share a line of the table.
-        const size = most < wanted ? Math.floor(most / 100) * 100 : most
-        if (size < wanted && size <= (sizes[place - 1] ?? 0)) continue
-        yield* searchesOf(data, indexOf(data, others.slice(0, size)), label, size, "none")
-        const seen = new Set<number>()
-        for (const [share, part] of Object.entries(shares)) {
-          const count = Math.max(1, Math.round(part * size))
-          if (seen.has(count) || count > own.length) continue
-          seen.add(count)
-          const rows = [...others.slice(0, size - count), ...own.slice(0, count)]
-          yield* searchesOf(data, indexOf(data, rows), label, size, share)
-        }
-      }
+      for (let draw = 0; draw < (wanted > 1000 ? 1 : draws); draw++) yield* searchesOfDraw(data, label, place, draw)
+}
+
+/** In indexes without pictures of the class, and with several shares of them. */
+function* searchesOfDraw(data: Data, label: number, place: number, draw: number): Generator<Search> {
+  const random = Random.of(1, "calibration", label, place, draw)
+  const [own, others] = [true, false].map((is) =>
+    shuffled(
+      [...data.labels.keys()].filter((row) => (data.labels[row] === label) === is),
+      random,
+    ),
+  ) as [number[], number[]]
+  const size = sizeOf(place, others.length)
+  if (size === null) return
+  yield* searchesOf(data, indexOf(data, others.slice(0, size)), label, size, "none")
+  for (const [count, share] of countsOf(size, own.length)) {
+    const rows = [...others.slice(0, size - count), ...own.slice(0, count)]
+    yield* searchesOf(data, indexOf(data, rows), label, size, share)
+  }
+}
+
+/** Null where so few pictures make an index that is measured already. */
+function sizeOf(place: number, most: number): number | null {
+  const wanted = sizes[place]!
+  if (most >= wanted) return wanted
+  // Classes differ a little in size, and should share a line of the table.
+  const size = Math.floor(most / 100) * 100
+  return size <= (sizes[place - 1] ?? 0) ? null : size
+}
+
+/** How many pictures of the class are in an index, with the share's name; each number once. */
+function countsOf(size: number, most: number): Map<number, string> {
+  const counts = new Map<number, string>()
+  for (const [share, part] of Object.entries(shares)) {
+    const count = Math.max(1, Math.round(part * size))
+    if (count <= most && !counts.has(count)) counts.set(count, share)
+  }
+  return counts
 }
 
 function indexOf({ dim, vectors, hashes, prompts, aPhoto }: Data, rows: readonly number[]): Index {
@@ -251,7 +235,7 @@ function shuffled<T>(items: T[], random: Random): T[] {
 
 type Sort = "match" | "absent" | "nonsense"
 
-/** Of one search by one method: the best match and the best of all, and after tuning the pictures above the divider. */
+/** What one search gives by each method: the best match and the best of all, and after tuning the pictures above the divider. */
 interface Outcome {
   readonly size: number
   readonly share: string
@@ -322,31 +306,34 @@ function areaUnderCurve(outcomes: readonly Outcome[], method: Method, sort: Sort
 
 // --------------------------------------------------------------------------------------------------------- report
 
-const shown = (count: Count) =>
-  count.of === 0 ? "-" : `${count.errors}/${count.of} (${spacedPercent(rate(count), 0)})`
+const shown = ({ errors, of }: Count) => shownPart(errors, of)
+
+function shownPart(part: number, whole: number): string {
+  return whole === 0 ? "-" : `${part}/${whole} (${spacedPercent(part / whole, 0)})`
+}
 
 function bySetting(outcomes: readonly Outcome[]): Record<string, string>[] {
   const settings = [...new Set(outcomes.map(({ size, share }) => `${size}|${share}`))]
   return settings.map((setting) => {
     const some = outcomes.filter(({ size, share }) => `${size}|${share}` === setting)
     const [size, share] = setting.split("|") as [string, string]
-    const pictures = { right: 0, wrong: 0, matches: 0 }
-    for (const { sort, above } of some) {
-      if (sort !== "match") continue
-      for (const name of ["right", "wrong", "matches"] as const) pictures[name] += above[name]
-    }
     const at = (sort: Sort) => shown(errorsAt(some, sort, "calibrated", divider))
-    const { right, wrong, matches } = pictures
+    const { right, wrong, matches } = picturesAbove(some.filter(({ sort }) => sort === "match"))
     return {
       pictures: Number(size).toLocaleString("en"),
       matches: share,
       misses: at("match"),
       "false accepts, absent": at("absent"),
       "false accepts, nonsense": at("nonsense"),
-      precision: right + wrong === 0 ? "-" : `${right}/${right + wrong} (${spacedPercent(right / (right + wrong), 0)})`,
-      recall: matches === 0 ? "-" : `${right}/${matches} (${spacedPercent(right / matches, 0)})`,
+      precision: shownPart(right, right + wrong),
+      recall: shownPart(right, matches),
     }
   })
+}
+
+function picturesAbove(outcomes: readonly Outcome[]): Outcome["above"] {
+  const sum = (name: keyof Outcome["above"]) => outcomes.reduce((total, { above }) => total + above[name], 0)
+  return { right: sum("right"), wrong: sum("wrong"), matches: sum("matches") }
 }
 
 function byMethod(all: readonly Outcome[]): Record<string, string>[] {

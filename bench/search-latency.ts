@@ -18,11 +18,13 @@ import { generatedClip } from "../src/benchmark/latency/generated.ts"
 import { median, quantile } from "../src/core/arrays/quantile.ts"
 import { variants } from "../src/core/family/variants.ts"
 import { exportModel } from "../src/export/export.ts"
+import { updateBackgroundPictures } from "../src/search/calibrate/make-background.ts"
 import type { Filters } from "../src/search/query/filters.ts"
-import { findIndexModel } from "../src/search/query/query-model.ts"
+import { findIndexModel } from "../src/search/query/find-index-model.ts"
 import type { SearchRequest } from "../src/search/query/search-request.ts"
 import { SearchIndex } from "../src/search/search-index.ts"
-import { IndexWriter, type NewPicture } from "../src/search/store/index-writer.ts"
+import { IndexWriter } from "../src/search/store/index-writer.ts"
+import type { NewPicture } from "../src/search/store/picture-rows.ts"
 
 const { values: options } = parseArgs({
   options: {
@@ -173,17 +175,14 @@ async function generate(index: string, model: string, rows: number): Promise<voi
   writer.store.run("INSERT INTO roots (id, path) VALUES (1, '/pictures')")
   for (let first = 0; first < rows; first += 10_000)
     writer.addPictures(generation, pictures(first, Math.min(10_000, rows - first)))
-  for (const [kind, count] of [
-    ["prompt", 256],
-    ["picture", 1024],
-  ] as const)
-    writer.store.writing(() => {
-      for (let i = 0; i < count; i++)
-        writer.store.run(
-          "INSERT INTO background VALUES (?, ?, ?, NULL, ?)",
-          ...([generation.id, kind, i, new Uint8Array(vectorOf(i).buffer)] as const),
-        )
-    })
+  writer.store.writing(() => {
+    for (let i = 0; i < 256; i++)
+      writer.store.run(
+        "INSERT INTO background VALUES (?, 'prompt', ?, NULL, ?)",
+        ...([generation.id, i, new Uint8Array(vectorOf(i).buffer)] as const),
+      )
+  })
+  await updateBackgroundPictures(writer, generation)
 }
 
 function pictures(first: number, count: number): NewPicture[] {

@@ -1,10 +1,15 @@
 /**
  * Search of vectors: ours against LanceDB, usearch and sqlite-vec, in one command.
  *
- *     npm run build && node dist/bench/search-scan.js [--rows 80000,1000000] [--rounds 10] [--threads 2] [--sides NAME,...]
- *                                                     [--json FILE]
+ *     npm run build && node dist/bench/search-scan.js [--rows 80000,1000000] [--dim 512] [--rounds 10] [--threads 2]
+ *                                                     [--sides NAME,...] [--json FILE]
  *
- * The same float16 vectors of 512 dimensions for all (bench/search/clustered.ts says how they lie), the best 20, each side in a
+ * Ten million rows, by ours alone, because the others make copies (10 GB in the system's temporary folder, and as much memory
+ * that is free for the file's pages):
+ *
+ *     node dist/bench/search-scan.js --rows 10000000 --sides "mobileclip addon,mobileclip codes" --json 10m.json
+ *
+ * The same float16 vectors for all (bench/search/clustered.ts says how they lie), the best 20, each side in a
  * process of its own, in rounds that alternate; the first query of each is told apart, because it finds files that nobody has
  * mapped. Recall is against float64: a row counts where its score is that of the 20th or more. Then how far an exact scan is
  * from the memory's bandwidth, which is measured in the same run, and what eight queries in one pass and near pairs take.
@@ -15,12 +20,13 @@ import { parseArgs } from "node:util"
 import { median } from "../src/core/arrays/quantile.ts"
 import { temporaryFolder } from "../src/host/files/temporary.ts"
 import { openScanner } from "../src/search/scan/scanner.ts"
+import { TopHits } from "../src/search/scan/top-hits.ts"
 import { memoryBandwidth } from "./search/bandwidth.ts"
 import { Clustered } from "./search/clustered.ts"
 import { type Memory, SideProcess } from "./search/side.ts"
-import { batchesOf, type Dataset, type Side, sides } from "./search/vector-index.ts"
+import { batchesOf, type Dataset, rowsAt, type Side, sides } from "./search/vector-index.ts"
 
-const [dim, offset, k] = [512, 4096, 20]
+const [offset, k] = [4096, 20]
 
 interface Row {
   readonly side: Side
@@ -36,13 +42,14 @@ interface Row {
 const { values } = parseArgs({
   options: {
     rows: { type: "string", default: "80000,1000000" },
+    dim: { type: "string", default: "512" },
     rounds: { type: "string", default: "10" },
     threads: { type: "string", default: "2" },
     sides: { type: "string", default: Object.keys(sides).join(",") },
     json: { type: "string" },
   },
 })
-const [rounds, threads] = [Number(values.rounds), Number(values.threads)]
+const [dim, rounds, threads] = [Number(values.dim), Number(values.rounds), Number(values.threads)]
 const reports = []
 for (const rows of values.rows.split(",").map(Number)) reports.push(await measure(rows))
 if (values.json) writeFileSync(values.json, `${JSON.stringify(reports, null, 2)}\n`)
@@ -54,8 +61,8 @@ async function measure(rows: number) {
   say(`${rows} vectors are made`)
   writeVectors(vectors, dataset)
   const queries = vectors.queries(rounds)
-  const references = exact(dataset, queries)
-  const table = await takeRounds(dataset, queries, references)
+  const questions = questionsOf(dataset, queries)
+  const table = await takeRounds(dataset, questions)
   const bandwidth = { before: await memoryBandwidth(threads), more: await more(dataset, queries) }
   const report = { rows, dim, k, threads, table, bytesPerSecond: bandwidth.before, ...bandwidth.more }
   print(report)
@@ -74,12 +81,12 @@ interface Opened {
   memory: Memory | null
 }
 
-async function takeRounds(dataset: Dataset, queries: Float32Array[], references: readonly Reference[]): Promise<Row[]> {
+async function takeRounds(dataset: Dataset, questions: readonly Question[]): Promise<Row[]> {
   const opened: Opened[] = []
   try {
     for (const side of values.sides.split(",") as Side[]) opened.push(await open(side, dataset))
-    for (const [round, query] of queries.entries()) {
-      for (const one of round % 2 === 0 ? opened : opened.toReversed()) await takeTurn(one, query, references[round]!)
+    for (const [round, question] of questions.entries()) {
+      for (const one of round % 2 === 0 ? opened : opened.toReversed()) await takeTurn(one, dataset, question)
     }
   } finally {
     await Promise.all(opened.map(({ own }) => own[Symbol.asyncDispose]()))
@@ -102,34 +109,37 @@ async function open(side: Side, dataset: Dataset): Promise<Opened> {
   }
 }
 
-async function takeTurn(one: Opened, query: Float32Array, { scores, least }: Reference): Promise<void> {
+async function takeTurn(one: Opened, dataset: Dataset, { query, least }: Question): Promise<void> {
   if (one.times.length === 0) one.firstMs = (await one.own.ask<"found">({ query, k })).milliseconds
   const found = await one.own.ask<"found">({ query, k })
   one.times.push(found.milliseconds)
   one.memory = found.memory
-  one.shares.push(found.positions.filter((position) => scores[position]! >= least).length / k)
+  const scores = found.positions.map((position) => product(query, rowsAt(dataset, position, 1), 0))
+  one.shares.push(scores.filter((score) => score >= least).length / k)
 }
 
-interface Reference {
-  /** Of each row, in float64. */
-  readonly scores: Float64Array
-  /** The score of the last that counts. */
+interface Question {
+  readonly query: Float32Array
+  /** The score of the last row that counts. */
   readonly least: number
 }
 
-function exact(dataset: Dataset, queries: readonly Float32Array[]): Reference[] {
-  const all = queries.map(() => new Float64Array(dataset.rows))
+function questionsOf(dataset: Dataset, queries: readonly Float32Array[]): Question[] {
+  const tops = queries.map(() => new TopHits(k))
   for (const { first, values } of batchesOf(dataset)) {
     for (const [q, query] of queries.entries()) {
-      for (let row = 0; row * dim < values.length; row++) {
-        let sum = 0
-        for (let i = 0; i < dim; i++) sum += query[i]! * values[row * dim + i]!
-        all[q]![first + row] = sum
-      }
+      for (let row = 0; row * dim < values.length; row++) tops[q]!.offer(product(query, values, row), first + row)
     }
   }
   // Libraries that sum in float32 may swap rows that are this near to each other.
-  return all.map((scores) => ({ scores, least: scores.toSorted().at(-k)! - 1e-6 }))
+  return queries.map((query, q) => ({ query, least: tops[q]!.hits().scores.at(-1)! - 1e-6 }))
+}
+
+/** The product of a query and a row of values [N, dim], in float64. */
+function product(query: Float32Array, values: Float32Array, row: number): number {
+  let sum = 0
+  for (let i = 0; i < dim; i++) sum += query[i]! * values[row * dim + i]!
+  return sum
 }
 
 function writeVectors(vectors: Clustered, { path, rows }: Dataset): void {

@@ -10,7 +10,7 @@ const index = await SearchIndex.open(folder)
 try {
   const { hits, searched } = await index.search({ terms: parseQuery({ words: [text] }).terms, limit: 3 })
   console.log(`the best ${hits.length} of ${searched}`)
-  for (const { paths, cosine, verdict } of hits) console.log(`${cosine.toFixed(3)} ${verdict} ${paths[0]}`)
+  for (const { paths, cosine, verdict } of hits) console.log(cosine.toFixed(3), verdict, paths[0])
 } finally {
   await index.dispose()
 }

@@ -37,6 +37,13 @@ test("a file that is cut while it is read ends the search and nothing else, in e
       ),
     nearPairs: (file: InstanceType<typeof VectorFile>) =>
       file.nearPairs({ count: rows, threads: 2, threshold: 0.5 }, new Int32Array(new SharedArrayBuffer(8))),
+    // Codes of the first row alone: the others are scanned.
+    scanCodes: (file: InstanceType<typeof VectorFile>) => {
+      const codes = sparse("codes.bits", 1)
+      file.openCodes(codes.descriptor, 0)
+      closeSync(codes.descriptor)
+      return file.scanCodes(query, { count: rows, k: 5, threads: 2 }, { count: 1, candidates: 1 })
+    },
   }
   for (const [name, begin] of Object.entries(work)) {
     const failures: (ScanFailure | undefined)[] = []

@@ -1,6 +1,6 @@
 /** A small file system in memory that is full. Mounting takes root's rights. */
 import { spawnSync } from "node:child_process"
-import { appendFileSync, mkdirSync } from "node:fs"
+import { appendFileSync, mkdirSync, rmSync, statSync, truncateSync } from "node:fs"
 import { join } from "node:path"
 
 export class FullDisk implements Disposable {
@@ -21,14 +21,24 @@ export class FullDisk implements Disposable {
     spawnSync("umount", ["-l", this.path], { stdio: "ignore" })
   }
 
-  private fill(): void {
+  /** Leaves so many pages of 4096 bytes. */
+  fill(pages = 0): void {
     const page = Buffer.alloc(4096)
+    const filling = join(this.path, "full")
     try {
-      for (;;) appendFileSync(join(this.path, "full"), page)
+      for (;;) appendFileSync(filling, page)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOSPC") return
+      if ((error as NodeJS.ErrnoException).code === "ENOSPC") {
+        truncateSync(filling, statSync(filling).size - pages * page.length)
+        return
+      }
       this[Symbol.dispose]()
       throw error
     }
+  }
+
+  /** Makes room. */
+  empty(): void {
+    rmSync(join(this.path, "full"))
   }
 }

@@ -19,6 +19,8 @@ export interface HeifParts {
   readonly turns?: number
   /** 0: top and bottom change places; 1: left and right. */
   readonly mirror?: 0 | 1
+  /** A colour profile (ICC). */
+  readonly profile?: Buffer
   /** A block of EXIF, from its byte order on. */
   readonly exif?: Buffer
   readonly xmp?: string
@@ -31,7 +33,7 @@ export function tileOf(heic: Buffer): Tile {
 }
 
 export function heifFile(parts: HeifParts): Buffer {
-  const { tiles, columns, side, width, height, turns, mirror, exif, xmp } = parts
+  const { tiles, columns, side, width, height, turns, mirror, profile, exif, xmp } = parts
   const rows = tiles.length / columns
   const grid = Buffer.concat([Buffer.of(0, 1, rows - 1, columns - 1), number(width, 4), number(height, 4)])
   const others = [
@@ -48,6 +50,7 @@ export function heifFile(parts: HeifParts): Buffer {
     fullBox("ispe", 0, number(width, 4), number(height, 4)),
     ...(turns === undefined ? [] : [box("irot", Buffer.of(turns))]),
     ...(mirror === undefined ? [] : [box("imir", Buffer.of(mirror))]),
+    ...(profile === undefined ? [] : [box("colr", Buffer.concat([Buffer.from("prof"), profile]))]),
   ]
   const ofGrid = properties.slice(2).map((_, i) => 3 + i)
   const associations = items

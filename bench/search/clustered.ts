@@ -94,7 +94,7 @@ export class Clustered {
   }
 }
 
-/** Of a dimension: from about 2 down to about a half, with a mean square of about 1. */
+/** A dimension's: from about 2 down to about a half, with a mean square of about 1. */
 function deviation(i: number, dim: number): number {
   return 2.1 / (1 + (6 * i) / dim) ** 0.75
 }

@@ -1,5 +1,5 @@
 /** The sides of the measurement: each searches the same vectors, from the same file, and says with which settings. */
-import { mkdirSync, openSync, readSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, readSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import { float16ToFloat32 } from "../../src/core/arrays/half.ts"
@@ -138,12 +138,20 @@ async function openSqlite(dataset: Dataset): Promise<VectorIndex> {
   }
 }
 
-/** The rows, `batch` at a time, as they are in the file and as float32. */
-export function* batchesOf({ path, rows, dim, offset }: Dataset) {
+/** The rows as float32, `batch` at a time. */
+export function* batchesOf(dataset: Dataset) {
+  for (let first = 0; first < dataset.rows; first += batch)
+    yield { first, values: rowsAt(dataset, first, Math.min(batch, dataset.rows - first)) }
+}
+
+/** Rows [first, first + count) as float32. */
+export function rowsAt({ path, dim, offset }: Dataset, first: number, count: number): Float32Array {
+  const bits = new Uint16Array(count * dim)
   const descriptor = openSync(path, "r")
-  for (let first = 0; first < rows; first += batch) {
-    const bits = new Uint16Array(Math.min(batch, rows - first) * dim)
+  try {
     readSync(descriptor, new Uint8Array(bits.buffer), 0, bits.byteLength, offset + first * dim * 2)
-    yield { first, values: float16ToFloat32(bits) }
+  } finally {
+    closeSync(descriptor)
   }
+  return float16ToFloat32(bits)
 }

@@ -45,14 +45,29 @@ Napi::Object objectOf(const Napi::Value& value, const char* what) {
   return value.As<Napi::Object>();
 }
 
-std::vector<uint8_t> maskOf(const Napi::Object& request, size_t count) {
+Mask maskOf(const Napi::Object& request, size_t count) {
   const Napi::Value value = request.Get("mask");
   if (value.IsUndefined()) return {};
-  auto mask = arrayOf<uint8_t>(value, napi_uint8_array, "mask");
-  require(request.Env(), mask.size() >= (count + 7) / 8, "a mask with a bit for each row");
-  // An empty one means that there is none.
-  if (mask.empty()) mask.push_back(0);
-  return mask;
+  auto bits = arrayOf<uint8_t>(value, napi_uint8_array, "mask");
+  require(request.Env(), bits.size() >= (count + 7) / 8, "a mask with a bit for each row");
+  return Mask(std::move(bits));
+}
+
+PairsRequest pairsRequestOf(const Napi::Object& object) {
+  PairsRequest request;
+  request.count = wholeOf(object.Get("count"), "count", 0, kMostRows);
+  request.threshold = floatOf(object.Get("threshold"), "threshold");
+  require(object.Env(), !std::isnan(request.threshold), "threshold");
+  request.threads = wholeOf(object.Get("threads"), "threads", 1, kMostThreads);
+  request.mask = maskOf(object, request.count);
+  return request;
+}
+
+Napi::Reference<Napi::Int32Array> stateOf(const Napi::Value& value) {
+  const bool isState = value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_int32_array &&
+                       value.As<Napi::TypedArray>().ElementLength() == 2;
+  require(value.Env(), isState, "a state of two numbers");
+  return Napi::Persistent(value.As<Napi::Int32Array>());
 }
 
 class VectorFile : public Napi::ObjectWrap<VectorFile> {
@@ -130,18 +145,8 @@ class VectorFile : public Napi::ObjectWrap<VectorFile> {
   // ({count, threshold, threads, mask}, state)
   Napi::Value nearPairs(const Napi::CallbackInfo& info) {
     requireOpen(info.Env());
-    const auto object = objectOf(info[0], "a request");
-    PairsRequest request;
-    request.count = wholeOf(object.Get("count"), "count", 0, kMostRows);
-    request.threshold = floatOf(object.Get("threshold"), "threshold");
-    require(info.Env(), !std::isnan(request.threshold), "threshold");
-    request.threads = wholeOf(object.Get("threads"), "threads", 1, kMostThreads);
-    request.mask = maskOf(object, request.count);
-    const bool isState = info[1].IsTypedArray() && info[1].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array &&
-                         info[1].As<Napi::TypedArray>().ElementLength() == 2;
-    require(info.Env(), isState, "a state of two numbers");
-    auto state = Napi::Persistent(info[1].As<Napi::Int32Array>());
-    return launch(info.Env(), std::make_shared<PairsJob>(vectors_, std::move(request), std::move(state)));
+    auto request = pairsRequestOf(objectOf(info[0], "a request"));
+    return launch(info.Env(), std::make_shared<PairsJob>(vectors_, std::move(request), stateOf(info[1])));
   }
 
   // (descriptor, offset): in place of those before.

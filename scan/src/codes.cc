@@ -1,7 +1,6 @@
 #include "codes.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <numeric>
 #include <tuple>
@@ -36,10 +35,6 @@ void estimateBlock(const EstimateWork& work) {
   }
 }
 
-bool isSet(const std::vector<uint8_t>& mask, size_t row) {
-  return mask.empty() || (row / 8 < mask.size() && (mask[row / 8] >> (row % 8) & 1));
-}
-
 }  // namespace
 
 QuantizedQuery::QuantizedQuery(const float* query, size_t dim, size_t words)
@@ -67,36 +62,32 @@ CodesJob::CodesJob(Vectors vectors, Codes codes, Queries queries, ScanRequest re
 void CodesJob::run() {
   if (request_.count == 0) return;
   codes_.count = std::min(codes_.count, request_.count);
-  Failure failure = Failure::none;
-  const auto mapping = vectors_.file->map(vectors_.bytesOf(request_.count), failure);
-  const size_t blocks = (codes_.count + kCodeBlock - 1) / kCodeBlock;
-  const auto codes = mapping ? codes_.file->map(codes_.offset + blocks * codes_.blockBytes(), failure) : nullptr;
-  if (!codes) return fail(failure);
-  std::vector<uint32_t> positions;
-  for (const Hit& hit : estimate(*codes)) positions.push_back(hit.position);
-  if (!isOver()) score(vectors_.rowsIn(*mapping), std::move(positions));
+  const auto mapping = mapped(*vectors_.file, vectors_.bytesOf(request_.count));
+  if (!mapping) return;
+  const auto codes = mapped(*codes_.file, codes_.offset + codes_.blocks() * codes_.blockBytes());
+  if (!codes) return;
+  const uint16_t* rows = vectors_.rowsIn(*mapping);
+  const auto candidates = estimate(*codes);
+  if (isOver()) return;
+  auto tops = scoreCandidates(rows, candidates);
+  const auto uncoded = scanUncoded(rows);
+  if (isOver()) return;
+  tops.insert(tops.end(), uncoded.begin(), uncoded.end());
+  hits_ = merged(tops, request_.k);
 }
 
-std::vector<Hit> CodesJob::estimate(const Mapping& codes) {
+// The rows with the best estimates, in the order of the file, which a disk reads faster.
+std::vector<uint32_t> CodesJob::estimate(const Mapping& codes) {
   const QuantizedQuery query(queries_.row(0), vectors_.dim, codes_.words);
-  const size_t blocks = (codes_.count + kCodeBlock - 1) / kCodeBlock;
-  const size_t chunks = (blocks + kChunkBlocks - 1) / kChunkBlocks;
-  const size_t threads = std::max<size_t>(1, std::min(request_.threads, chunks));
-  std::vector<TopHits> tops(threads, TopHits(candidates_));
-  std::atomic<size_t> next{0};
-  inThreads(threads, [&](size_t thread) {
-    try {
-      TopHits top(candidates_);
-      for (size_t i; !isOver() && (i = next++) < chunks;) {
-        const size_t last = std::min(blocks, (i + 1) * kChunkBlocks);
-        if (!estimateBlocks(codes, query, i * kChunkBlocks, last, top)) fail(Failure::readFault);
-      }
-      tops[thread] = std::move(top);
-    } catch (const std::bad_alloc&) {
-      fail(Failure::noMemory);
-    }
+  const size_t chunks = (codes_.blocks() + kChunkBlocks - 1) / kChunkBlocks;
+  const auto tops = inParts(chunks, request_.threads, TopHits(candidates_), [&](size_t i, TopHits& top) {
+    const size_t last = std::min(codes_.blocks(), (i + 1) * kChunkBlocks);
+    return estimateBlocks(codes, query, i * kChunkBlocks, last, top);
   });
-  return merged(tops, candidates_);
+  std::vector<uint32_t> positions;
+  for (const Hit& hit : merged(tops, candidates_)) positions.push_back(hit.position);
+  std::sort(positions.begin(), positions.end());
+  return positions;
 }
 
 bool CodesJob::estimateBlocks(const Mapping& codes, const QuantizedQuery& query, size_t first, size_t last,
@@ -109,7 +100,7 @@ bool CodesJob::estimateBlocks(const Mapping& codes, const QuantizedQuery& query,
     if (!guarded(estimateBlock, EstimateWork{vectors_.kernel, block, codes_.words, count, &query, estimates})) return false;
     float least = top.least();
     for (size_t i = 0; i < count; i++) {
-      if (!(estimates[i] >= least) || !isSet(request_.mask, start + i)) continue;
+      if (!(estimates[i] >= least) || !request_.mask.has(start + i)) continue;
       top.offer({estimates[i], static_cast<uint32_t>(start + i)});
       least = top.least();
     }
@@ -117,48 +108,32 @@ bool CodesJob::estimateBlocks(const Mapping& codes, const QuantizedQuery& query,
   return true;
 }
 
-// Exact scores of the candidates, and of the rows that have no codes yet.
-void CodesJob::score(const uint16_t* rows, std::vector<uint32_t> candidates) {
-  // In the order of the file, which a disk reads faster.
-  std::sort(candidates.begin(), candidates.end());
-  const size_t threads = request_.threads;
-  const size_t first = codes_.count / 64 * 64;
-  const size_t share = ((request_.count - first + threads - 1) / threads + 63) / 64 * 64;
-  std::vector<TopHits> tops(threads, TopHits(request_.k));
-  inThreads(threads, [&](size_t thread) {
-    try {
-      TopHits top(request_.k);
-      const size_t from = candidates.size() * thread / threads, to = candidates.size() * (thread + 1) / threads;
-      std::vector<float> scores(to - from);
-      if (!scoreRows(vectors_, rows, queries_.row(0), candidates.data() + from, to - from, scores.data()))
-        return fail(Failure::readFault);
-      for (size_t i = from; i < to; i++)
-        if (scores[i - from] >= top.least()) top.offer({scores[i - from], candidates[i]});
-      tops[thread] = std::move(top);
-    } catch (const std::bad_alloc&) {
-      fail(Failure::noMemory);
-    }
+std::vector<TopHits> CodesJob::scoreCandidates(const uint16_t* rows, const std::vector<uint32_t>& candidates) {
+  const size_t parts = request_.threads, all = candidates.size();
+  return inParts(parts, parts, TopHits(request_.k), [&](size_t part, TopHits& top) {
+    const size_t first = all * part / parts, count = all * (part + 1) / parts - first;
+    const uint32_t* own = candidates.data() + first;
+    std::vector<float> scores(count);
+    if (!scoreRows(vectors_, rows, queries_.row(0), own, count, scores.data())) return false;
+    for (size_t i = 0; i < count; i++)
+      if (scores[i] >= top.least()) top.offer({scores[i], own[i]});
+    return true;
   });
-  if (isOver()) return;
-  std::vector<TopHits> rest(threads, TopHits(request_.k));
-  ScanRequest tail = request_;
-  // Rows before the first without a code share its word of the mask.
-  if (tail.mask.empty()) tail.mask.assign((request_.count + 7) / 8, 0xff);
-  for (size_t i = first; i < codes_.count; i++) tail.mask[i / 8] &= static_cast<uint8_t>(~(1u << (i % 8)));
-  inThreads(threads, [&](size_t thread) {
-    try {
-      const size_t from = std::min(request_.count, first + thread * share);
-      const size_t to = std::min(request_.count, from + share);
-      TopHits top(request_.k);
-      if (!scanRows(vectors_, rows, queries_, tail, from, to, &top)) fail(Failure::readFault);
-      rest[thread] = std::move(top);
-    } catch (const std::bad_alloc&) {
-      fail(Failure::noMemory);
-    }
+}
+
+std::vector<TopHits> CodesJob::scanUncoded(const uint16_t* rows) {
+  if (codes_.count == request_.count) return {};
+  // Rows with codes that share a word of the mask with the first one without.
+  const size_t first = codes_.count / kCodeBlock * kCodeBlock;
+  ScanRequest uncoded = request_;
+  uncoded.mask = request_.mask.without(first, codes_.count, request_.count);
+  const size_t blocks = (request_.count - first + kCodeBlock - 1) / kCodeBlock;
+  const size_t chunks = (blocks + kChunkBlocks - 1) / kChunkBlocks;
+  return inParts(chunks, request_.threads, TopHits(request_.k), [&](size_t i, TopHits& top) {
+    const size_t from = first + i * kChunkBlocks * kCodeBlock;
+    const size_t to = std::min(request_.count, from + kChunkBlocks * kCodeBlock);
+    return scanRows(vectors_, rows, queries_, uncoded, from, to, &top);
   });
-  if (isOver()) return;
-  tops.insert(tops.end(), rest.begin(), rest.end());
-  hits_ = merged(tops, request_.k);
 }
 
 Napi::Value CodesJob::answer(Napi::Env env) { return hitsValue(env, hits_); }

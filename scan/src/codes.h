@@ -19,6 +19,7 @@ struct Codes {
   // 64-bit words of a code.
   size_t words;
 
+  size_t blocks() const { return (count + kCodeBlock - 1) / kCodeBlock; }
   size_t blockBytes() const { return kCodeBlock * (sizeof(float) + words * sizeof(uint64_t)); }
 };
 
@@ -41,9 +42,10 @@ class CodesJob : public Job {
   Napi::Value answer(Napi::Env env) override;
 
  private:
-  std::vector<Hit> estimate(const Mapping& codes);
+  std::vector<uint32_t> estimate(const Mapping& codes);
   bool estimateBlocks(const Mapping& codes, const QuantizedQuery& query, size_t first, size_t last, TopHits& top) const;
-  void score(const uint16_t* rows, std::vector<uint32_t> candidates);
+  std::vector<TopHits> scoreCandidates(const uint16_t* rows, const std::vector<uint32_t>& candidates);
+  std::vector<TopHits> scanUncoded(const uint16_t* rows);
 
   Vectors vectors_;
   Codes codes_;

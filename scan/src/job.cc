@@ -94,17 +94,31 @@ Napi::Promise launch(Napi::Env env, std::shared_ptr<Job> job) {
   return promise;
 }
 
-void inThreads(size_t threads, const std::function<void(size_t)>& work) {
+std::shared_ptr<const Mapping> Job::mapped(MappedFile& file, size_t length) {
+  Failure failure = Failure::none;
+  auto mapping = file.map(length, failure);
+  if (!mapping) fail(failure);
+  return mapping;
+}
+
+void Job::inThreads(size_t threads, const std::function<void(size_t)>& work) {
+  const auto safeWork = [&](size_t thread) {
+    try {
+      work(thread);
+    } catch (const std::bad_alloc&) {
+      fail(Failure::noMemory);
+    }
+  };
   std::vector<std::thread> others;
   others.reserve(threads);
   for (size_t i = 1; i < threads; i++) {
     try {
-      others.emplace_back([&work, i] { work(i); });
+      others.emplace_back([&safeWork, i] { safeWork(i); });
     } catch (const std::system_error&) {
       break;
     }
   }
-  work(0);
+  safeWork(0);
   for (auto& thread : others) thread.join();
 }
 

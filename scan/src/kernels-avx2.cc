@@ -25,11 +25,7 @@ struct Avx2 {
   static V half(const uint16_t* from) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   }
-  static V halfPart(const uint16_t* from, size_t count) {
-    uint16_t part[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    for (size_t i = 0; i < count; i++) part[i] = from[i];
-    return half(part);
-  }
+  static V halfPart(const uint16_t* from, size_t count) { return copiedPart<Avx2>(from, count); }
 };
 
 }  // namespace

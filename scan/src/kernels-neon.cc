@@ -19,11 +19,7 @@ struct Neon {
   static V add(V a, V b) { return vaddq_f32(a, b); }
   static float sum(V v) { return vaddvq_f32(v); }
   static V half(const uint16_t* from) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from))); }
-  static V halfPart(const uint16_t* from, size_t count) {
-    uint16_t part[4] = {0, 0, 0, 0};
-    for (size_t i = 0; i < count; i++) part[i] = from[i];
-    return half(part);
-  }
+  static V halfPart(const uint16_t* from, size_t count) { return copiedPart<Neon>(from, count); }
 };
 
 }  // namespace

@@ -34,11 +34,7 @@ struct Portable {
     const V value = reinterpret_cast<V>(word) - reinterpret_cast<V>(isSmall & 0x38800000u);
     return reinterpret_cast<V>(reinterpret_cast<U>(value) | ((bits & 0x8000u) << 16));
   }
-  static V halfPart(const uint16_t* from, size_t count) {
-    uint16_t part[4] = {0, 0, 0, 0};
-    for (size_t i = 0; i < count; i++) part[i] = from[i];
-    return half(part);
-  }
+  static V halfPart(const uint16_t* from, size_t count) { return copiedPart<Portable>(from, count); }
 };
 
 }  // namespace

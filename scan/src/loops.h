@@ -7,6 +7,14 @@
 namespace scan {
 namespace {
 
+// Isa::halfPart where there is no masked load: nothing is read beyond the row, which may be the file's last.
+template <typename Isa>
+inline typename Isa::V copiedPart(const uint16_t* from, size_t count) {
+  uint16_t part[Isa::kWidth] = {};
+  for (size_t i = 0; i < count; i++) part[i] = from[i];
+  return Isa::half(part);
+}
+
 // The four sums of each query follow one another in the same way for every number of queries and every row.
 template <typename Isa, int Queries>
 inline void dotsOf(const float* query, size_t stride, const uint16_t* rows, size_t dim, size_t count, float* out,

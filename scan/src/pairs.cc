@@ -42,10 +42,6 @@ void widenRow(const PanelWork& work) { work.kernel->widen(work.rows, work.dim, w
 
 size_t filled(size_t count, size_t tile) { return (count + tile - 1) / tile * tile; }
 
-bool isSet(const std::vector<uint8_t>& mask, size_t row) {
-  return mask.empty() || (row / 8 < mask.size() && (mask[row / 8] >> (row % 8) & 1));
-}
-
 Napi::Value numbers(Napi::Env env, const std::vector<Pair>& pairs, uint32_t Pair::*field) {
   auto array = Napi::Uint32Array::New(env, pairs.size());
   for (size_t i = 0; i < pairs.size(); i++) array[i] = pairs[i].*field;
@@ -62,18 +58,13 @@ PairsJob::PairsJob(Vectors vectors, PairsRequest request, Napi::Reference<Napi::
 
 void PairsJob::run() {
   if (request_.count == 0) return;
-  Failure failure = Failure::none;
-  const auto mapping = vectors_.file->map(vectors_.bytesOf(request_.count), failure);
-  if (!mapping) return fail(failure);
+  const auto mapping = mapped(*vectors_.file, vectors_.bytesOf(request_.count));
+  if (!mapping) return;
   const uint16_t* rows = vectors_.rowsIn(*mapping);
   const size_t blocks = (request_.count + kRows - 1) / kRows;
   std::atomic<size_t> next{0};
   inThreads(std::min(request_.threads, blocks), [&](size_t) {
-    try {
-      for (size_t i; !isOver() && (i = next++) < blocks;) blockRow(rows, i);
-    } catch (const std::bad_alloc&) {
-      fail(Failure::noMemory);
-    }
+    for (size_t i; !isOver() && (i = next++) < blocks;) blockRow(rows, i);
   });
   if (isOver()) return;
   std::sort(pairs_.begin(), pairs_.end(), [](const Pair& x, const Pair& y) { return x.a < y.a || (x.a == y.a && x.b < y.b); });
@@ -117,7 +108,7 @@ void PairsJob::compare(const Block& a, const Block& b, const float* left, const 
         if (!(products[t] >= least)) continue;
         const size_t y = r + t / kernel.tileColumns, x = c + t % kernel.tileColumns;
         const size_t row = a.first + y, column = b.first + x;
-        if (y < a.count && x < b.count && row < column && isSet(request_.mask, row) && isSet(request_.mask, column))
+        if (y < a.count && x < b.count && row < column && request_.mask.has(row) && request_.mask.has(column))
           near.push_back({static_cast<uint32_t>(row), static_cast<uint32_t>(column), 0});
       }
     }

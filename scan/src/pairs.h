@@ -22,7 +22,7 @@ struct PairsRequest {
   size_t count;
   float threshold;
   size_t threads;
-  std::vector<uint8_t> mask;
+  Mask mask;
 };
 
 class PairsJob : public Job {

@@ -1,6 +1,6 @@
 #include "scan.h"
 
-#include <atomic>
+#include <algorithm>
 #include <cstring>
 
 #include "guard.h"
@@ -36,16 +36,6 @@ void multiplyBlock(const BlockWork& work) {
     const auto r = static_cast<size_t>(__builtin_ctzll(left));
     work.kernel->dots(work.query, work.queries, work.stride, work.rows + r * work.dim, work.dim, 1, work.out + r, kBlock);
   }
-}
-
-// The bits of rows [first, first + count), count <= 64 and first a multiple of 64.
-uint64_t maskBits(const std::vector<uint8_t>& mask, size_t first, size_t count) {
-  const uint64_t all = count == kBlock ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
-  if (mask.empty()) return all;
-  uint64_t bits = 0;
-  const size_t from = first / 8;
-  for (size_t i = 0; i < 8 && from + i < mask.size(); i++) bits |= uint64_t{mask[from + i]} << (8 * i);
-  return bits & all;
 }
 
 void offerBlock(const float* scores, uint64_t bits, size_t first, const ScanRequest& request, TopHits& top) {
@@ -98,9 +88,9 @@ bool scanRows(const Vectors& vectors, const uint16_t* rows, const Queries& queri
   float scores[kMostQueries * kBlock];
   for (size_t start = first; start < last; start += kBlock) {
     const size_t count = std::min(kBlock, last - start);
-    const uint64_t bits = maskBits(request.mask, start, count);
+    const uint64_t bits = request.mask.word(start, count);
     if (!bits) continue;
-    const bool isSparse = !request.mask.empty() && 2 * static_cast<size_t>(__builtin_popcountll(bits)) < count;
+    const bool isSparse = !request.mask.isAll() && 2 * static_cast<size_t>(__builtin_popcountll(bits)) < count;
     for (size_t q = 0; q < queries.count; q += kMostQueries) {
       const size_t some = std::min(kMostQueries, queries.count - q);
       const BlockWork work{vectors.kernel,   queries.row(q), some,  queries.stride,
@@ -123,29 +113,23 @@ ScanJob::ScanJob(Vectors vectors, Queries queries, ScanRequest request)
 void ScanJob::run() {
   hits_.resize(queries_.count);
   if (request_.count == 0) return;
-  Failure failure = Failure::none;
-  const auto mapping = vectors_.file->map(vectors_.bytesOf(request_.count), failure);
-  if (!mapping) return fail(failure);
+  const auto mapping = mapped(*vectors_.file, vectors_.bytesOf(request_.count));
+  if (!mapping) return;
   const uint16_t* rows = vectors_.rowsIn(*mapping);
   const size_t chunk = std::max(kBlock, kChunkBytes / (vectors_.dim * sizeof(uint16_t)) / kBlock * kBlock);
   const size_t chunks = (request_.count + chunk - 1) / chunk;
-  const size_t threads = std::min(request_.threads, chunks);
-  std::vector<std::vector<TopHits>> tops(queries_.count, std::vector<TopHits>(threads, TopHits(request_.k)));
-  std::atomic<size_t> next{0};
-  inThreads(threads, [&](size_t thread) {
-    try {
-      std::vector<TopHits> own(queries_.count, TopHits(request_.k));
-      for (size_t i; !isOver() && (i = next++) < chunks;) {
-        const size_t last = std::min(request_.count, (i + 1) * chunk);
-        if (!scanRows(vectors_, rows, queries_, request_, i * chunk, last, own.data())) fail(Failure::readFault);
-      }
-      for (size_t q = 0; q < queries_.count; q++) tops[q][thread] = std::move(own[q]);
-    } catch (const std::bad_alloc&) {
-      fail(Failure::noMemory);
-    }
+  using Part = std::vector<TopHits>;
+  const Part none(queries_.count, TopHits(request_.k));
+  const auto parts = inParts(chunks, request_.threads, none, [&](size_t i, Part& part) {
+    const size_t last = std::min(request_.count, (i + 1) * chunk);
+    return scanRows(vectors_, rows, queries_, request_, i * chunk, last, part.data());
   });
   if (isOver()) return;
-  for (size_t q = 0; q < queries_.count; q++) hits_[q] = merged(tops[q], request_.k);
+  for (size_t q = 0; q < queries_.count; q++) {
+    std::vector<TopHits> tops;
+    for (const Part& part : parts) tops.push_back(part[q]);
+    hits_[q] = merged(tops, request_.k);
+  }
 }
 
 Napi::Value ScanJob::answer(Napi::Env env) {
@@ -160,9 +144,8 @@ ScoresJob::ScoresJob(Vectors vectors, Queries queries, std::vector<uint32_t> pos
 void ScoresJob::run() {
   scores_.resize(positions_.size());
   if (positions_.empty()) return;
-  Failure failure = Failure::none;
-  const auto mapping = vectors_.file->map(vectors_.bytesOf(rowsUpTo(positions_)), failure);
-  if (!mapping) return fail(failure);
+  const auto mapping = mapped(*vectors_.file, vectors_.bytesOf(rowsUpTo(positions_)));
+  if (!mapping) return;
   const bool isRead = scoreRows(vectors_, vectors_.rowsIn(*mapping), queries_.row(0), positions_.data(),
                                 positions_.size(), scores_.data());
   if (!isRead) fail(Failure::readFault);
@@ -176,9 +159,8 @@ ReadJob::ReadJob(Vectors vectors, std::vector<uint32_t> positions)
 void ReadJob::run() {
   rows_.resize(positions_.size() * vectors_.dim);
   if (positions_.empty()) return;
-  Failure failure = Failure::none;
-  const auto mapping = vectors_.file->map(vectors_.bytesOf(rowsUpTo(positions_)), failure);
-  if (!mapping) return fail(failure);
+  const auto mapping = mapped(*vectors_.file, vectors_.bytesOf(rowsUpTo(positions_)));
+  if (!mapping) return;
   const ScoreWork work{vectors_.kernel,   nullptr,           vectors_.rowsIn(*mapping), vectors_.dim,
                        positions_.data(), positions_.size(), rows_.data()};
   if (!guarded(widenRows, work)) fail(Failure::readFault);
@@ -188,7 +170,7 @@ Napi::Value ReadJob::answer(Napi::Env env) { return floatsValue(env, rows_); }
 
 Napi::Value floatsValue(Napi::Env env, const std::vector<float>& values) {
   auto array = Napi::Float32Array::New(env, values.size());
-  std::memcpy(array.Data(), values.data(), values.size() * sizeof(float));
+  std::copy(values.begin(), values.end(), array.Data());
   return array;
 }
 

@@ -5,6 +5,7 @@
 
 #include "job.h"
 #include "kernels.h"
+#include "mask.h"
 #include "top-hits.h"
 
 namespace scan {
@@ -39,8 +40,7 @@ struct ScanRequest {
   size_t threads;
   bool hasAfter = false;
   Hit after{};
-  // A bit for each row; empty: all rows may be hits.
-  std::vector<uint8_t> mask;
+  Mask mask;
 };
 
 // Offers rows [first, last) that may be hits to `tops`, one for each query; false where a read failed.

@@ -1,7 +1,7 @@
 import type { Command } from "commander"
 import { expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
-import { signedWords } from "../search/query/signed-words.ts"
+import { signedWords } from "../search/query/parse/signed-words.ts"
 import { sameCommand } from "./context.ts"
 import { type CommandTable, main } from "./main.ts"
 import { number } from "./options.ts"

@@ -114,8 +114,8 @@ export async function main(argv: readonly string[], table: CommandTable = comman
     err: (text) => given.err(printableOutput(text)),
   }
   const name = commandIn(argv, table)
+  const program = createProgram(output)
   try {
-    const program = createProgram(output)
     let words = argv
     for (const [key, entry] of Object.entries(table)) {
       if (key === name) {
@@ -131,7 +131,7 @@ export async function main(argv: readonly string[], table: CommandTable = comman
       await interrupt.sayHowToGoOn()
       return interrupt.exitCode
     }
-    return exitCodeOf(error, output.err, ["mobileclip", ...(name ? [name] : []), "--help"].join(" "))
+    return exitCodeOf(error, output.err, ["mobileclip", ...commandPath(program, name, argv), "--help"].join(" "))
   } finally {
     interrupt.close()
   }
@@ -154,6 +154,12 @@ function createProgram(output: Output): Command {
 function commandIn(argv: readonly string[], table: CommandTable): string | undefined {
   const name = argv.find((word) => !word.startsWith("-") && word !== "help")
   return name !== undefined && Object.hasOwn(table, name) ? name : undefined
+}
+
+/** The command and, where one is named, its subcommand. */
+function commandPath(program: Command, name: string | undefined, argv: readonly string[]): string[] {
+  const names = program.commands.find((command) => command.name() === name)?.commands.map((command) => command.name())
+  return [name, argv.find((word) => word !== name && names?.includes(word))].filter((word) => word !== undefined)
 }
 
 /** Foreign names, captions and messages may hold anything: only our own colours reach the terminal as control sequences. */

@@ -1,32 +1,36 @@
 /** What the tools take and give, as zod's schemas, which the protocol carries as JSON Schema. An argument of another name is refused. */
 import { z } from "zod"
 
-export const mostHits = 100
-export const mostThumbnails = 20
+const mostHits = 100
+const mostThumbnails = 20
 
-const path = z.string().min(1).describe("Absolute path, as results have it")
-const text = z.string().min(1)
+const path = z.string().min(1).max(32_767).describe("Absolute path, as results have it")
+/** A model reads 77 tokens. */
+const text = z.string().min(1).max(2000)
+const several = z.array(text).max(100)
 
 const filters = {
   after: text.optional().describe('Taken at this time or later: "2023", "2023-07", "2023-07-14", "3 weeks ago"'),
   before: text.optional().describe("Taken before this time begins"),
   date: text.optional().describe("Taken within this day, month or year"),
-  folders: z.array(text).optional().describe("Absolute paths: files below one of these folders"),
-  names: z.array(text).optional().describe('File names that match one of these patterns: "IMG_2*", "*.heic"'),
-  larger: z
-    .array(text)
-    .optional()
-    .describe('At least so large: "2MP" (pixels), "1000x800" (both sides), "1MB" (the file)'),
-  smaller: z.array(text).optional().describe("Smaller than that"),
+  folders: z.array(path).max(100).optional().describe("Absolute paths: files below one of these folders"),
+  names: several.optional().describe('File names that match one of these patterns: "IMG_2*", "*.heic"'),
+  larger: several.optional().describe('At least so large: "2MP" (pixels), "1000x800" (both sides), "1MB" (the file)'),
+  smaller: several.optional().describe("Smaller than that"),
   orientation: text.optional().describe("landscape, portrait or square; several separated by commas"),
-  cameras: z.array(text).optional().describe("A part of the camera's name"),
+  cameras: several.optional().describe("A part of the camera's name"),
   near: text.optional().describe('Taken near a place: "LAT,LON" or "LAT,LON,KM"'),
   format: text.optional().describe("jpg, png, webp, avif, tif, gif, heic; several separated by commas"),
 }
 
 const paging = {
   limit: z.int().min(1).max(mostHits).default(20).describe("Hits on a page"),
-  cursor: text.optional().describe("The cursor of the page before, with the same query and filters"),
+  cursor: z
+    .string()
+    .min(1)
+    .max(20_000)
+    .optional()
+    .describe("The cursor of the page before, with the same query and filters"),
   thumbnails: z
     .int()
     .min(0)
@@ -38,7 +42,11 @@ const paging = {
 export const searchInput = z.strictObject({
   query: text.optional().describe('What is to be seen in the picture, in a few words: "a red car at night"'),
   image: path.optional().describe("Absolute path of a picture that is a part of the query"),
-  minus: z.array(text).optional().describe("Texts to lead away from: a model does not understand words such as not"),
+  minus: z
+    .array(text)
+    .max(20)
+    .optional()
+    .describe("Texts to lead away from: a model does not understand words such as not"),
   ...filters,
   ...paging,
 })
@@ -54,9 +62,13 @@ const hit = z.object({
   score: z.number().describe("What hits are ordered by"),
   cosine: z.number(),
   z: z.number().nullable().describe("Standard deviations above what this query finds by chance; null: unknown"),
-  verdict: z.enum(["match", "weak"]).describe("weak: no better than chance"),
+  verdict: z
+    .enum(["match", "weak"])
+    .nullable()
+    .describe("weak: no better than chance; null: nothing says it, as for a query that is a picture"),
   words: z.object({ score: z.number(), matched: z.array(z.string()) }).nullable(),
   paths: z.array(z.string()).describe("All files with these bytes"),
+  missing: z.array(z.string()).describe("Those of the files that are not there any more"),
   width: z.int(),
   height: z.int(),
   taken: z.string().nullable().describe("Local time of the camera"),
@@ -67,10 +79,14 @@ const hit = z.object({
 export const pageOutput = z.object({
   query: z.string().describe("As it was understood"),
   hits: z.array(hit),
-  matches: z.int().describe("How many hits of this page are matches; the others are weaker, and perhaps none is meant"),
+  matches: z
+    .int()
+    .nullable()
+    .describe("How many hits of this page are matches, the others are weaker; null: nothing says it"),
   cursor: z.string().nullable().describe("For the next page; null: there is none"),
-  searched: z.int(),
-  filtered: z.int().nullable().describe("Pictures that the filters left"),
+  pictures: z.int().describe("All that the index has"),
+  searched: z.int().describe("Those that were compared"),
+  filtered: z.int().nullable().describe("Those that the filters left; null: there were none"),
   notes: z.array(z.string()),
 })
 
@@ -88,7 +104,7 @@ export const classifyOutput = z.object({
         z.object({
           label: z.string(),
           score: z.number().describe("Probability among these labels: one always fits, even where none does"),
-          cosine: z.number().describe("Of this label alone, in the same scale for all pictures"),
+          cosine: z.number().describe("This label's alone, in the same scale for all pictures"),
         }),
       ),
       error: z.string().nullable().describe("Why the picture could not be read"),

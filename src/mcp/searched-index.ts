@@ -2,14 +2,14 @@
 import type { LabelScore } from "../run/labels/rank-labels.ts"
 import type { IndexDescription } from "../search/query/describe.ts"
 import type { Filters } from "../search/query/filters.ts"
-import type { QueryTerm } from "../search/query/parse-query.ts"
+import type { QueryTerm } from "../search/query/parse/parse-query.ts"
 import type { SearchPage } from "../search/query/search-page.ts"
 
 export interface IndexRequest {
   readonly terms: readonly QueryTerm[]
   readonly filters: Filters
   readonly limit: number
-  /** Of the page before. */
+  /** The page before ended with it. */
   readonly cursor: string | undefined
   readonly signal: AbortSignal
 }

@@ -93,7 +93,7 @@ test("the cursor gives the next page, and thumbnails are pictures", async () => 
   const { content, structuredContent } = await server.call("search", { query: "x", cursor: "1", thumbnails: 5 })
   expect((structuredContent!.hits as unknown[]).length).toBe(2)
   expect(content.map(({ type, text }) => text?.slice(0, 2) ?? type)).toEqual(['{"', "1:", "image", "2:"])
-  expect(content[3]!.text).toContain("z.jpg is not a picture")
+  expect(content[3]!.text).toBe(`2: ${inFolder("z.jpg")} cannot be read: not a picture`)
   const { data, mimeType } = content[2]!
   expect(mimeType).toBe("image/jpeg")
   const metadata = await sharp(Buffer.from(data!, "base64")).metadata()
@@ -137,7 +137,7 @@ test("an index is described", async () => {
 test.each<[string, object, string]>([
   ["nothing to look for", {}, "the query is empty"],
   ["only what is not looked for", { minus: ["people"] }, "only says what is not looked for"],
-  ["a filter that is no time", { query: "x", after: "03/04/2023" }, "2023-04-03 or 2023-03-04"],
+  ["a filter that is not a time", { query: "x", after: "03/04/2023" }, "2023-04-03 or 2023-03-04"],
   ["an argument of another name", { query: "x", befor: "2023" }, "befor"],
   ["too many hits", { query: "x", limit: 1000 }, "limit"],
   ["a user's error", { query: "an error" }, "the index is damaged\nmake it again"],
@@ -145,6 +145,44 @@ test.each<[string, object, string]>([
   const { isError, content } = await server.call("search", given)
   expect(isError).toBe(true)
   expect(content[0]!.text).toContain(text)
+})
+
+const long = "x".repeat(1_000_000)
+
+test.each<[string, string, object, string]>([
+  ["a huge query", "search", { query: long }, "2000"],
+  ["a huge path", "similar", { path: `/${long}` }, "32767"],
+  ["a path with a NUL", "similar", { path: "/a\0b" }, "is not in the index"],
+  ["a path that climbs out", "similar", { path: "/../../etc/passwd" }, "is not in the index"],
+  ["a device", "search", { image: "/dev/zero" }, "is not in the index"],
+  ["a limit that is not a number", "search", { query: "x", limit: Number.NaN }, "limit"],
+  ["a limit without an end", "search", { query: "x", limit: Number.MAX_VALUE }, "limit"],
+  ["a limit below 0", "search", { query: "x", limit: -1 }, "limit"],
+  ["half a thumbnail", "search", { query: "x", thumbnails: 0.5 }, "thumbnails"],
+  ["a huge cursor", "search", { query: "x", cursor: long }, "cursor"],
+  ["braces that multiply", "search", { query: "x", names: ["{a,b}".repeat(40)] }, "more than 200"],
+  ["very many filters", "search", { query: "x", cameras: Array(101).fill("a") }, "cameras"],
+  ["a folder that is not absolute", "search", { query: "x", folders: ["../.."] }, "is not an absolute path"],
+  ["very many labels", "classify", { paths: ["/a"], labels: Array(1001).fill("a") }, "labels"],
+  ["a huge label", "classify", { paths: ["/a"], labels: [long] }, "labels"],
+  ["an object for a text", "search", { query: { toString: "x" } }, "query"],
+  ["a prototype", "search", JSON.parse('{"query":"x","__proto__":{"limit":5},"constructor":1}'), "constructor"],
+])("hostile: %s", async (_, tool, given, text) => {
+  const { isError, content } = await server.call(tool, given)
+  expect(isError).toBe(true)
+  expect(content[0]!.text).toContain(text)
+  expect(content[0]!.text!.length).toBeLessThan(5000)
+  expect((await server.call("describe_index")).structuredContent).toMatchObject({ pictures: 3 })
+})
+
+test("a message that is not a call is said on standard error, and the next one is answered", async () => {
+  const child = spawn(process.execPath, [program, folder], { stdio: "pipe" })
+  child.stdin.end('not JSON\n[]\n{"jsonrpc":"2.0"}\n{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+  const [out, errors] = await Promise.all(
+    [child.stdout, child.stderr].map(async (stream) => (await stream.toArray()).join("")),
+  )
+  expect(JSON.parse(out!)).toEqual({ jsonrpc: "2.0", id: 1, result: {} })
+  expect(errors!.trimEnd().split("\n")).toEqual(Array(3).fill(expect.stringMatching(/^a message of the client: /)))
 })
 
 test("a fault of ours is said without its stack, which goes to standard error", async () => {

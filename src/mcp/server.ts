@@ -7,12 +7,13 @@ import { inspect } from "node:util"
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
 import type { CallToolResult } from "@modelcontextprotocol/sdk/types.js"
 import type { z } from "zod"
-import { quoted, UserError } from "../core/errors.ts"
+import { messageOf, oneLine, quoted, UserError } from "../core/errors.ts"
 import { thumbnail } from "../host/image/thumbnail.ts"
 import { version } from "../host/version.ts"
-import { parseFilters } from "../search/query/parse-filters.ts"
-import { parseQuery, type QueryTerm, queryText } from "../search/query/parse-query.ts"
-import type { SearchHit, SearchPage } from "../search/query/search-page.ts"
+import { parseFilters } from "../search/query/parse/parse-filters.ts"
+import { parseQuery, type QueryTerm, queryText } from "../search/query/parse/parse-query.ts"
+import type { SearchHit } from "../search/query/search-page.ts"
+import { type CheckedPage, checkFiles, firstReadable } from "../search/show/hit-files.ts"
 import { classifyInput, classifyOutput, describeOutput, pageOutput, searchInput, similarInput } from "./schemas.ts"
 import type { SearchedIndex } from "./searched-index.ts"
 
@@ -27,7 +28,8 @@ export interface ServerOptions {
 const annotations = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false } as const
 
 const instructions = `Searches a collection of pictures by what is to be seen in them. Hits that are no better than chance have the verdict
-"weak": where there are only such, say that nothing matches. Describe what is in the picture ("a dog on a beach"), not a question.`
+"weak": where there are only such, say that nothing matches. Hits without a verdict are not judged. Describe what is in the
+picture ("a dog on a beach"), not a question.`
 
 type Filtering = Omit<z.infer<typeof similarInput>, "path">
 
@@ -37,6 +39,7 @@ interface Extra {
 
 export function createServer(index: SearchedIndex, { allowFiles = false, onError }: ServerOptions = {}): McpServer {
   const server = new McpServer({ name: "mobileclip", version: version() }, { instructions })
+  server.server.onerror = (error) => onError?.(`a message of the client: ${oneLine(messageOf(error), 300)}`)
   const answering = <Arguments>(work: (given: Arguments, extra: Extra) => Promise<CallToolResult>) => {
     return (given: Arguments, extra: Extra) => work(given, extra).catch((error) => errorResult(error, onError))
   }
@@ -101,12 +104,12 @@ async function pageResult(
 ): Promise<CallToolResult> {
   const given = { ...words, in: folders?.map(requireAbsolute), name: names, camera: cameras }
   const filters = parseFilters(withoutUndefined(given))
-  const page = await index.search({ terms, filters, limit, cursor, signal })
+  const page = checkFiles(await index.search({ terms, filters, limit, cursor, signal }))
   const found = result({ query: queryText(terms), ...withoutTimes(page) })
   return { ...found, content: [...found.content, ...(await pictures(page.hits.slice(0, thumbnails)))] }
 }
 
-function withoutTimes({ hits, elapsedMs, ...page }: SearchPage) {
+function withoutTimes({ hits, elapsedMs, ...page }: CheckedPage) {
   return { ...page, hits: hits.map(({ position, ...hit }) => hit) }
 }
 
@@ -130,20 +133,18 @@ function requireAllowed(path: string, index: SearchedIndex, allowFiles: boolean)
   )
 }
 
-/** Of thumbnails, in pixels. */
+/** The longer one of a thumbnail, in pixels. */
 const side = 256
 
 /** A picture for each hit, after a line that names it. */
 async function pictures(hits: readonly SearchHit[]): Promise<CallToolResult["content"]> {
   const blocks: CallToolResult["content"] = []
   for (const { rank, paths } of hits) {
-    try {
-      const data = Buffer.from(await thumbnail(paths[0]!, { side })).toString("base64")
-      blocks.push({ type: "text", text: `${rank}: ${paths[0]}` }, { type: "image", data, mimeType: "image/jpeg" })
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error
-      blocks.push({ type: "text", text: `${rank}: ${error.message}` })
-    }
+    const found = await firstReadable(paths, (path) => thumbnail(path, { side }))
+    if ("value" in found) {
+      const data = Buffer.from(found.value).toString("base64")
+      blocks.push({ type: "text", text: `${rank}: ${found.path}` }, { type: "image", data, mimeType: "image/jpeg" })
+    } else blocks.push({ type: "text", text: `${rank}: ${paths[0]} cannot be read: ${found.reason}` })
   }
   return blocks
 }

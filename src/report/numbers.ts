@@ -29,3 +29,8 @@ export function rateText(perSecond: number): string {
   if (perSecond >= 1) return `${perSecond.toFixed(1)}/s`
   return `${(perSecond * 60).toFixed(perSecond * 60 < 10 ? 1 : 0)}/min`
 }
+
+/** -0.04 -> "0.0", and not "-0.0" */
+export function decimal(value: number, digits: number): string {
+  return value.toFixed(digits).replace(/^-(?=[0.]*$)/, "")
+}

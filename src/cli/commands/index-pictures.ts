@@ -1,12 +1,12 @@
 /** mobileclip index */
 import { type Command, Option } from "commander"
+import { counted } from "../../core/counted.ts"
 import { type IndexOptions, type IndexSummary, indexPictures } from "../../search/indexing/index-pictures.ts"
 import { beNice, chooseNice } from "../../search/indexing/nice.ts"
 import { makeThumbnails } from "../../search/indexing/thumbnails.ts"
 import { watchPictures } from "../../search/indexing/watch.ts"
 import { storeChoice } from "../../search/lance/index-table.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
-import { PartialSuccess } from "../errors.ts"
 import { progressOption, threadsOption, verboseOption } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 import { registerCompact } from "../search/index-compact.ts"
@@ -18,6 +18,7 @@ import { indexOption } from "../search/index-option.ts"
 import { registerRetry } from "../search/index-retry.ts"
 import { registerStatus } from "../search/index-status.ts"
 import { registerVerify } from "../search/index-verify.ts"
+import { requireAllRead } from "../search/unread-files.ts"
 
 interface Options {
   readonly index: string
@@ -101,12 +102,9 @@ async function run(folders: string[], given: Options, command: Command, context:
   show(summary)
   if (thumbnails) {
     const { made, known, failed } = await makeThumbnails(index, options)
-    say(`thumbnails: ${made} made, ${known} there, ${failed} pictures cannot be read any more`)
+    say(`thumbnails: ${made} made, ${known} there, ${counted(failed, "picture")} cannot be read any more`)
   }
-  if (summary.failed > 0)
-    throw new PartialSuccess(
-      `${summary.failed} files could not be read${verbose ? "" : ": mobileclip index status tells why"}`,
-    )
+  requireAllRead(summary, verbose ? "" : ": mobileclip index status tells why")
 }
 
 function libraryOptions(given: Options, say: (line: string) => void): Omit<IndexOptions, "signal"> {
@@ -128,10 +126,16 @@ function libraryOptions(given: Options, say: (line: string) => void): Omit<Index
   }
 }
 
-function textOf({ encoded, known, unchanged, removed, failed, seconds, pictures, files }: IndexSummary): string {
+function textOf(summary: IndexSummary): string {
+  const { encoded, known, unchanged, described, removed, failed, failedBefore, unread, seconds } = summary
   const rate = encoded > 0 ? ` (${(encoded / seconds).toFixed(1)} a second)` : ""
-  return (
-    `${encoded} encoded${rate}, ${known} copied or moved, ${unchanged} unchanged, ${removed} gone, ${failed} failed\n` +
-    `the index has ${pictures} pictures in ${files} files\n`
-  )
+  const parts = [
+    ...[`${encoded} encoded${rate}`, `${known} copied or moved`, `${unchanged} unchanged`],
+    ...(described > 0 ? [`${described} with another caption`] : []),
+    ...[`${removed} gone`, `${failed} failed`],
+    ...(failedBefore > 0 ? [`${failedBefore} failed before (mobileclip index retry tries again)`] : []),
+    ...(unread > 0 ? [`${unread} not read now`] : []),
+  ]
+  const { pictures, files } = summary
+  return `${parts.join(", ")}\nthe index has ${counted(pictures, "picture")} in ${counted(files, "file")}\n`
 }

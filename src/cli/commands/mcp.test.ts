@@ -9,7 +9,7 @@ import { ended, errorsOf, program, startProgram } from "../../../test/program.ts
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { exportModel } from "../../export/export.ts"
 import { sha256OfFile } from "../../host/files/hash.ts"
-import { findIndexModel } from "../../search/query/query-model.ts"
+import { findIndexModel } from "../../search/query/find-index-model.ts"
 import { IndexWriter } from "../../search/store/index-writer.ts"
 import { MobileCLIP } from "../../weights/clip-node.ts"
 
@@ -66,6 +66,8 @@ test("mobileclip mcp searches, labels and describes a real index", async () => {
   expect(found.hits.flatMap((hit) => hit.paths).sort()).toEqual(paths)
   const like = (await call("similar", { path: paths[1], limit: 1 })) as { hits: { paths: string[] }[]; cursor: string }
   expect(like.hits).toHaveLength(1)
+  // A picture as a query has no divider.
+  expect(like).toMatchObject({ matches: null, pictures: 3, searched: 2, hits: [{ verdict: null, missing: [] }] })
   expect(like.hits[0]!.paths).not.toEqual([paths[1]])
   const next = (await call("similar", { path: paths[1], limit: 1, cursor: like.cursor })) as typeof like
   expect([...like.hits, ...next.hits].flatMap((hit) => hit.paths).sort()).toEqual([paths[0], paths[2]])
@@ -78,6 +80,16 @@ test("mobileclip mcp searches, labels and describes a real index", async () => {
   // Towers in float32 with other numbers of threads.
   for (const [i, { cosine }] of pictures[0]!.labels.entries())
     expect(Math.abs(cosine - labels![i]!.cosine)).toBeLessThan(1e-5)
+  for (const [name, given, text] of [
+    ["search", { query: "a cat", cursor: "unknown" }, "the cursor is not one that a page of results ended with"],
+    ["search", { query: "a cat", cursor: like.cursor }, "the cursor is of another query or other filters"],
+    ["similar", { path: `${photos}/../model/config.json` }, "is not in the index, and other files are not read"],
+    ["classify", { paths: [paths[0]], labels: ["  "] }, "label"],
+  ] as const) {
+    const answer = await client.callTool({ name, arguments: given })
+    expect([answer.isError, JSON.stringify(answer.content)]).toEqual([true, expect.stringContaining(text)])
+  }
+  expect(await call("describe_index")).toMatchObject({ pictures: 3 })
   await client.close()
   expect(faults).toEqual([])
 })

@@ -1,14 +1,14 @@
 /** mobileclip search */
 import { type Command, Option } from "commander"
-import { parseFilters } from "../../search/query/parse-filters.ts"
-import { type ParsedQuery, parseQuery, queryText } from "../../search/query/parse-query.ts"
+import { parseFilters } from "../../search/query/parse/parse-filters.ts"
+import { type ParsedQuery, parseQuery, queryText } from "../../search/query/parse/parse-query.ts"
 import { mostLimit, type SearchRequest, searchDefaults } from "../../search/query/search-request.ts"
-import { signedWords } from "../../search/query/signed-words.ts"
 import { SearchIndex } from "../../search/search-index.ts"
+import { pictureModes } from "../../search/show/terminal/choose-protocol.ts"
 import type { CommandContext } from "../context.ts"
 import { number, progressOption, repeated, threadsOption, wholeNumber } from "../options.ts"
 import { indexOption } from "../search/index-option.ts"
-import { pictureModeNames, type SearchCommand, writePage } from "../search/results.ts"
+import { type SearchCommand, writePage } from "../search/results.ts"
 
 const more = `
 Examples:
@@ -21,13 +21,12 @@ Examples:
   mobileclip search --duplicates --threshold 1 -0 --index photos.index | xargs -0 trash
 
 A cosine says little by itself; z is by how many standard deviations it is above what this query finds by chance. Hits above the
-divider are matches; weaker ones stand below it. Where nothing matches the first line says so, and the exit code is 0.
+divider are matches; weaker ones stand below it. A query of pictures alone has no divider, and its hits are not judged. Where
+nothing matches the first line says so, and the exit code is 0.
 `
 
 /** `-people` is a term, not an option. */
-export function optionWords(argv: readonly string[], options: Command["options"]): readonly string[] {
-  return signedWords(argv, options)
-}
+export { signedWords as optionWords } from "../../search/query/parse/signed-words.ts"
 
 export function register(program: Command, context: CommandContext): void {
   program
@@ -51,8 +50,8 @@ export function register(program: Command, context: CommandContext): void {
     .option("--format <list>", "jpg, png, webp, avif, tif, gif, heic")
     .option(
       "--words <weight>",
-      "what words of paths and captions add, 0 to 1; 0: nothing",
-      number(0, 1),
+      "what words of paths and captions add, in standard deviations; 0: nothing",
+      number(0, 20),
       searchDefaults.words,
     )
     .option("--limit <n>", "hits of a page", wholeNumber(1, mostLimit), searchDefaults.limit)
@@ -60,16 +59,18 @@ export function register(program: Command, context: CommandContext): void {
     .option("--page-all", "all pages as one")
     .option("--only-matches", "without weaker hits")
     .option("--weak <n>", "weaker hits that a table shows (default: 5)", wholeNumber(0))
-    .option("--strictness <x>", "how far above chance matches begin: 0 lower, 1 as a rule", number(-10, 10))
+    .option(
+      "--strictness <x>",
+      "how far above chance matches begin (default: 1.5, and none for pictures)",
+      number(-10, 10),
+    )
     .option("--explain", "say what gave each score")
     .option("--duplicates", "in place of a query: groups of pictures that are the same, or nearly")
     .option("--threshold <cosine>", "of duplicates; 1: the same bytes alone (default: 0.96)", number(0, 1))
     .option("--json", "print one JSON object")
     .option("-0, --print0", "print paths of matches, a NUL after each; of duplicates, all but the best")
     .option("--sheet <file>", "write a contact sheet: .png, .jpg, .webp or .html")
-    .addOption(
-      new Option("--pictures [mode]", "show pictures in the terminal").choices(pictureModeNames).preset("auto"),
-    )
+    .addOption(new Option("--pictures [mode]", "show pictures in the terminal").choices(pictureModes).preset("auto"))
     .option("--model <model>", "where the index's model is now: its weights must be the same")
     .addOption(threadsOption())
     .addOption(progressOption())
@@ -81,7 +82,8 @@ async function run(words: readonly string[], given: SearchCommand, command: Comm
   const output = command.configureOutput()
   const say = (line: string) => output.writeErr?.(`${line}\n`)
   if (given.duplicates) {
-    if (words.length > 0) command.error("error: --duplicates is in place of a query")
+    if (words.length > 0 || given.plus || given.minus || given.like)
+      command.error("error: --duplicates is in place of a query")
     const { writeDuplicates } = await import("../search/duplicates.ts")
     return writeDuplicates(given, { ...output, ...context }, say)
   }

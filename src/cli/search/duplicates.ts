@@ -1,8 +1,11 @@
 /** `search --duplicates` */
+import { existsSync } from "node:fs"
 import { basename } from "node:path"
+import { counted } from "../../core/counted.ts"
 import { UserError } from "../../core/errors.ts"
+import { printable } from "../../core/printable.ts"
 import { type DuplicatePicture, type Duplicates, worseFiles } from "../../search/query/duplicates.ts"
-import { parseFilters } from "../../search/query/parse-filters.ts"
+import { parseFilters } from "../../search/query/parse/parse-filters.ts"
 import { SearchIndex } from "../../search/search-index.ts"
 import type { CommandContext } from "../context.ts"
 import { progressReporter } from "../progress.ts"
@@ -18,10 +21,9 @@ export async function writeDuplicates(
     throw new UserError("groups of duplicates are not drawn", "leave out --sheet and --pictures")
   await using index = await SearchIndex.open(folder, { model, threads })
   const signal = to.abortOnInterrupt("stopping")
-  const [compared, measured] = [meterOf("duplicates", progress), meterOf("sharpness", progress)]
   const found = await index.duplicates({
     ...{ threshold, threads, filters: parseFilters(given), signal },
-    ...{ onProgress: compared, onSharpness: measured },
+    ...{ onProgress: meterOf("duplicates", progress), onSharpness: meterOf("sharpness", progress) },
   })
   if (print0)
     return to.writeUnchanged(
@@ -35,16 +37,22 @@ export async function writeDuplicates(
     (sum, { best, others }) => sum + [best, ...others].flatMap(({ paths }) => paths).length,
     0,
   )
-  say(`${found.groups.length} groups of ${files} files among ${found.searched.toLocaleString("en")} pictures`)
+  const groups = `${counted(found.groups.length, "group")} of ${counted(files, "file")}`
+  say(`${groups} among ${counted(found.searched, "picture")}`)
 }
 
-/** Shown from the first step on, and ended by the last one. */
+/** Shown from the first step on, and ended by the last one, which may come twice. */
 function meterOf(label: string, mode: SearchCommand["progress"]): (done: number, total: number) => void {
+  const started = performance.now()
   let meter: ReturnType<ReturnType<typeof progressReporter>> | null = null
+  let isEnded = false
   return (done, total) => {
-    meter ??= progressReporter(mode)(label, total, { unit: "pictures" })
+    if (isEnded) return
+    const seconds = (performance.now() - started) / 1000
+    meter ??= progressReporter(mode)(label, total, { unit: "pictures", seconds })
     meter.update(done)
-    if (done === total) meter.done()
+    isEnded = done === total
+    if (isEnded) meter.done()
   }
 }
 
@@ -59,7 +67,7 @@ function groupsText({ groups }: Duplicates): string {
 
 function linesOf({ paths, cosine, width, height }: DuplicatePicture, mark: string): string[] {
   return paths.map((path, i) => {
-    const what = i === 0 ? mark || cosine.toFixed(3) : `same as ${basename(paths[0]!)}`
-    return `  ${path}  ${width}x${height}  ${what}`
+    const what = i === 0 ? mark || cosine.toFixed(3) : `same as ${printable(basename(paths[0]!))}`
+    return `  ${printable(path)}  ${width}x${height}  ${what}${existsSync(path) ? "" : "  [missing]"}`
   })
 }

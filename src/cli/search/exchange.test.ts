@@ -45,6 +45,8 @@ test("what is missing is said before any work", async () => {
   expect(code).toBe(1)
   expect(err).toContain("the index is new, and no model was named")
   expect((await run("import")).code).toBe(2)
+  const unnamed = await run("export", "--index", at("i"))
+  expect(unnamed).toMatchObject({ code: 2, err: expect.stringContaining("see mobileclip index export --help") })
   const wrong = await run("import", at("v.jsonl"), "--index", at("i"), "--model", at("tiny"), "--map", "photos")
   expect(wrong.err).toContain("photos is not FROM=TO")
 })

@@ -1,5 +1,6 @@
 /** mobileclip index compact */
 import type { Command } from "commander"
+import { counted } from "../../core/counted.ts"
 import { compactIndex } from "../../search/upkeep/compact.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { progressOption } from "../options.ts"
@@ -23,7 +24,7 @@ export function registerCompact(command: Command, context: CommandContext): void
       const signal = context.abortOnInterrupt("stopping: the index stays as it was", sameCommand(context.argv))
       const result = await compactIndex(index, { signal, startProgress: progressReporter(progress) })
       const { removed, pictures, before, after } = result
-      const text = `${removed} removed, ${pictures} pictures left; ${before} bytes before, ${after} now`
+      const text = `${removed} removed, ${counted(pictures, "picture")} left; ${before} bytes before, ${after} now`
       command.configureOutput().writeOut?.(`${json ? JSON.stringify(result) : text}\n`)
     })
 }

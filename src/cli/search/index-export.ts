@@ -1,5 +1,6 @@
 /** mobileclip index export */
 import { type Command, Option } from "commander"
+import { counted } from "../../core/counted.ts"
 import { type ExportOptions, exportDefaults, exportIndex } from "../../search/exchange/export/export-index.ts"
 import { storedTypes } from "../../search/exchange/export/pair-writer.ts"
 import { exportFormats } from "../../search/exchange/export/write-export.ts"
@@ -45,6 +46,6 @@ async function run(given: Options, command: Command, context: CommandContext): P
   const signal = context.abortOnInterrupt("stopping: nothing is written")
   const result = await exportIndex(index, { ...options, startProgress: progressReporter(progress), signal })
   const { rows, dim, model } = result
-  const text = `${options.to}: ${rows} pictures by ${model}, ${dim} values each, of unit length\n`
+  const text = `${options.to}: ${counted(rows, "picture")} by ${model}, ${dim} values each, of unit length\n`
   command.configureOutput().writeOut?.(json ? `${JSON.stringify(result, null, 2)}\n` : text)
 }

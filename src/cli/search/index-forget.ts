@@ -1,5 +1,6 @@
 /** mobileclip index forget */
 import type { Command } from "commander"
+import { counted } from "../../core/counted.ts"
 import { excludedPaths, forgetPaths, undoForget } from "../../search/upkeep/forget.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { indexOption } from "./index-option.ts"
@@ -38,10 +39,11 @@ async function run(paths: string[], given: Options, command: Command, context: C
   }
   if (undo) {
     const undone = await undoForget(index, paths)
-    return void print(undone, `${undone.length} paths are indexed again by the next run: mobileclip index`)
+    return void print(undone, `the next run indexes ${counted(undone.length, "path")} again: mobileclip index`)
   }
   const signal = context.abortOnInterrupt("stopping before anything is forgotten", sameCommand(context.argv))
   const result = await forgetPaths(index, paths, { once, signal })
-  const again = result.excluded ? "they are not indexed again (--undo changes that)" : "the next run adds what is there"
-  print(result, `${result.files} files and ${result.pictures} pictures are forgotten; ${again}`)
+  const { files, pictures, excluded } = result
+  const again = excluded ? "they are not indexed again (--undo changes that)" : "the next run adds what is there"
+  print(result, `${counted(files, "file")} and ${counted(pictures, "picture")} forgotten; ${again}`)
 }

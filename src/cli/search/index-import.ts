@@ -1,12 +1,13 @@
 /** mobileclip index import */
 import { type Command, Option } from "commander"
+import { counted } from "../../core/counted.ts"
 import { type ImportOptions, type ImportResult, importIndex } from "../../search/exchange/import/import-index.ts"
 import { parsePathPrefix } from "../../search/exchange/import/path-map.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
-import { PartialSuccess } from "../errors.ts"
 import { progressOption, repeated, threadsOption } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 import { indexOption } from "./index-option.ts"
+import { requireAllRead } from "./unread-files.ts"
 
 type Options = Omit<ImportOptions, "map"> & {
   readonly index: string
@@ -53,18 +54,17 @@ async function run(source: string, given: Options, command: Command, context: Co
   const say = (line: string) => writeErr?.(`${line}\n`)
   const result = await importIndex(index, source, {
     ...options,
-    ...{ map: map.map(parsePathPrefix), startProgress: progressReporter(progress), onStage: say },
+    ...{ map: map.map(parsePathPrefix), startProgress: progressReporter(progress), onStage: say, onNote: say },
     signal: context.abortOnInterrupt("stopping after the current pictures", sameCommand(context.argv)),
   })
   writeOut?.(json ? `${JSON.stringify(result, null, 2)}\n` : textOf(result, options.check === true))
-  if (result.failed > 0)
-    throw new PartialSuccess(`${result.failed} pictures could not be read: mobileclip index status`)
+  requireAllRead(result, ": mobileclip index status tells why")
 }
 
 function textOf(result: ImportResult, isCheck: boolean): string {
   const { kind, pictures, vectors, model, added, known, encoded, missing, leftOut } = result
   const lines = [
-    `${kind}: ${pictures} pictures; vectors ${vectors.reused ? "are taken over" : "are not taken over"}: ${vectors.reason}`,
+    `${kind}: ${counted(pictures, "picture")}; vectors ${vectors.reused ? "are taken over" : "are not taken over"}: ${vectors.reason}`,
     `${added} added (${encoded} encoded by ${model}, ${missing} whose file is not here), ${known} were there, ${leftOut} left out`,
   ]
   return lines

@@ -1,6 +1,7 @@
 /** mobileclip index migrate */
 import { type Command, Option } from "commander"
-import { type CheckResult, checkModel } from "../../search/migrate/check-model.ts"
+import { type CheckResult, checkModel, describeComparison } from "../../search/migrate/check-model.ts"
+import type { Recall } from "../../search/migrate/map-recall.ts"
 import { type MigrateResult, migrateIndex } from "../../search/migrate/migrate-index.ts"
 import { type PreviewResult, previewModel } from "../../search/migrate/preview-model.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
@@ -43,7 +44,7 @@ export function registerMigrate(command: Command, context: CommandContext): void
     .option("--allow-missing", "switch even if many pictures could not be encoded")
     .option("--most-missing <share>", "of pictures that may be missing (default: 0.01)", number(0, 1))
     .option("--check", "encode a sample, and say whether the vectors are the same")
-    .option("--adopt", "with --check: if they are, say that the index is of this model")
+    .option("--adopt", "as --check, and if they are, say that the index is of this model")
     .option("--preview [n]", "encode a sample, and say what mapped vectors would find (default: 2000)", wholeNumber(50))
     .option("--apply", "with --preview: switch to mapped vectors")
     .addOption(threadsOption())
@@ -54,9 +55,8 @@ export function registerMigrate(command: Command, context: CommandContext): void
 }
 
 async function run(given: Options, command: Command, context: CommandContext): Promise<void> {
+  requireOneQuestion(given, command)
   const { index, progress, json, check, adopt, preview, apply, ...options } = given
-  if ((check || adopt) && preview) command.error("error: --check and --preview are two different questions")
-  if (apply && !preview) command.error("error: --apply belongs to --preview")
   const { writeOut, writeErr } = command.configureOutput()
   const common = {
     ...options,
@@ -71,40 +71,54 @@ async function run(given: Options, command: Command, context: CommandContext): P
   print(await previewModel(index, { ...common, sample, apply }), previewText)
 }
 
-function migrateText({ model, pictures, encoded, before, missing }: MigrateResult): string {
-  const reasons = missing.slice(0, 5).map(({ reason }) => `  ${reason}`)
-  const counts = `${encoded} encoded${before > 0 ? `, ${before} before` : ""}`
-  const without = missing.length > 0 ? `; ${missing.length} without a vector:` : ""
-  return [`the index is of ${model}: ${pictures} pictures, ${counts}${without}`, ...reasons].join("\n")
+function requireOneQuestion(given: Options, command: Command): void {
+  const { check, adopt, preview, apply, restart, allowMissing, mostMissing } = given
+  if ((check || adopt) && preview) command.error("error: --check and --preview are two different questions")
+  if (apply && !preview) command.error("error: --apply belongs to --preview")
+  const ofMigration = { "--restart": restart, "--allow-missing": allowMissing, "--most-missing": mostMissing }
+  const other = Object.entries(ofMigration).find(([, value]) => value !== undefined)
+  if (other && (check || adopt || preview))
+    command.error(
+      `error: ${other[0]} is for encoding all pictures, which ${preview ? "--preview" : "--check"} does not`,
+    )
 }
 
-function checkText({ model, same, adopted, compared, median }: CheckResult): string {
-  if (adopted) return `the index is of ${model} now: its vectors are the same (median cosine ${median.toFixed(4)})`
-  if (same)
-    return `the same vectors (median cosine ${median.toFixed(4)} of ${compared}): only the name changed; --adopt`
-  const found = compared > 0 ? `median cosine ${median.toFixed(4)} of ${compared}` : "they have another length"
+function migrateText({ model, pictures, encoded, before, missing }: MigrateResult): string {
+  const counts = `${encoded} encoded${before > 0 ? `, ${before} before` : ""}`
+  const reasons = missing.slice(0, 5).map(({ reason }) => `  ${reason}`)
+  if (missing.length > 0)
+    reasons.unshift(`${missing.length} could not be, and left the index until \`mobileclip index\` reads them again:`)
+  return [`the index is of ${model}: ${pictures} pictures, ${counts}`, ...reasons].join("\n")
+}
+
+function checkText(result: CheckResult): string {
+  const found = describeComparison(result)
+  if (result.adopted) return `the index is of ${result.model} now: its vectors are the same (${found})`
+  if (result.same) return `the same vectors (${found}): only the name changed, which --adopt takes over`
   return `other vectors (${found}): the pictures must be encoded again`
 }
 
-function previewText({
-  model,
-  from,
-  sample,
-  kind,
-  meanCosine,
-  fullSeconds,
-  applied,
-  ...recall
-}: PreviewResult): string {
-  const lines = (["text", "picture"] as const).map((name) => {
-    const { queries, at10, margin10, at20, margin20 } = recall[name]
-    const share = (value: number, margin: number) => `${(100 * value).toFixed(1)} +- ${(100 * margin).toFixed(1)} %`
-    return `  ${name} queries (${queries}): recall@10 ${share(at10, margin10)}, recall@20 ${share(at20, margin20)}`
-  })
+function previewText({ model, from, pictures, sample, kind, meanCosine, ...result }: PreviewResult): string {
+  const { text, picture, fullSeconds, applied } = result
+  const cosine = `mean cosine ${meanCosine.toFixed(4)} on held-out ones`
   return [
-    `${from} to ${model} by ${kind}, learnt from ${sample} pictures: mean cosine ${meanCosine.toFixed(4)} on held-out ones`,
-    ...lines,
+    `${from} to ${model} by ${kind}, learnt from ${sample} pictures: ${cosine}`,
+    `recall that mapped vectors would have among all ${pictures} pictures, estimated (in brackets: measured in the sample):`,
+    recallText("text", text),
+    recallText("picture", picture),
     `encoding all pictures takes about ${Math.ceil(fullSeconds / 60)} min here`,
-    ...(applied ? ["the index answers with mapped vectors now; encode with the same command without --preview"] : []),
+    ...(applied
+      ? [
+          "the index answers with mapped vectors now; the same command without --preview and --apply encodes the pictures",
+        ]
+      : []),
   ].join("\n")
+}
+
+function recallText(kind: "text" | "picture", recall: Recall): string {
+  const { queries, at10, margin10, at20, margin20, ofAll10, ofAll20 } = recall
+  const percent = (value: number) => (100 * value).toFixed(1)
+  const share = (ofAll: number, at: number, margin: number) =>
+    `${percent(ofAll)} % (${percent(at)} +- ${percent(margin)} %)`
+  return `  ${kind} queries (${queries}): recall@10 ${share(ofAll10, at10, margin10)}, recall@20 ${share(ofAll20, at20, margin20)}`
 }

@@ -1,11 +1,12 @@
 /** mobileclip index retry */
 import type { Command } from "commander"
-import { retryFailures } from "../../search/upkeep/retry.ts"
+import { counted } from "../../core/counted.ts"
+import { retryFailures } from "../../search/indexing/index-pictures.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
-import { PartialSuccess } from "../errors.ts"
 import { progressOption, threadsOption } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 import { indexOption } from "./index-option.ts"
+import { requireAllRead } from "./unread-files.ts"
 
 interface Options {
   readonly index: string
@@ -30,7 +31,8 @@ export function registerRetry(command: Command, context: CommandContext): void {
         signal: context.abortOnInterrupt("stopping: what is encoded is kept", sameCommand(context.argv)),
       })
       const { encoded, known, failed } = summary
-      writeOut?.(json ? `${JSON.stringify(summary)}\n` : `${encoded} encoded, ${known} copies, ${failed} failed\n`)
-      if (failed > 0) throw new PartialSuccess(`${failed} files could not be read: mobileclip index status tells why`)
+      const text = `${encoded} encoded, ${counted(known, "copy", "copies")}, ${failed} failed\n`
+      writeOut?.(json ? `${JSON.stringify(summary)}\n` : text)
+      requireAllRead(summary, ": mobileclip index status tells why")
     })
 }

@@ -1,5 +1,6 @@
 /** mobileclip index status */
 import type { Command } from "commander"
+import { counted } from "../../core/counted.ts"
 import { type IndexStatus, indexStatus } from "../../search/upkeep/status.ts"
 import type { CommandContext } from "../context.ts"
 import { textTable } from "../table.ts"
@@ -28,7 +29,7 @@ function statusText(status: IndexStatus): string {
   const { pictures, files, copies, unused, excluded, active, building, sizes, background, codes, writer } = status
   const rows: [string, string][] = [
     ["index", status.folder],
-    ["pictures", `${pictures} in ${files} files (${copies} copies)`],
+    ["pictures", `${pictures} in ${counted(files, "file")} (${counted(copies, "copy", "copies")})`],
     ["unused rows", `${unused}${unused > 0 ? ": mobileclip index compact removes them" : ""}`],
     ["forgotten paths", String(excluded)],
     ...status.roots.map(({ path, isThere, walked }): [string, string] => [
@@ -44,10 +45,10 @@ function statusText(status: IndexStatus): string {
       "sizes",
       `database ${megabytes(sizes.database)}, vectors ${megabytes(sizes.vectors)}, codes ${megabytes(sizes.codes)}`,
     ],
-    ["background", `${background.prompts} captions, ${background.pictures} pictures`],
+    ["background", `${counted(background.prompts, "caption")}, ${counted(background.pictures, "picture")}`],
     [
       "codes",
-      `${codes.rows} rows${codes.recall ? `, recall@${codes.recall.k} ${codes.recall.recall.toFixed(4)}` : ""}`,
+      `${counted(codes.rows, "row")}${codes.recall ? `, recall@${codes.recall.k} ${codes.recall.recall.toFixed(4)}` : ""}`,
     ],
     ["writer", writer ? `${writer.command} (process ${writer.pid} on ${writer.host}) since ${writer.since}` : "none"],
     ...status.failures.map(({ reason, count, example }): [string, string] => [

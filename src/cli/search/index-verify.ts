@@ -1,5 +1,6 @@
 /** mobileclip index verify */
 import type { Command } from "commander"
+import { counted } from "../../core/counted.ts"
 import { type VerifyOptions, verifyIndex } from "../../search/upkeep/verify.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { Exit } from "../errors.ts"
@@ -28,7 +29,7 @@ export function registerVerify(command: Command, context: CommandContext): void 
       const result = await verifyIndex(index, { ...options, signal, startProgress: progressReporter(progress) })
       const { problems, contents, repaired, compared } = result
       const lines = problems.map(({ what, hint }) => `${what}; ${hint}`)
-      const total = `${contents} contents, ${problems.length} problems, ${repaired} repaired, ${compared} compared`
+      const total = `${counted(contents, "content")}, ${counted(problems.length, "problem")}, ${repaired} repaired, ${compared} compared`
       command.configureOutput().writeOut?.(`${json ? JSON.stringify(result, null, 2) : [...lines, total].join("\n")}\n`)
       if (problems.length > 0) throw new Exit(1)
     })

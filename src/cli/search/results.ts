@@ -1,12 +1,12 @@
 /** A page of results in the form that was asked for. */
-import { existsSync } from "node:fs"
-import type { FilterWords } from "../../search/query/parse-filters.ts"
-import type { SearchHit, SearchPage } from "../../search/query/search-page.ts"
+import type { FilterWords } from "../../search/query/parse/parse-filters.ts"
+import type { SearchPage } from "../../search/query/search-page.ts"
+import { explanationText } from "../../search/show/explanation-text.ts"
+import { type CheckedPage, checkFiles } from "../../search/show/hit-files.ts"
 import { resultJson, resultPaths, tableLines } from "../../search/show/result-lines.ts"
+import { chooseProtocol, type PictureMode } from "../../search/show/terminal/choose-protocol.ts"
 import type { CommandContext } from "../context.ts"
 import type { ProgressMode } from "../progress.ts"
-
-export const pictureModeNames = ["auto", "kitty", "iterm", "sixel", "blocks", "none"] as const
 
 export interface OutputOptions {
   readonly json?: true
@@ -14,7 +14,7 @@ export interface OutputOptions {
   readonly explain?: true
   readonly weak?: number
   readonly sheet?: string
-  readonly pictures?: (typeof pictureModeNames)[number]
+  readonly pictures?: PictureMode
 }
 
 /** The options of `search`. */
@@ -45,61 +45,36 @@ const defaultWeak = 5
 export async function writePage(
   found: SearchPage,
   query: string,
-  { json, print0, explain, weak = defaultWeak, sheet, pictures }: OutputOptions,
+  options: OutputOptions,
   to: Writing,
   say: (line: string) => void,
 ): Promise<void> {
-  const page = { ...found, hits: found.hits.map(presentFirst) }
-  if (sheet !== undefined) {
+  const page = checkFiles(found)
+  if (options.sheet !== undefined) {
     const { writeSheet } = await import("../../search/show/write-sheet.ts")
-    for (const note of await writeSheet(page, sheet, query)) say(note)
+    for (const note of await writeSheet(page, options.sheet, query)) say(note)
   }
-  if (print0) {
+  if (options.json) return to.writeOut?.(resultJson(page, query))
+  if (options.print0) {
     if (page.matches === 0) say("no match")
-    return to.writeUnchanged(resultPaths(page, { end: "\0" }))
-  }
-  if (json) return to.writeOut?.(resultJson(page, query))
-  const lines = tableLines(page, { folder: process.cwd(), mostWeak: weak }).map(({ text, hit }) => ({
-    text: hit && isMissing(hit) ? `${text}  [missing]` : text,
-    hit,
-  }))
-  const protocol = pictures && (await import("../../search/show/terminal/choose-protocol.ts")).chooseProtocol(pictures)
-  if (protocol) {
-    const { writeWithPictures } = await import("../../search/show/terminal-pictures.ts")
-    await writeWithPictures(lines, protocol, {
-      text: (text) => to.writeOut?.(text),
-      picture: (text) => to.writeUnchanged(text),
-    })
-  } else for (const { text } of lines) to.writeOut?.(`${text}\n`)
-  if (explain && page.explanation) to.writeOut?.(explanationText(page.explanation))
+    to.writeUnchanged(resultPaths(page, "\0"))
+  } else await writeTable(page, options, to)
   for (const note of page.notes) say(note)
   if (page.cursor !== null) say(`more: --cursor ${page.cursor}`)
 }
 
-/** A content may be in several files, of which some are gone since. */
-function presentFirst(hit: SearchHit): SearchHit {
-  if (hit.paths.length === 1) return hit
-  const isThere = new Set(hit.paths.filter((path) => existsSync(path)))
-  return { ...hit, paths: [...isThere, ...hit.paths.filter((path) => !isThere.has(path))] }
-}
-
-function isMissing({ paths }: SearchHit): boolean {
-  return !paths.some((path) => existsSync(path))
-}
-
-function explanationText({ text, words, wordWeight, hits }: NonNullable<SearchPage["explanation"]>): string {
-  const shares = words.map(({ word, weight }) => `${word} ${(weight * wordWeight).toFixed(3)}`)
-  return [
-    text,
-    ...(shares.length > 0 ? [`Words add to the cosine: ${shares.join(", ")}.`] : []),
-    ...hits.map(({ rank, cosine, words: own, score, terms, text: why }) => {
-      const parts = terms.map(
-        ({ term, weight, cosine: each }) => `${weight === 1 ? "" : `${weight} x `}${term} ${each.toFixed(3)}`,
-      )
-      const sum = own === null ? "" : ` + words ${own.toFixed(3)} = ${score.toFixed(3)}`
-      return `${rank}: cosine ${cosine.toFixed(3)}${sum}; ${parts.join("; ")}. ${why}`
-    }),
-  ]
-    .map((line) => `${line}\n`)
-    .join("")
+async function writeTable(
+  page: CheckedPage,
+  { explain, weak = defaultWeak, pictures = "none" }: OutputOptions,
+  to: Writing,
+): Promise<void> {
+  const text = (part: string) => to.writeOut?.(part)
+  const lines = tableLines(page, { folder: process.cwd(), mostWeak: weak })
+  const protocol = chooseProtocol(pictures)
+  if (protocol) {
+    const { writeWithPictures } = await import("../../search/show/terminal-pictures.ts")
+    await writeWithPictures(lines, protocol, { text, picture: to.writeUnchanged })
+  } else for (const line of lines) text(`${line.text}\n`)
+  const ranks = new Set(lines.map(({ hit }) => hit?.rank))
+  if (explain && page.explanation) text(explanationText(page.explanation, ({ rank }) => ranks.has(rank)))
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -43,7 +43,27 @@ test("status, forget, compact, verify and retry are of the index that is named",
   expect([damaged.code, damaged.out]).toEqual([1, expect.stringMatching(/was cut: .*--repair/)])
   expect(await index("verify", "--repair", "--threads", "1")).toMatchObject({ code: 0 })
   expect(await index("retry", "--threads", "1")).toMatchObject({ code: 3, out: "0 encoded, 0 copies, 1 failed\n" })
-  expect(await index("forget", "--undo", at("pictures", "1.jpg"))).toMatchObject({ code: 0 })
+  const undone = await index("forget", "--undo", at("pictures", "1.jpg"))
+  expect(undone).toMatchObject({ code: 0, out: "the next run indexes 1 path again: mobileclip index\n" })
   expect((await index("forget", at("nowhere"))).err).toMatch(/is not in the index; nothing was changed\n.*did you mean/)
   expect((await index("forget")).code).toBe(2)
+})
+
+test("what failed before is told apart from what is unchanged, and one is not counted in the plural", async () => {
+  copyFileSync(at("pictures", "2.jpg"), at("pictures", "again.jpg"))
+  const words = ["--threads", "1", "--progress", "none"]
+  expect((await index(...words)).out).toMatch(
+    /^1 encoded \(.*\), 1 copied or moved, 2 unchanged, 0 gone, 0 failed, 1 failed before/,
+  )
+  expect(await index(...words)).toMatchObject({
+    code: 0,
+    out:
+      "0 encoded, 0 copied or moved, 4 unchanged, 0 gone, 0 failed, 1 failed before (mobileclip index retry tries again)\n" +
+      "the index has 3 pictures in 4 files\n",
+  })
+  expect((await index("status")).out).toContain("3 in 4 files (1 copy)")
+  expect(await index("retry", "--threads", "1")).toMatchObject({
+    err: expect.stringContaining(" 1 file could not be read: "),
+  })
+  expect((await index("forget", "--once", at("pictures", "1.jpg"))).out).toMatch(/^1 file and 1 picture forgotten; /)
 })

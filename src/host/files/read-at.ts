@@ -1,10 +1,19 @@
 /** Reads at any place of an open file, by its descriptor. */
-import { constants, readSync } from "node:fs"
+import { constants, openSync, readSync } from "node:fs"
 import { UserError } from "../../core/errors.ts"
 import { fileError } from "./file-error.ts"
 
 /** Flags of `open`: without them, opening a pipe that has no writer would block. They make no difference for files. */
 export const readWithoutBlocking = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
+/** The descriptor of a file. Throws UserError where it cannot be opened. */
+export function openToRead(path: string): number {
+  try {
+    return openSync(path, readWithoutBlocking)
+  } catch (error) {
+    throw fileError(error, "reading", path)
+  }
+}
 
 /** A single read of 2 GiB or more is refused by the system. */
 const mostAtOnce = 2 ** 30

@@ -22,6 +22,22 @@ const readers: readonly (readonly [ending: string, read: (text: string) => Parti
   ["supplemental-metadata.json", readTakeout],
 ]
 
+/** The files that are looked for beside a picture, with what reads them. */
+function filesBeside(path: string) {
+  const stem = path.slice(0, path.length - extname(path).length)
+  return readers.flatMap(([ending, read]) => [`${path}.${ending}`, `${stem}.${ending}`].map((name) => ({ name, read })))
+}
+
+/** Whether a file may be read by `captionBeside`, by the end of its name. */
+export function mayDescribe(name: string): boolean {
+  return readers.some(([ending]) => name.endsWith(`.${ending}`))
+}
+
+/** Names of the files that `captionBeside` reads. */
+export function namesBeside(path: string): string[] {
+  return filesBeside(path).map(({ name }) => name)
+}
+
 /**
  * Null where no such file says anything. Its `orientation` is always 1.
  *
@@ -32,13 +48,10 @@ export async function captionBeside(
   path: string,
   isThere: (path: string) => boolean = () => true,
 ): Promise<PictureMetadata | null> {
-  const stem = path.slice(0, path.length - extname(path).length)
   let found: PictureMetadata | null = null
-  for (const [ending, read] of readers) {
-    for (const beside of [`${path}.${ending}`, `${stem}.${ending}`]) {
-      const text = beside !== path && isThere(beside) ? await textOf(beside) : null
-      if (text !== null) found = merged(found, read(text))
-    }
+  for (const { name, read } of filesBeside(path)) {
+    const text = name !== path && isThere(name) ? await textOf(name) : null
+    if (text !== null) found = merged(found, read(text))
   }
   return found
 }

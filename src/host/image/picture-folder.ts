@@ -8,6 +8,7 @@ import { type Dirent, realpath as realpathOf, stat as statOf } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { basename, dirname, extname, join, sep } from "node:path"
 import { promisify } from "node:util"
+import { counted } from "../../core/counted.ts"
 import { messageOf, oneLine } from "../../core/errors.ts"
 import { fileError } from "../files/file-error.ts"
 import { pictureFormats } from "./picture-format.ts"
@@ -211,10 +212,6 @@ function otherNames(others: ReadonlySet<string>): string | false {
   const kinds = most.map(([extension, count]) => `${count} ${oneLine(extension, 20) || "without an extension"}`)
   const rest = counts.size > mostSaid ? ", ..." : ""
   return `${counted(total, "file")} of other kinds (${kinds.join(", ")}${rest}), for ${pictureFormats} are read`
-}
-
-function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`
 }
 
 function isHidden(name: string): boolean {

@@ -3,7 +3,7 @@ import { Random } from "../../core/arrays/random.ts"
 import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { type Background, chooseBackgroundPictures } from "./background.ts"
 import { calibrationOf, type QueryKind } from "./calibration.ts"
-import { explainScore, explainThreshold, noMatchText } from "./explain.ts"
+import { explainScore, explainThreshold } from "./explain.ts"
 import { backgroundPrompts } from "./prompts.ts"
 
 const dim = 32
@@ -117,7 +117,7 @@ test("small indexes: captions alone judge a text, and nothing judges a picture",
     expect(text.verdict(text.zOf(dot(match, query), match))).toBe("match")
     for (const kind of ["picture", "mixed"] as const) {
       const none = calibrationOf(query, kind, background(pictures), pictures)
-      expect([none.basis, none.zOf(0.5, query), none.verdict(Number.NaN)]).toEqual(["none", Number.NaN, "match"])
+      expect([none.basis, none.zOf(0.5, query), none.verdict(Number.NaN)]).toEqual(["none", Number.NaN, null])
     }
   }
   const twenty = calibrationOf(query, "text", background(20), 20)
@@ -134,7 +134,9 @@ test("an empty background has no basis; a picture has z without a divider unless
   const calibration = calibrationOf(picture, "picture", given, 200)
   expect(calibration.threshold).toBe(Number.NEGATIVE_INFINITY)
   expect(calibration.zOf(1, picture)).toBeGreaterThan(2)
-  expect(Number.isFinite(calibrationOf(picture, "picture", given, 200, { strictness: 1 }).threshold)).toBe(true)
+  expect([calibration.hasDivider, calibration.verdict(9), calibration.verdict(-9)]).toEqual([false, null, null])
+  const asked = calibrationOf(picture, "picture", given, 200, { strictness: 1 })
+  expect([asked.hasDivider, asked.verdict(1000), asked.verdict(-1000)]).toEqual([true, "match", "weak"])
 })
 
 test("pictures and captions that are all alike divide by nothing", () => {
@@ -167,12 +169,42 @@ test("there are a few hundred captions, no two alike", () => {
   expect(new Set(backgroundPrompts.map((text) => text.toLowerCase())).size).toBe(backgroundPrompts.length)
 })
 
+test("the deviation is that of the query's cosines over the pictures; of a text within a quarter of the captions' median one", () => {
+  const { pictures, prompts } = background()
+  const deviationOf = (vector: Float32Array) => {
+    const all = Array.from({ length: pictures.length / dim }, (_, i) =>
+      vector.reduce((sum, value, d) => sum + value * pictures[i * dim + d]!, 0),
+    )
+    const mean = all.reduce((sum, value) => sum + value, 0) / all.length
+    return Math.sqrt(all.reduce((sum, value) => sum + (value - mean) ** 2, 0) / all.length)
+  }
+  const own = deviationOf(query)
+  expect(calibrationOf(query, "mixed", background(), 100).deviation! / own).toBeCloseTo(1, 1)
+  const captions = Array.from({ length: prompts.length / dim }, (_, i) =>
+    deviationOf(prompts.slice(i * dim, (i + 1) * dim)),
+  )
+  const middle = captions.sort((a, b) => a - b)[Math.floor(captions.length / 2)]!
+  const ofText = calibrationOf(query, "text", background(), 100).deviation!
+  expect(ofText).toBeGreaterThan(0.74 * middle)
+  expect(ofText).toBeLessThan(1.26 * middle)
+})
+
 test("explanations name the number, what it is compared with, and the verdict", () => {
   const calibration = calibrationOf(query, "text", background(), 1500)
-  expect(explainScore(calibration, 0.31, calibration.threshold + 1)).toMatch(
+  const [above, below] = [calibration.threshold + 1, -1]
+  expect(explainScore(calibration, { cosine: 0.31, cosineZ: above, z: above, verdict: "match" })).toMatch(
     /^Cosine 0\.310 is .* above .*: a match\.$/,
   )
-  expect(explainScore(calibration, 0.1, -1)).toMatch(/1\.0 standard deviations below .*: a weaker match\.$/)
+  expect(explainScore(calibration, { cosine: 0.1, cosineZ: below, z: below, verdict: "weak" })).toMatch(
+    /1\.0 standard deviations below .*: a weaker match\.$/,
+  )
+  expect(explainScore(calibration, { cosine: 0.1, cosineZ: below, z: above, verdict: "match" })).toMatch(
+    new RegExp(`1\\.0 standard deviations below .*; with its words z is ${above.toFixed(1)}: a match\\.$`),
+  )
   expect(explainThreshold(calibration)).toContain("the best of 1,500 pictures")
-  expect(noMatchText(calibration)).toContain("1,500 pictures")
+  const ofPicture = calibrationOf(query, "picture", background(), 1500)
+  expect(explainScore(ofPicture, { cosine: 0.5, cosineZ: 9, z: 9, verdict: null })).toMatch(
+    /^Cosine 0\.500 is 9\.0 standard deviations above .* of the index\.$/,
+  )
+  expect(explainThreshold(ofPicture)).toMatch(/^Results of a picture have no divider: /)
 })

@@ -7,7 +7,9 @@
 import { cosines } from "../../core/arrays/similarity.ts"
 import { UserError } from "../../core/errors.ts"
 import { type Background, requireBackground } from "./background.ts"
+import type { KeptBackground } from "./kept-statistics.ts"
 import {
+  type BackgroundQueries,
   type BestOf,
   bothZ,
   leastPictures,
@@ -25,6 +27,7 @@ import {
  */
 export type QueryKind = "text" | "picture" | "mixed"
 
+/** "weak": no better than what unrelated queries reach by chance; such hits come after all matches. */
 export type Verdict = "match" | "weak"
 
 /** What z was compared with; `none`: the index has too few pictures for this kind of query. */
@@ -35,12 +38,16 @@ export interface Calibration {
   readonly basis: Basis
   /** Pictures that were searched. */
   readonly searched: number
-  /** The divider, in z; -Infinity without a basis, and for pictures by default: all results are matches then. */
+  /** False without a basis, and for pictures by default. */
+  readonly hasDivider: boolean
+  /** The divider, in z; -Infinity where there is none. */
   readonly threshold: number
+  /** Standard deviation of the query's cosines over pictures of the index, as z takes it; null where it is not known. */
+  readonly deviation: number | null
   /** z of a picture's cosine with the query; NaN without a basis. `picture` [dim] has unit length. */
   zOf(cosine: number, picture: Float32Array): number
-  /** Without a basis all are matches: nothing is known against them. NaN is weak elsewhere. */
-  verdict(z: number): Verdict
+  /** Null without a divider. NaN is weak. */
+  verdict(z: number): Verdict | null
 }
 
 export interface CalibrationOptions {
@@ -48,7 +55,7 @@ export interface CalibrationOptions {
    * How far above generic captions' best pictures the divider is: 0 is their median, 1 as far above it as the lowest tenth
    * lies below.
    */
-  readonly strictness?: number
+  readonly strictness?: number | undefined
 }
 
 /**
@@ -72,18 +79,18 @@ export const defaultStrictness = {
 export function calibrationOf(
   query: Float32Array,
   kind: QueryKind,
-  background: Background,
+  background: Background | KeptBackground,
   searched: number,
   { strictness = defaultStrictness[kind] }: CalibrationOptions = {},
 ): Calibration {
   requireQuery(query, background.dim)
-  const { scale, basis, best } = scaleOf(query, kind, keptStatistics(background))
+  const { scale, basis, best, deviation } = scaleOf(query, kind, ownStatistics(background))
   const hasDivider = scale !== null && strictness > Number.NEGATIVE_INFINITY
   const threshold = hasDivider ? bestOf(best, searched, strictness) : Number.NEGATIVE_INFINITY
   return {
-    ...{ kind, basis, searched, threshold },
+    ...{ kind, basis, searched, hasDivider, threshold, deviation },
     zOf: scale ?? (() => Number.NaN),
-    verdict: (z) => (scale === null || z > threshold ? "match" : "weak"),
+    verdict: (z) => (hasDivider ? (z > threshold ? "match" : "weak") : null),
   }
 }
 
@@ -92,11 +99,12 @@ interface Scale {
   readonly scale: Calibration["zOf"] | null
   /** What unrelated queries reach. */
   readonly best: readonly BestOf[]
+  readonly deviation: number | null
 }
 
-const noScale: Scale = { basis: "none", scale: null, best: [] }
+const noScale: Scale = { basis: "none", scale: null, best: [], deviation: null }
 
-function scaleOf(query: Float32Array, kind: QueryKind, kept: KeptStatistics): Scale {
+function scaleOf(query: Float32Array, kind: QueryKind, kept: OwnStatistics): Scale {
   if (kind === "mixed") return mixedScale(query, kept)
   const statistics = kept.of(kind === "text" ? "prompts" : "pictures")
   if (statistics === null) return noScale
@@ -104,15 +112,20 @@ function scaleOf(query: Float32Array, kind: QueryKind, kept: KeptStatistics): Sc
   const scale = (cosine: number, picture: Float32Array) =>
     bothZ(cosine, product(picture, statistics.meanQuery), own, statistics)
   const basis = kind === "picture" ? "pictures" : own === null ? "captions" : "captions and pictures"
-  return { basis, scale, best: statistics.best.both }
+  return { basis, scale, best: statistics.best.both, deviation: own?.spread ?? null }
 }
 
 /** By the query's side alone, with the divider of texts by this side. */
-function mixedScale(query: Float32Array, kept: KeptStatistics): Scale {
+function mixedScale(query: Float32Array, kept: OwnStatistics): Scale {
   const statistics = kept.of("prompts")
   if (!kept.knowsQueries || statistics === null) return noScale
   const own = kept.scoresOf(query)
-  return { basis: "pictures", scale: (cosine) => queryZ(cosine, own), best: statistics.best.query }
+  return {
+    basis: "pictures",
+    scale: (cosine) => queryZ(cosine, own),
+    best: statistics.best.query,
+    deviation: own.spread,
+  }
 }
 
 /** The divider for `searched` pictures: between the groups that were looked at by a straight line over their logarithm, above them by its last slope. */
@@ -133,17 +146,18 @@ function slopeAt(heights: readonly number[]): number {
   return steps === 0 ? 0 : (heights[last]! - heights[last - steps]!) / steps
 }
 
-/** A background's statistics, computed when they are first needed. */
-class KeptStatistics {
+/** A background's statistics, computed when they are first needed, where the index does not have them. */
+class OwnStatistics {
   readonly knowsQueries: boolean
-  private readonly kept = new Map<"prompts" | "pictures", Statistics | null>()
+  private readonly kept = new Map<BackgroundQueries, Statistics | null>()
 
-  constructor(private readonly background: Background) {
+  constructor(private readonly background: Background | KeptBackground) {
     requireBackground(background)
     this.knowsQueries = background.pictures.length / background.dim >= leastPictures
   }
 
-  of(queries: "prompts" | "pictures"): Statistics | null {
+  of(queries: BackgroundQueries): Statistics | null {
+    if ("statistics" in this.background && this.background.statistics) return this.background.statistics[queries]
     if (!this.kept.has(queries)) this.kept.set(queries, statisticsOf(this.background, queries))
     return this.kept.get(queries)!
   }
@@ -153,10 +167,10 @@ class KeptStatistics {
   }
 }
 
-const ofBackgrounds = new WeakMap<Background, KeptStatistics>()
+const ofBackgrounds = new WeakMap<Background, OwnStatistics>()
 
-function keptStatistics(background: Background): KeptStatistics {
-  const kept = ofBackgrounds.get(background) ?? new KeptStatistics(background)
+function ownStatistics(background: Background | KeptBackground): OwnStatistics {
+  const kept = ofBackgrounds.get(background) ?? new OwnStatistics(background)
   ofBackgrounds.set(background, kept)
   return kept
 }

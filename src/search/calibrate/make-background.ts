@@ -5,6 +5,7 @@ import type { Generation, IndexStore } from "../store/index-store.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import { vectorOffset } from "../store/vector-file.ts"
 import { mostBackgroundPictures } from "./background.ts"
+import { type KeptBackground, statisticsOfText, statisticsText } from "./kept-statistics.ts"
 import { backgroundPrompts, backgroundPromptsVersion } from "./prompts.ts"
 
 /** Texts [N] -> [N, dim] */
@@ -29,7 +30,7 @@ export async function addBackgroundPrompts(
   generation: Generation,
   encodeTexts: EncodeTexts,
 ): Promise<void> {
-  const key = `prompts ${generation.id}`
+  const key = promptsKey(generation)
   if (writer.store.meta(key) === String(backgroundPromptsVersion)) return
   const vectors = await encodePrompts(encodeTexts, generation.dim)
   writer.store.writing(() => {
@@ -45,12 +46,55 @@ export async function updateBackgroundPictures(writer: IndexWriter, generation: 
     replace(writer.store, generation, "picture", vectors)
     const before = Number(writer.store.meta(backgroundKey(generation)) ?? "0")
     writer.setMeta(backgroundKey(generation), String(before + 1))
+    writer.setMeta(statisticsKey(generation), keptText(writer.store, generation))
   })
+}
+
+function keptText(store: IndexStore, generation: Generation): string {
+  const { dim } = generation
+  const [prompts, pictures] = [
+    backgroundRows(store, generation, "prompt"),
+    backgroundRows(store, generation, "picture"),
+  ]
+  return statisticsText({ dim, prompts, pictures }, backgroundState(store, generation))
+}
+
+/** What an index has of a generation's background. Within a transaction. */
+export function readBackground(store: IndexStore, generation: Generation): KeptBackground {
+  const { dim } = generation
+  const statistics = statisticsOfText(store.meta(statisticsKey(generation)), backgroundState(store, generation), dim)
+  const [prompts, pictures] = [
+    backgroundRows(store, generation, "prompt"),
+    backgroundRows(store, generation, "picture"),
+  ]
+  return { dim, prompts, pictures, statistics }
+}
+
+function backgroundRows(store: IndexStore, { id, dim }: Generation, kind: "prompt" | "picture"): Float32Array {
+  const found = store.rows("SELECT vector FROM background WHERE generation = ? AND kind = ? ORDER BY number", id, kind)
+  const rows = new Float32Array(found.length * dim)
+  for (const [i, { vector }] of found.entries())
+    rows.set(new Float32Array((vector as Uint8Array).slice().buffer), i * dim)
+  return rows
+}
+
+/** Another text after each change of its vectors. */
+export function backgroundState(store: IndexStore, generation: Generation): string {
+  return [backgroundKey, promptsKey].map((key) => store.meta(key(generation)) ?? "none").join(" ")
 }
 
 /** What is raised when the pictures of a background change. */
 export function backgroundKey({ id }: Pick<Generation, "id">): string {
   return `background ${id}`
+}
+
+function promptsKey({ id }: Pick<Generation, "id">): string {
+  return `prompts ${id}`
+}
+
+/** Where its statistics are kept, which are of one state of it. */
+export function statisticsKey({ id }: Pick<Generation, "id">): string {
+  return `statistics ${id}`
 }
 
 /** Unit vectors [P, dim] of `backgroundPrompts`. */

@@ -9,6 +9,9 @@ import { median, quantile } from "../../core/arrays/quantile.ts"
 import { cosines } from "../../core/arrays/similarity.ts"
 import type { Background } from "./background.ts"
 
+/** What is taken for queries over the background's pictures. */
+export type BackgroundQueries = "prompts" | "pictures"
+
 /** Both sides, or the query's alone: a combined query does not lie where single captions or pictures do. */
 export type Sides = "both" | "query"
 
@@ -51,10 +54,7 @@ const mostGroups = 32
 const madToDeviation = 1.4826
 
 /** Null where there is no query, or no picture; for pictures as queries, fewer than `leastPictures`. */
-export function statisticsOf(
-  { dim, prompts, pictures }: Background,
-  queries: "prompts" | "pictures",
-): Statistics | null {
+export function statisticsOf({ dim, prompts, pictures }: Background, queries: BackgroundQueries): Statistics | null {
   const ofPictures = queries === "pictures"
   const rows = ofPictures ? pictures.subarray(0, mostPictureQueries * dim) : prompts
   const [q, m] = [rows.length / dim, pictures.length / dim]

@@ -4,8 +4,8 @@ import { join, resolve } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import { type EmbedEncoder, type EncoderOptions, openEncoder } from "../../embed/open-encoder.ts"
-import { databaseFile, type Generation, type IndexSettings, IndexStore } from "../store/index-store.ts"
-import type { NewGeneration } from "../store/index-writer.ts"
+import { databaseFile, type Generation, type IndexSettings, IndexStore, statOf } from "../store/index-store.ts"
+import type { IndexWriter, NewGeneration } from "../store/index-writer.ts"
 
 export interface IndexModelOptions extends Pick<EncoderOptions, "onStage" | "onChoice"> {
   /** Whatever `loadModel` takes: for a new index; an index that is there knows its own. */
@@ -45,9 +45,10 @@ export class IndexModel implements AsyncDisposable {
     const settings = settingsOf(this.active, this.options.settings)
     const { active, options } = this
     // A model of the same name is opened, and compared, when something is encoded.
-    if (active !== null && (options.model === undefined || absolute(options.model) === active.source)) return active
+    if (active !== null && (options.model === undefined || absoluteSource(options.model) === active.source))
+      return active
     const { name, identity, embedDim } = await this.encoder()
-    return { model: name, source: absolute(this.source), identity, dim: embedDim, settings }
+    return { model: name, source: absoluteSource(this.source), identity, dim: embedDim, settings }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -71,8 +72,21 @@ export class IndexModel implements AsyncDisposable {
   }
 }
 
+/**
+ * The generation that pictures are added to, made where the index is new.
+ *
+ * @param wanted as `IndexModel.description` gave it before the index was locked
+ * @throws UserError where the index has become another model's since
+ */
+export function generationOf(writer: IndexWriter, wanted: NewGeneration): Generation {
+  const { active } = writer
+  if (active === null) return writer.addGeneration(wanted)
+  if (active.identity === wanted.identity) return active
+  throw new UserError(`the index has just become one of ${active.model}`, "run the same command again")
+}
+
 /** What is written down does not depend on the working folder. */
-function absolute(source: string): string {
+export function absoluteSource(source: string): string {
   return existsSync(source) ? resolve(source) : source
 }
 
@@ -90,7 +104,7 @@ function settingsOf(active: Generation | null, wished: Partial<IndexSettings> = 
 
 /** Null where there is no index, or it is empty. */
 function activeIn(folder: string): Generation | null {
-  if (!existsSync(join(folder, databaseFile))) return null
+  if (!statOf(join(folder, databaseFile))) return null
   using store = IndexStore.open(folder)
   return store.generations().find(({ state }) => state === "active") ?? null
 }

@@ -1,44 +1,24 @@
 /**
- * Folders of pictures into an index. Each new file is read once: where its bytes are known (a copy, a file that was renamed or
- * moved), it gets a row; else it is decoded and encoded. Batches are committed every few seconds: what is committed is found at
- * once, and an interruption loses what was not.
+ * Folders of pictures into an index: what changed in them is read once and goes through the intake, and what is gone leaves after
+ * the walk.
  */
-import { existsSync } from "node:fs"
-import { join } from "node:path"
-import { l2Normalize } from "../../core/arrays/similarity.ts"
-import { asUserError, EnvironmentError, isInputError, UserError } from "../../core/errors.ts"
+import { existsSync, readdirSync } from "node:fs"
+import { basename, dirname, join, relative } from "node:path"
+import { asUserError, EnvironmentError, UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../../core/parallel.ts"
-import { noProgress, type StartProgress } from "../../core/progress.ts"
-import type { EmbedEncoder } from "../../embed/open-encoder.ts"
 import { readBytes } from "../../host/files/files.ts"
-import { captionBeside } from "../../host/image/caption-beside.ts"
-import { defaultMaxPixels } from "../../host/image/images.ts"
-import { type EncodedFile, encodeFiles } from "../../pictures/encode-files.ts"
-import { pixelOptions } from "../../pictures/reading.ts"
-import { addBackgroundPrompts, backgroundKey, updateBackgroundPictures } from "../calibrate/make-background.ts"
-import { followIndex } from "../lance/index-table.ts"
-import type { Generation, IndexSettings } from "../store/index-store.ts"
-import {
-  type ContentDetails,
-  IndexWriter,
-  type NewFailure,
-  type NewFile,
-  type NewPicture,
-} from "../store/index-writer.ts"
-import { extendCodes } from "../upkeep/codes.ts"
-import { type ChangeOptions, type FolderChanges, folderChanges } from "./changes.ts"
-import { contentDetails, contentHash } from "./content-details.ts"
-import { IndexModel, type IndexModelOptions } from "./index-model.ts"
+import type { IndexSettings, IndexStore } from "../store/index-store.ts"
+import { IndexWriter } from "../store/index-writer.ts"
+import { type NewFile, removeFile } from "../store/picture-rows.ts"
+import { type ChangeOptions, type FolderChanges, folderChanges, isUnnameable } from "./changes.ts"
+import { generationOf, IndexModel, type IndexModelOptions } from "./index-model.ts"
+import { type IntakeOptions, PictureIntake } from "./picture-intake.ts"
+import { contentDetails, contentHash, type FailedFile, type FoundFile } from "./read-picture.ts"
 import { allRoots, type IndexedPart, partsOf, requireFolders } from "./roots.ts"
 
-export interface IndexOptions extends IndexModelOptions, ChangeOptions {
+export interface IndexOptions extends IndexModelOptions, ChangeOptions, Omit<IntakeOptions, "onChoice"> {
   /** How pictures of a new index are read (default: turned as their cameras noted, exact). */
   readonly settings?: Partial<IndexSettings> | undefined
-  readonly startProgress?: StartProgress | undefined
-  /** Is told what a person may want to know: folders that are gone, pictures that are passed over. */
-  readonly onNote?: ((line: string) => void) | undefined
-  /** Is told of each picture that cannot be read. */
-  readonly onFailure?: ((path: string, reason: string) => void) | undefined
 }
 
 export interface IndexSummary {
@@ -47,21 +27,23 @@ export interface IndexSummary {
   /** Files whose bytes it had: copies, and files that were renamed or moved. */
   readonly known: number
   readonly unchanged: number
+  /** Unchanged pictures of which a file beside them says something else now. */
+  readonly described: number
   readonly removed: number
+  /** Files that are not pictures, or cannot be read as they are: kept with the reason. */
   readonly failed: number
+  /** Files that failed in an earlier run and did not change: they were not tried. */
+  readonly failedBefore: number
+  /** Files that the machine could not read now, as a disk that fails: the next run tries again. */
+  readonly unread: number
   readonly seconds: number
   /** In the index now. */
   readonly pictures: number
   readonly files: number
 }
 
-/** Pictures of a transaction, and the seconds after which there is one all the same. */
-const [batchSize, batchSeconds] = [256, 2] as const
-/** Pictures from which on scores of an index that is being made are compared with something. */
-const leastBackground = 256
 /** Files that are read ahead of the towers. */
 const readAhead = 16
-const goOnHint = "what was encoded is kept; run again when the folder is there"
 
 /**
  * @param folder of the index, which is made where there is none
@@ -79,15 +61,54 @@ export async function indexPictures(
   await using model = IndexModel.of(folder, options)
   const description = await model.description()
   using writer = await IndexWriter.open(folder, "mobileclip index", options.signal)
-  const parts = folders.length > 0 ? partsOf(writer, folders) : allRoots(writer)
-  if (parts.length === 0) throw new UserError(`the index in ${folder} has no folders yet`, "mobileclip index DIR")
-  const generation = writer.active ?? writer.addGeneration(description)
-  const work = new Indexing(writer, generation, () => model.encoder(), options)
-  await work.run(parts)
-  return { ...work.counts, ...sizeOf(writer), seconds: (performance.now() - began) / 1000 }
+  const { store } = writer
+  const generation = generationOf(writer, description)
+  const lost = store.withoutVector(generation)
+  const found = await changesIn(store, folders.length > 0 ? partsOf(store, folders) : allRoots(store), lost, options)
+  const intake = new PictureIntake(writer, generation, lost, () => model.encoder(), options)
+  const files = found.flatMap(changedFiles)
+  await intake.add(
+    mapOrdered(files, readAhead, (each) => read(each, intake)),
+    "indexing",
+    files.length,
+  )
+  const removed = removeGone(store, found) + removeMoved(store)
+  await intake.finish(removed)
+  const { imported: _, ...counts } = intake.counts
+  return { ...counts, removed, ...kept(found), ...sizeOf(store), seconds: (performance.now() - began) / 1000 }
 }
 
-function sizeOf({ store }: IndexWriter) {
+/** Files that could not be read are tried once more: after a decoder was installed, or a drive came back. */
+export function retryFailures(folder: string, options: Omit<IndexOptions, "retry"> = {}): Promise<IndexSummary> {
+  return indexPictures(folder, [], { ...options, retry: true })
+}
+
+interface Found {
+  readonly part: IndexedPart
+  readonly changes: FolderChanges
+}
+
+async function changesIn(
+  store: IndexStore,
+  parts: readonly IndexedPart[],
+  lost: ReadonlySet<number>,
+  options: IndexOptions,
+): Promise<Found[]> {
+  const found: Found[] = []
+  for (const part of parts) {
+    const changes = await folderChanges(store, part, lost, options)
+    for (const note of changes.notes) options.onNote?.(note)
+    found.push({ part, changes })
+  }
+  return found
+}
+
+function kept(found: readonly Found[]) {
+  const sum = (name: "unchanged" | "failedBefore") => found.reduce((total, { changes }) => total + changes[name], 0)
+  return { unchanged: sum("unchanged"), failedBefore: sum("failedBefore") }
+}
+
+function sizeOf(store: IndexStore) {
   const count = (sql: string) => Number(store.row(sql)!.count)
   return {
     pictures: count("SELECT count(*) AS count FROM contents WHERE copies > 0"),
@@ -95,254 +116,88 @@ function sizeOf({ store }: IndexWriter) {
   }
 }
 
-/** A file that was read, and whose bytes the index does not have: a source for `encodeFiles`. */
-interface NewContent {
-  readonly name: string
-  /** Emptied when it is encoded: files that wait for their batch to be committed would fill the memory. */
-  bytes: Uint8Array
-  readonly content: ContentDetails
-  /** All files with these bytes so far. */
-  readonly files: NewFile[]
+interface ChangedFile extends Found {
+  readonly file: NewFile
+  readonly isDescribedAgain: boolean
 }
 
-class Indexing {
-  readonly counts = { encoded: 0, known: 0, unchanged: 0, removed: 0, failed: 0 }
-  /** Being encoded, by hash. */
-  private readonly encoding = new Map<string, NewContent>()
-  private pictures: NewPicture[] = []
-  private failures: NewFailure[] = []
-  private copies: { readonly file: NewFile; readonly content: number }[] = []
-  private committed = performance.now()
-  private hasBackground: boolean
-  private done = 0
+function changedFiles({ part, changes }: Found): ChangedFile[] {
+  return [
+    ...changes.files.map((file) => ({ part, changes, file, isDescribedAgain: false })),
+    ...changes.described.map((file) => ({ part, changes, file, isDescribedAgain: true })),
+  ]
+}
 
-  constructor(
-    private readonly writer: IndexWriter,
-    private readonly generation: Generation,
-    private readonly encoder: () => Promise<EmbedEncoder>,
-    private readonly options: IndexOptions,
-  ) {
-    this.hasBackground = writer.store.meta(backgroundKey(generation)) !== null
+/** Null: it was removed since the walk, and the next run sees that it is gone. */
+async function read(
+  { part, changes, file, isDescribedAgain }: ChangedFile,
+  intake: PictureIntake,
+): Promise<FoundFile | FailedFile | null> {
+  const name = join(part.path, file.path)
+  try {
+    const bytes = await readBytes(name)
+    const hash = contentHash(bytes)
+    const isThere = (path: string) => changes.others.has(relative(part.path, path))
+    const isWanted = isDescribedAgain || !intake.has(hash)
+    const content = isWanted ? await contentDetails(bytes, name, hash, isThere) : null
+    return { name, file, hash, bytes, content, isDescribedAgain, vector: null }
+  } catch (error) {
+    requireFolder(join(part.path, part.below))
+    const known = asUserError(error)
+    if (isUnnameable(name)) return { name, file, error: unnameable(name) }
+    return isMissing(known) ? null : { name, file, error: known }
   }
+}
 
-  async run(parts: readonly IndexedPart[]): Promise<void> {
-    const { signal, onNote } = this.options
-    const found: { readonly part: IndexedPart; readonly changes: FolderChanges }[] = []
-    for (const part of parts) {
-      const changes = await folderChanges(this.writer.store, part, this.options)
-      for (const note of changes.notes) onNote?.(note)
-      this.counts.unchanged += changes.unchanged
-      found.push({ part, changes })
+/** Throws EnvironmentError where it went away: its files are not damaged. */
+function requireFolder(folder: string): void {
+  if (existsSync(folder)) return
+  const hint = "what was encoded is kept; run again when the folder is there"
+  throw new EnvironmentError(`${folder} went away while it was indexed`, hint)
+}
+
+function isMissing({ cause }: UserError): boolean {
+  return ["ENOENT", "ENOTDIR"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "")
+}
+
+/** With the bytes of the name, by which it is found to be renamed. */
+function unnameable(path: string): UserError {
+  const names = readdirSync(dirname(path), { encoding: "buffer" }).filter((name) => name.toString() === basename(path))
+  const escaped = names.map((name) =>
+    name.toString("latin1").replaceAll(/[^ -~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}`),
+  )
+  return new UserError(`${path}: its name is not UTF-8 (${escaped.join(", ")}); rename it`)
+}
+
+/** The number of files. */
+function removeGone(store: IndexStore, found: readonly Found[]): number {
+  store.writing(() => {
+    for (const { part, changes } of found) {
+      for (const id of changes.gone) removeFile(store, id)
+      for (const path of changes.goneFailures)
+        store.run("DELETE FROM failures WHERE root = ? AND path = ?", part.root, path)
+      if (part.below === "" && changes.walked !== null)
+        store.run("UPDATE roots SET walked = ? WHERE id = ?", changes.walked, part.root)
     }
-    const total = found.reduce((sum, { changes }) => sum + changes.files.length, 0)
-    const startProgress = total > 0 ? this.options.startProgress : undefined
-    const progress = (startProgress ?? noProgress)("indexing", total, { unit: "pictures" })
-    try {
-      for (const { part, changes } of found) await this.add(part, changes, (done) => progress.update(done))
-    } finally {
-      await this.commit()
-      progress.done()
-    }
-    signal?.throwIfAborted()
-    for (const { part, changes } of found) this.removeGone(part, changes)
-    this.removeMoved()
-    await this.finish()
-  }
+  })
+  return found.reduce((sum, { changes }) => sum + changes.gone.length, 0)
+}
 
-  private async add(part: IndexedPart, changes: FolderChanges, onDone: (done: number) => void): Promise<void> {
-    const contents = this.newContents(part, changes, onDone)
-    const first = await contents.next()
-    // Where all bytes are known, no model is opened.
-    if (first.done) return
-    const { threads, signal, onChoice } = this.options
-    const decode = pixelOptions(this.generation.settings, defaultMaxPixels)
-    const encoder = await this.encoder()
-    await this.addPrompts(encoder)
-    const options = { decode, threads, signal, onChoice, sharpness: true }
-    for await (const batch of encodeFiles(startingWith(first.value, contents), [encoder], options)) {
-      for (const encoded of batch) {
-        this.take(part, encoded)
-        onDone(++this.done)
-      }
-      if (this.isDue()) await this.commit()
-    }
-  }
-
-  /** A model without a text tower has none: scores are compared with those of other pictures alone. */
-  private async addPrompts(encoder: EmbedEncoder): Promise<void> {
-    try {
-      await addBackgroundPrompts(this.writer, this.generation, (texts) => encoder.encodeTexts(texts))
-    } catch (error) {
-      if (!isInputError(error)) throw error
-      this.options.onNote?.(`scores are not compared with those of generic captions: ${error.message}`)
-    }
-  }
-
-  /** The first file of each new content; other files are noted as they are read. */
-  private async *newContents(
-    part: IndexedPart,
-    { files, others }: FolderChanges,
-    onDone: (done: number) => void,
-  ): AsyncGenerator<NewContent> {
-    const read = (file: NewFile) => this.read(part, file, others)
-    for await (const found of mapOrdered(toAsync(files), readAhead, read)) {
-      const next = found && this.join(found)
-      if (next) yield next
-      else onDone(++this.done)
-      if (this.isDue()) await this.commit()
-    }
-  }
-
-  /** Null where it cannot be read. */
-  private async read(part: IndexedPart, file: NewFile, others: ReadonlySet<string>) {
-    const name = join(part.path, file.path)
-    try {
-      const bytes = await readBytes(name)
-      const hash = contentHash(bytes)
-      if (this.has(hash)) return { name, bytes, hash, file, content: null }
-      const content = await contentDetails(bytes, name, hash)
-      const beside = await captionBeside(name, (path) => others.has(path))
-      const { caption, taken, latitude, longitude, keywords } = beside ?? {}
-      const said = {
-        caption: caption ?? content.caption,
-        taken: content.taken ?? taken?.text ?? null,
-        ...(content.latitude === null && { latitude: latitude ?? null, longitude: longitude ?? null }),
-        keywords: [...new Set([...content.keywords, ...(keywords ?? [])])],
-      }
-      return { name, bytes, hash, file, content: { ...content, ...said } }
-    } catch (error) {
-      this.failFile(part, file, asUserError(error))
-      return null
-    }
-  }
-
-  private has(hash: Uint8Array): boolean {
-    return this.writer.store.row("SELECT id FROM contents WHERE hash = ?", hash) !== undefined
-  }
-
-  /** Null where its bytes are in the index, or on their way. */
-  private join(found: NonNullable<Awaited<ReturnType<Indexing["read"]>>>): NewContent | null {
-    const { name, bytes, hash, file, content } = found
-    const known = this.writer.store.row("SELECT id FROM contents WHERE hash = ?", hash)
-    const key = Buffer.from(hash).toString("hex")
-    const pending = this.encoding.get(key)
-    if (known || pending) {
-      this.counts.known++
-      if (known) this.copies.push({ file, content: Number(known.id) })
-      else pending!.files.push(file)
-      return null
-    }
-    const next = { name, bytes, content: content!, files: [file] }
-    this.encoding.set(key, next)
-    return next
-  }
-
-  private take(part: IndexedPart, encoded: EncodedFile<NewContent>): void {
-    const { source } = encoded
-    source.bytes = new Uint8Array(0)
-    const error = "error" in encoded ? encoded.error : notNumbers(source.name, encoded.vectors[0]!)
-    if ("error" in encoded || error) {
-      this.failContent(part, source, error!)
-      return
-    }
-    const content = { ...source.content, sharpness: encoded.sharpness }
-    const vector = l2Normalize(encoded.vectors[0]!.slice(), this.generation.dim)
-    this.pictures.push({ content, files: source.files, vector })
-    this.counts.encoded++
-  }
-
-  private failContent(part: IndexedPart, { content, files }: NewContent, error: UserError): void {
-    this.encoding.delete(Buffer.from(content.hash).toString("hex"))
-    for (const file of files) this.failFile(part, file, error)
-  }
-
-  /** Throws EnvironmentError where the folder went away: its files are not damaged. */
-  private failFile(part: IndexedPart, file: NewFile, error: UserError): void {
-    const path = join(part.path, file.path)
-    if (!existsSync(path)) {
-      const folder = join(part.path, part.below)
-      if (!existsSync(folder)) throw new EnvironmentError(`${folder} went away while it was indexed`, goOnHint)
-      // It was removed since the walk: the next run sees that it is gone.
-      return
-    }
-    this.failures.push({ ...file, reason: error.message })
-    this.counts.failed++
-    this.options.onFailure?.(path, error.message)
-  }
-
-  private isDue(): boolean {
-    const waiting = this.pictures.length + this.failures.length + this.copies.length
-    return waiting >= batchSize || (waiting > 0 && performance.now() - this.committed > 1000 * batchSeconds)
-  }
-
-  private async commit(): Promise<void> {
-    const { pictures, failures, copies, writer } = this
-    this.pictures = []
-    this.failures = []
-    this.copies = []
-    this.committed = performance.now()
-    if (pictures.length + failures.length > 0) writer.addPictures(this.generation, pictures, failures)
-    for (const { content } of pictures) this.encoding.delete(Buffer.from(content.hash).toString("hex"))
-    if (copies.length > 0)
-      writer.store.writing(() => {
-        for (const { file, content } of copies) writer.putFile(file, content)
-      })
-    if (this.hasBackground || writer.store.count < leastBackground) return
-    this.hasBackground = true
-    await updateBackgroundPictures(writer, this.generation)
-  }
-
-  private removeGone({ root, below }: IndexedPart, { gone, goneFailures }: FolderChanges): void {
-    const { store } = this.writer
-    store.writing(() => {
-      for (const id of gone) this.writer.removeFile(id)
-      for (const path of goneFailures) store.run("DELETE FROM failures WHERE root = ? AND path = ?", root, path)
-      if (below === "") store.run("UPDATE roots SET walked = ? WHERE id = ?", new Date().toISOString(), root)
-    })
-    this.counts.removed += gone.length
-  }
-
-  /** Files of roots that are gone, as far as their bytes are elsewhere now: the folder was moved. */
-  private removeMoved(): void {
-    const gone = allRoots(this.writer).filter(({ path }) => !existsSync(path))
-    const { store } = this.writer
-    const roots = gone.map(({ root }) => root).join(", ")
-    if (gone.length === 0) return
-    const moved = store.rows(
-      `SELECT id FROM files WHERE root IN (${roots}) AND EXISTS (
-         SELECT 1 FROM files AS others WHERE others.content = files.content AND others.root NOT IN (${roots}))`,
+/** Files of roots that are gone, as far as their bytes are elsewhere now: the folder was moved. The number of files. */
+function removeMoved(store: IndexStore): number {
+  const gone = allRoots(store).filter(({ path }) => !existsSync(path))
+  if (gone.length === 0) return 0
+  const roots = gone.map(({ root }) => root).join(", ")
+  const moved = store.rows(
+    `SELECT id FROM files WHERE root IN (${roots}) AND EXISTS (
+       SELECT 1 FROM files AS others WHERE others.content = files.content AND others.root NOT IN (${roots}))`,
+  )
+  store.writing(() => {
+    for (const { id } of moved) removeFile(store, Number(id))
+    store.run(
+      `DELETE FROM roots WHERE id IN (${roots}) AND id NOT IN (SELECT root FROM files)
+       AND id NOT IN (SELECT root FROM failures)`,
     )
-    store.writing(() => {
-      for (const { id } of moved) this.writer.removeFile(Number(id))
-      store.run(
-        `DELETE FROM roots WHERE id IN (${roots}) AND id NOT IN (SELECT root FROM files)
-         AND id NOT IN (SELECT root FROM failures)`,
-      )
-    })
-    this.counts.removed += moved.length
-  }
-
-  private async finish(): Promise<void> {
-    const { writer, generation } = this
-    const { signal, startProgress = noProgress } = this.options
-    if (this.counts.encoded + this.counts.removed > 0) await updateBackgroundPictures(writer, generation)
-    const { store } = generation.settings
-    if (store !== "file")
-      return void (await followIndex(store.lancedb, writer.store, generation, { signal, startProgress }))
-    await extendCodes(writer.store, generation, { signal, startProgress })
-  }
-}
-
-/** Null where they are: a row of NaN would never be found, and never be tried again. */
-function notNumbers(name: string, vector: Float32Array): UserError | null {
-  return vector.every(Number.isFinite) ? null : new UserError(`${name}: the model gives values that are not numbers`)
-}
-
-async function* startingWith<T>(first: T, rest: AsyncGenerator<T>): AsyncGenerator<T> {
-  yield first
-  yield* rest
-}
-
-async function* toAsync<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items
+  })
+  return moved.length
 }

@@ -1,20 +1,24 @@
 /** Indexing that is killed, stopped, refused its disk, or begun twice: what is committed stays, and the same call goes on. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { FullDisk } from "../../../test/full-disk.ts"
-import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { tinyConfig, tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { Random } from "../../core/arrays/random.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
 import { exportModel } from "../../export/export.ts"
+import { Clip } from "../../model/clip.ts"
+import { initialize } from "../../model/module.ts"
+import { migrateIndex } from "../migrate/migrate-index.ts"
 import { openScanner } from "../scan/scanner.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexStore } from "../store/index-store.ts"
+import { IndexWriter } from "../store/index-writer.ts"
 import { vectorOffset } from "../store/vector-file.ts"
 import { indexPictures } from "./index-pictures.ts"
 
@@ -129,6 +133,33 @@ test("while a process indexes, a second one is refused with its name, and search
   await ended
   expect(searches).toBeGreaterThan(0)
   expect(countIn(index)).toBe(count)
+}, 60_000)
+
+test("beside a migration it is refused with its name, and so is a migration beside it; nothing is lost, and both go on", async () => {
+  const index = at("migrated")
+  cpSync(at("undisturbed"), index, { recursive: true })
+  const other = new Clip({ ...tinyConfig, embedDim: 24 })
+  initialize(other, 9)
+  await exportModel(other, { ...tinyInfo, name: "other" }, at("other"))
+  mkdirSync(at("more"))
+  writeFileSync(at("more", "new.jpg"), await renderScene(sampleScene(7, "train", 99)))
+  const [before, run] = [await contentOf(index), () => indexPictures(index, [at("more")], { threads: 0 })]
+  const words = ["dist/test/migrate-process.js", index, at("other"), "100"]
+  const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "inherit"] })
+  const exited = once(child, "exit")
+  await Promise.race([once(child.stdout, "data"), exited])
+  await expect(run()).rejects.toThrow(/^[^\n]* in use: mobileclip index migrate[^\n]*$/)
+  expect(await contentOf(index)).toEqual(before)
+  child.kill("SIGKILL")
+  await exited
+  expect(await run()).toMatchObject({ encoded: 1, pictures: count + 1 })
+  const migrate = () => migrateIndex(index, { model: at("other"), threads: 2 })
+  const writer = await IndexWriter.open(index, "mobileclip index")
+  await expect(migrate()).rejects.toThrow(/^[^\n]* in use: mobileclip index \([^\n]*$/)
+  writer[Symbol.dispose]()
+  expect(await migrate()).toMatchObject({ pictures: count + 1, before: 64, missing: [] })
+  expect((await contentOf(index)).names).toHaveLength(count + 1)
+  expect(await run()).toMatchObject({ encoded: 0, unchanged: 1 })
 }, 60_000)
 
 test("stopped, it keeps what was done", async () => {

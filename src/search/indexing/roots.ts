@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs"
 import { join, relative, resolve, sep } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { databaseFile, IndexStore } from "../store/index-store.ts"
-import type { IndexWriter } from "../store/index-writer.ts"
+import { renewWords } from "../store/picture-rows.ts"
 
 /** A folder to index: a root, or a part of it. */
 export interface IndexedPart {
@@ -16,64 +16,90 @@ export interface IndexedPart {
 }
 
 /**
- * Before anything is written: a name that was mistyped is not to become a folder of the index.
+ * Before anything is written: a name that was mistyped does not become a folder of the index.
  *
- * @throws UserError where one of the folders is neither there nor in the index
+ * @param folders none: those of the index
+ * @throws UserError where one of the folders is neither there nor in the index, or there is none
  */
 export function requireFolders(index: string, folders: readonly string[]): void {
+  if (folders.length === 0) requireRoots(index)
   const missing = folders.map((folder) => resolve(folder)).filter((path) => !isFolder(path))
   if (missing.length === 0) return
-  const known = existsSync(join(index, databaseFile)) ? rootPaths(index) : []
-  const unknown = missing.find((path) => !known.some((root) => path === root || isBelow(path, root)))
+  const unknown = existsSync(join(index, databaseFile)) ? unknownIn(index, missing) : missing[0]
   if (unknown === undefined) return
   const what = existsSync(unknown) ? "is not a folder" : "does not exist"
   throw new UserError(`${unknown} ${what}`, "name a folder of pictures")
+}
+
+function requireRoots(index: string): void {
+  using store = IndexStore.open(index)
+  if (allRoots(store).length > 0) return
+  throw new UserError(`the index in ${index} has no folders yet`, "name one: mobileclip index DIR --model MODEL")
 }
 
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 }
 
-function rootPaths(index: string): string[] {
+/** The first that the index has no file of. */
+function unknownIn(index: string, paths: readonly string[]): string | undefined {
   using store = IndexStore.open(index)
-  return store.rows("SELECT path FROM roots").map(({ path }) => path as string)
+  const roots = allRoots(store)
+  return paths.find((path) => {
+    const around = roots.find((root) => isWithin(path, root.path))
+    return around === undefined || (path !== around.path && !hasFiles(store, around, path))
+  })
+}
+
+function hasFiles(store: IndexStore, { root, path }: IndexedPart, folder: string): boolean {
+  const start = relative(path, folder) + sep
+  const sql = (table: string) => `SELECT 1 FROM ${table} WHERE root = ?1 AND substr(path, 1, length(?2)) = ?2`
+  return store.row(`${sql("files")} UNION ALL ${sql("failures")} LIMIT 1`, root, start) !== undefined
+}
+
+/** Of an index that may not be there. */
+export function rootPaths(index: string): string[] {
+  if (!existsSync(join(index, databaseFile))) return []
+  using store = IndexStore.open(index)
+  return allRoots(store).map(({ path }) => path)
 }
 
 /** All roots. */
-export function allRoots({ store }: IndexWriter): IndexedPart[] {
+export function allRoots(store: IndexStore): IndexedPart[] {
   return store
     .rows("SELECT id, path FROM roots ORDER BY path")
     .map(({ id, path }) => ({ root: Number(id), path: path as string, below: "" }))
 }
 
-/** The parts that folders are; new roots are made, and roots that lie in a new one become parts of it. */
-export function partsOf(writer: IndexWriter, folders: readonly string[]): IndexedPart[] {
-  const parts = new Map<string, IndexedPart>()
-  for (const folder of folders) {
-    const path = resolve(folder)
-    const around = allRoots(writer).find((root) => path === root.path || isBelow(path, root.path))
-    const part = around ? { ...around, below: relative(around.path, path) } : addRoot(writer, path)
-    parts.set(path, part)
-  }
-  return [...parts.values()]
+/**
+ * The parts that folders are, without those that lie in another one; new roots are made, and roots that lie in a new one become
+ * parts of it.
+ */
+export function partsOf(store: IndexStore, folders: readonly string[]): IndexedPart[] {
+  const paths = [...new Set(folders.map((folder) => resolve(folder)))]
+  const outermost = paths.filter((path) => !paths.some((other) => other !== path && isWithin(path, other)))
+  return outermost.map((path) => {
+    const around = allRoots(store).find((root) => isWithin(path, root.path))
+    return around ? { ...around, below: relative(around.path, path) } : addRoot(store, path)
+  })
 }
 
-function addRoot(writer: IndexWriter, path: string): IndexedPart {
-  const { store } = writer
+function addRoot(store: IndexStore, path: string): IndexedPart {
   return store.writing(() => {
     store.run("INSERT INTO roots (path) VALUES (?)", path)
     const root = Number(store.row("SELECT id FROM roots WHERE path = ?", path)!.id)
-    for (const inner of allRoots(writer).filter((each) => isBelow(each.path, path))) {
+    for (const inner of allRoots(store).filter((each) => each.root !== root && isWithin(each.path, path))) {
       const prefix = relative(path, inner.path) + sep
       for (const table of ["files", "failures"])
         store.run(`UPDATE ${table} SET root = ?1, path = ?2 || path WHERE root = ?3`, root, prefix, inner.root)
       store.run("DELETE FROM roots WHERE id = ?", inner.root)
     }
-    writer.renewWords(root)
+    renewWords(store, "root", root)
     return { root, path, below: "" }
   })
 }
 
-function isBelow(path: string, folder: string): boolean {
-  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep)
+/** Whether a path is a folder, or in it. */
+export function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep)
 }

@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { messageOf } from "../../core/errors.ts"
 import { InUseError } from "../../host/locks/lock.ts"
-import { IndexStore } from "../store/index-store.ts"
 import { type IndexOptions, type IndexSummary, indexPictures } from "./index-pictures.ts"
+import { rootPaths } from "./roots.ts"
 
 export interface WatchOptions extends IndexOptions {
   readonly signal: AbortSignal
@@ -20,22 +20,18 @@ export async function watchPictures(folder: string, folders: readonly string[], 
   const { signal, onPass, onNote, restSeconds = 2, againSeconds = 300 } = options
   onPass?.(await indexPictures(folder, folders, options))
   const changed = new Changes()
-  const watcher = await openWatcher(rootsOf(folder), changed, onNote)
+  const watcher = await openWatcher(rootPaths(folder), changed, onNote)
   try {
     for (;;) {
       await changed.wait(signal, 1000 * (watcher.tells() ? 2 ** 31 : againSeconds))
       await changed.rest(signal, 1000 * restSeconds)
       const summary = await passWhenFree(folder, options)
-      if (summary.encoded + summary.known + summary.removed + summary.failed > 0) onPass?.(summary)
+      const { encoded, known, described, removed, failed, unread } = summary
+      if (encoded + known + described + removed + failed + unread > 0) onPass?.(summary)
     }
   } finally {
     await watcher.close()
   }
-}
-
-function rootsOf(folder: string): string[] {
-  using store = IndexStore.open(folder)
-  return store.rows("SELECT path FROM roots").map(({ path }) => path as string)
 }
 
 /** Another command may write for a while. */

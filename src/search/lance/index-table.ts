@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path"
 import { UserError } from "../../core/errors.ts"
+import { CheckedScanner } from "../scan/checked-scanner.ts"
 import type { Scanner } from "../scan/scan-request.ts"
 import type { IndexSettings, IndexStore } from "../store/index-store.ts"
 import { LanceScanner } from "./lance-scanner.ts"
@@ -53,5 +54,6 @@ export async function followIndex(
  * @param folder of the index
  */
 export async function openTableScanner(uri: string, folder: string, generation: TableGeneration): Promise<Scanner> {
-  return new LanceScanner(await VectorTable.open(addressOf(uri, folder), generation, true))
+  const table = await VectorTable.open(addressOf(uri, folder), generation, true)
+  return new CheckedScanner(new LanceScanner(table))
 }

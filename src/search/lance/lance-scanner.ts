@@ -3,8 +3,8 @@
  * vectors, so that they are the same numbers in a scan, for single rows and on the next page.
  */
 import { assert, UserError } from "../../core/errors.ts"
-import type { Hits, Pairs, Scanner, ScanRequest } from "../scan/scan-request.ts"
-import { requirePositions, requireQuery, requireScan } from "../scan/scan-request.ts"
+import { type Hits, isSet, type Pairs, type Scanner, type ScanRequest } from "../scan/scan-request.ts"
+import { byRank, hitsOf, type Place } from "../scan/top-hits.ts"
 import type { FoundRows, VectorTable } from "./vector-table.ts"
 
 /** Up to so many rows are named in the search; of more, candidates are fetched until enough are among them. */
@@ -22,20 +22,19 @@ export class LanceScanner implements Scanner {
   }
 
   async scan(request: ScanRequest): Promise<Hits> {
-    requireScan(request)
-    requireQuery(request.query, this.dim)
     const { query, count, k, mask, after, exact = false } = request
     const named = mask === undefined ? null : positionsIn(mask, count, mostNamed)
-    if (named?.length === 0) return noHits
-    const isWanted = (position: number) => position < count && (mask === undefined || bit(mask, position))
+    if (named?.length === 0) return hitsOf([])
+    const isWanted = (row: Place) =>
+      row.position < count && isSet(mask, row.position) && (after === undefined || byRank(after, row) < 0)
     const most = after === undefined ? {} : { most: after.score }
     const search = { query, ...most, ...(named && { positions: named }) }
     // An index looks into some parts only: where these have too few rows, all are compared.
     for (let limit = k + slack, isExact = exact || named !== null; ; ) {
       const found = await this.table.search({ ...search, limit, exact: isExact })
-      const hits = hitsOf(found, query, isWanted, after)
+      const ranked = rankedRows(found, query).filter(isWanted)
       const isAll = found.positions.length < limit
-      if (hits.length >= k + slack / 2 || (isAll && isExact)) return firstOf(hits, k)
+      if (ranked.length >= k + slack / 2 || (isAll && isExact)) return hitsOf(ranked.slice(0, k))
       if (isAll) isExact = true
       else limit *= 4
     }
@@ -50,13 +49,11 @@ export class LanceScanner implements Scanner {
   }
 
   async scores(query: Float32Array, positions: Uint32Array): Promise<Float32Array> {
-    requireQuery(query, this.dim)
     const rows = await this.read(positions)
     return Float32Array.from(positions, (_, i) => dot(rows, i, query))
   }
 
   async read(positions: Uint32Array): Promise<Float32Array> {
-    requirePositions(positions)
     const { dim } = this
     const found = await this.table.read([...new Set(positions)])
     const places = new Map(Array.from(found.positions, (position, i) => [position, i]))
@@ -80,35 +77,9 @@ export class LanceScanner implements Scanner {
   }
 }
 
-interface Hit {
-  readonly position: number
-  readonly score: number
-}
-
-const noHits: Hits = { positions: new Uint32Array(0), scores: new Float32Array(0) }
-
 /** Best first; equal scores by position. */
-function hitsOf(
-  { positions, vectors }: FoundRows,
-  query: Float32Array,
-  isWanted: (position: number) => boolean,
-  after: Hit | undefined,
-): Hit[] {
-  const hits = Array.from(positions, (position, i) => ({ position, score: dot(vectors, i, query) }))
-  const wanted = hits.filter((hit) => isWanted(hit.position) && (after === undefined || byRank(after, hit) < 0))
-  return wanted.sort(byRank)
-}
-
-function byRank(a: Hit, b: Hit): number {
-  return b.score - a.score || a.position - b.position
-}
-
-function firstOf(hits: readonly Hit[], k: number): Hits {
-  const best = hits.slice(0, k)
-  return {
-    positions: Uint32Array.from(best, ({ position }) => position),
-    scores: Float32Array.from(best, ({ score }) => score),
-  }
+function rankedRows({ positions, vectors }: FoundRows, query: Float32Array): Place[] {
+  return Array.from(positions, (position, i) => ({ position, score: dot(vectors, i, query) })).sort(byRank)
 }
 
 /** As a float32: what a page ends with is compared with what the next one finds. */
@@ -118,17 +89,13 @@ function dot(rows: Float32Array, row: number, query: Float32Array): number {
   return Math.fround(sum)
 }
 
-function bit(mask: Uint8Array, position: number): boolean {
-  return ((mask[position >> 3]! >> (position & 7)) & 1) === 1
-}
-
 /** Null where there are more than `most`. */
 function positionsIn(mask: Uint8Array, count: number, most: number): number[] | null {
   const found: number[] = []
   for (let byte = 0; byte * 8 < count; byte++) {
     if (mask[byte] === 0) continue
     for (let position = byte * 8; position < Math.min(count, byte * 8 + 8); position++) {
-      if (bit(mask, position)) found.push(position)
+      if (isSet(mask, position)) found.push(position)
     }
     if (found.length > most) return null
   }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { plainPicture } from "../../../test/plain-picture.ts"
 import { credentials, S3Server } from "../../../test/s3-server.ts"
 import { float16ToFloat32, float32ToFloat16 } from "../../core/arrays/half.ts"
 import { Random } from "../../core/arrays/random.ts"
@@ -13,6 +14,7 @@ import type { Generation } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import { followIndex, openTableScanner, storeChoice } from "./index-table.ts"
 import { LanceScanner } from "./lance-scanner.ts"
+import { loadLance } from "./lancedb.ts"
 import { optimizeTable } from "./optimize.ts"
 import { pushTo } from "./push.ts"
 import { VectorTable } from "./vector-table.ts"
@@ -48,20 +50,8 @@ afterAll(() => {
 function addRows(first: number, rows: number): void {
   const pictures = Array.from({ length: rows }, (_, i) => {
     const row = first + i
-    const hash = Buffer.alloc(32)
-    hash.writeUInt32LE(row)
-    const size = { bytes: 1, format: "jpg", width: 1, height: 1, orientation: 1, sharpness: null }
-    const facts = {
-      taken: null,
-      camera: null,
-      lens: null,
-      latitude: null,
-      longitude: null,
-      caption: null,
-      keywords: [],
-    }
     const vector = vectors.slice((row % count) * dim, ((row % count) + 1) * dim)
-    return { content: { hash, ...size, ...facts }, vector: Number.isNaN(vector[0]) ? null : vector, files: [] }
+    return { ...plainPicture(row, Number.isNaN(vector[0]) ? null : vector), files: [] }
   })
   index.addPictures(generation, pictures)
 }
@@ -191,6 +181,64 @@ test("a table of another model, and one that is not there", async () => {
   scanner.close()
 })
 
+const asList = (values: Float32Array | null) => values && Array.from(values)
+
+/** A table that another program wrote over the index's: rows [positions, width] of these values. */
+async function tableOf(
+  name: string,
+  positions: readonly number[],
+  width: number,
+  values: (row: number) => Float32Array | null,
+) {
+  const { lance, arrow } = await loadLance()
+  const vector = new arrow.FixedSizeList(width, new arrow.Field("item", new arrow.Float32(), true))
+  const fields = [new arrow.Field("position", new arrow.Uint32(), false), new arrow.Field("vector", vector, true)]
+  const { identity, model } = generation
+  const schema = new arrow.Schema(fields, new Map([["mobileclip", JSON.stringify({ identity, model })]]))
+  const connection = await lance.connect(at(name))
+  const table = await connection.createEmptyTable(`vectors_${generation.id}`, schema)
+  await table.add(positions.map((position, row) => ({ position, vector: asList(values(row)) })))
+  connection.close()
+}
+
+test("a table that was tampered with is one error, and no wrong hit", async () => {
+  const rows = [0, 1, 2, 3]
+  await tableOf("narrow", rows, 16, () => new Float32Array(16).fill(0.25))
+  await expect(open(at("narrow"))).rejects.toThrow(
+    `the table vectors_1 at ${at("narrow")} has the columns position Uint32, vector FixedSizeList[16]<Float32>, and the index position Uint32, vector FixedSizeList[32]<Float32>`,
+  )
+  const notUnit = "row 2 has a vector that is not of unit length"
+  const other = (row: number, values: Float32Array | null) => (row === 2 ? values : vectorAt(row))
+  const damaged = [
+    // LanceDB itself writes no NaN, and a search by it passes over what has no distance.
+    { positions: rows, values: new Float32Array(dim).fill(Number.POSITIVE_INFINITY), what: notUnit, isFound: false },
+    { positions: rows, values: null, what: notUnit, isFound: false },
+    { positions: rows, values: vectorAt(2).map((value) => 2 * value), what: notUnit, isFound: true },
+    { positions: [0, 1, 3, 1], values: vectorAt(2), what: "row 1 is there twice", isFound: true },
+  ]
+  for (const [i, { positions, values, what, isFound }] of damaged.entries()) {
+    const name = `damaged-${i}`
+    await tableOf(name, positions, dim, (row) => other(row, values))
+    const scanner = await open(at(name))
+    const message = `the table vectors_1 at ${at(name)} is damaged: ${what}`
+    const scan = scanner.scan({ query: queryAt(2), count: 4, k: 4 })
+    if (isFound) await expect(scan).rejects.toThrow(message)
+    else expect([...(await scan).positions].sort()).toEqual([0, 1, 3])
+    await expect(scanner.scores(queryAt(2), Uint32Array.from(rows))).rejects.toThrow(message)
+    scanner.close()
+  }
+})
+
+test("rows that a table lacks have no score, and come back when it follows its index", async () => {
+  await tableOf("few", [0, 1], dim, vectorAt)
+  const scanner = await open(at("few"))
+  expect([...(await scanner.scan({ query: queryAt(2), count: 4, k: 4 })).positions].sort()).toEqual([0, 1])
+  expect((await scanner.scores(queryAt(2), Uint32Array.of(2)))[0]).toBeNaN()
+  expect(await pushTo(at("few"), index.store, generation)).toEqual({ added: 8995, removed: 0 })
+  expect((await scanner.scan({ query: queryAt(2), count: 4, k: 4 })).positions[0]).toBe(2)
+  scanner.close()
+})
+
 test("in a bucket", async () => {
   await using server = await S3Server.start(folder, "bucket")
   const before = { ...process.env }
@@ -241,5 +289,9 @@ test("a table follows its index in one call", async () => {
   expect(found).toEqual({ added: 8997, removed: 0, rows: 8997, isIndexed: false, recall: 1 })
   const scanner = await openTableScanner("lancedb", at("index"), generation)
   expect((await scanner.scan({ query: queryAt(3), count, k: 1 })).positions[0]).toBe(3)
+  const short = new Float32Array(3)
+  await expect(scanner.scan({ query: short, count, k: 1 })).rejects.toThrow(
+    "query has 3 numbers, and the vectors have 32",
+  )
   scanner.close()
 })

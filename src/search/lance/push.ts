@@ -30,16 +30,10 @@ export async function pushTo(
   { signal, startProgress = noProgress }: PushOptions = {},
 ): Promise<Pushed> {
   using table = await VectorTable.open(uri, generation)
-  const { count } = store
-  const isThere = new Uint8Array(count)
-  const beyond: number[] = []
-  for (const position of await table.positions()) {
-    if (position < count) isThere[position] = 1
-    else beyond.push(position)
-  }
   using file = openRandomAccess(store.vectorsPath(generation))
+  const { count } = store
+  const { isThere, gone } = rowsOf(await table.positions(), count)
   const progress = startProgress("filling the table", count, { unit: "vectors" })
-  const gone = [...beyond]
   let added = 0
   for (let first = 0; first < count; first += rowsAtOnce) {
     signal?.throwIfAborted()
@@ -54,6 +48,16 @@ export async function pushTo(
   await table.remove(gone)
   progress.done()
   return { added, removed: gone.length }
+}
+
+/** Which of the index's rows a table has, and which it has that the index has not. */
+function rowsOf(positions: Uint32Array, count: number) {
+  const [isThere, gone]: [Uint8Array, number[]] = [new Uint8Array(count), []]
+  for (const position of positions) {
+    if (position < count) isThere[position] = 1
+    else gone.push(position)
+  }
+  return { isThere, gone }
 }
 
 /** @param bits float16 [rows, dim] of the rows from `first` on */

@@ -3,7 +3,7 @@
  * those of the index, as float32: LanceDB computes with float16 ten times slower on processors without instructions for it.
  */
 import type { Connection, Table } from "@lancedb/lancedb"
-import type { Field } from "apache-arrow"
+import type { Field, Schema } from "apache-arrow"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { Generation } from "../store/index-store.ts"
 import { type Arrow, connect, inTable, type Lance, loadLance } from "./lancedb.ts"
@@ -37,6 +37,11 @@ const roughness = 1e-5
 /** Parts of an index over vectors that a search looks into. */
 const probes = 32
 
+/** A unit vector of float16 values is off by less. */
+const lengthTolerance = 2e-3
+
+const fillAgain = "remove the table, and run `mobileclip index`, which fills it again"
+
 export class VectorTable implements Disposable {
   private constructor(
     readonly uri: string,
@@ -50,7 +55,8 @@ export class VectorTable implements Disposable {
   /**
    * @param uri a folder, or an address that LanceDB knows
    * @param generation whose table is made where it is not there, unless `mustExist`
-   * @throws UserError where LanceDB is not installed, or the table is another index's; EnvironmentError where it cannot be reached
+   * @throws UserError where LanceDB is not installed, or the table is another index's or has other columns; EnvironmentError where
+   *   it cannot be reached
    */
   static async open(uri: string, generation: TableGeneration, mustExist = false): Promise<VectorTable> {
     const { lance, arrow } = await loadLance()
@@ -60,7 +66,7 @@ export class VectorTable implements Disposable {
     const found = await inTable(uri, () => connection.openTable(name).catch(nullIfMissing))
     if (found === null && mustExist) throw missing(uri, name)
     const table = found ?? (await inTable(uri, () => connection.createEmptyTable(name, schemaOf(arrow, generation))))
-    await requireSame(uri, table, generation)
+    await requireSame(uri, table, generation, schemaOf(arrow, generation))
     return new VectorTable(uri, generation.dim, lance, arrow, connection, table)
   }
 
@@ -90,7 +96,7 @@ export class VectorTable implements Disposable {
     return (found.getChild("position")?.toArray() as Uint32Array | undefined) ?? new Uint32Array(0)
   }
 
-  /** Those of the positions that are in the table, in no order. */
+  /** Those of the positions that are in the table, in no order. Throws UserError where a row is damaged. */
   async read(positions: readonly number[]): Promise<FoundRows> {
     const parts: FoundRows[] = []
     for (const part of partsOf(positions)) {
@@ -101,7 +107,7 @@ export class VectorTable implements Disposable {
     return joined(parts, this.dim)
   }
 
-  /** The nearest first, but for rounding, and for what an index over vectors does not find. */
+  /** The nearest first, but for rounding, and for what an index over vectors does not find. Throws UserError where a row is damaged. */
   async search({ query, limit, most, positions, exact }: TableSearch): Promise<FoundRows> {
     const search = this.table
       .vectorSearch(query)
@@ -129,8 +135,30 @@ export class VectorTable implements Disposable {
       const first = list.offset * this.dim
       return { positions, vectors: values.slice(first, first + positions.length * this.dim) }
     })
-    return joined(parts, this.dim)
+    const rows = joined(parts, this.dim)
+    this.requireWhole(rows)
+    return rows
   }
+
+  /** Others may have written into the table: a row that is there twice, or whose vector is damaged, would be a wrong hit. */
+  private requireWhole({ positions, vectors }: FoundRows): void {
+    const seen = new Set<number>()
+    for (const [i, position] of positions.entries()) {
+      const isUnit = Math.abs(lengthOf(vectors, i * this.dim, this.dim) - 1) <= lengthTolerance
+      if (!isUnit || seen.has(position)) {
+        const what = isUnit ? "is there twice" : "has a vector that is not of unit length"
+        const where = `the table ${this.table.name} at ${this.uri}`
+        throw new UserError(`${where} is damaged: row ${position} ${what}`, fillAgain)
+      }
+      seen.add(position)
+    }
+  }
+}
+
+function lengthOf(values: Float32Array, from: number, dim: number): number {
+  let squares = 0
+  for (let i = from; i < from + dim; i++) squares += values[i]! * values[i]!
+  return Math.sqrt(squares)
 }
 
 function schemaOf(arrow: Arrow, { dim, identity, model }: Pick<TableGeneration, "dim"> & Partial<TableGeneration>) {
@@ -142,13 +170,27 @@ function schemaOf(arrow: Arrow, { dim, identity, model }: Pick<TableGeneration, 
   return new arrow.Schema(fields, new Map(identity ? [["mobileclip", JSON.stringify({ identity, model })]] : []))
 }
 
-async function requireSame(uri: string, table: Table, { identity, model }: TableGeneration): Promise<void> {
-  const { metadata } = await inTable(uri, () => table.schema())
-  if (metadata.get("mobileclip") === JSON.stringify({ identity, model })) return
-  throw new UserError(
-    `the table ${table.name} at ${uri} belongs to another index, or to one of another model`,
-    "give each index an address of its own: --store lancedb:URI",
-  )
+async function requireSame(
+  uri: string,
+  table: Table,
+  { identity, model }: TableGeneration,
+  expected: Schema,
+): Promise<void> {
+  const found = await inTable(uri, () => table.schema())
+  if (found.metadata.get("mobileclip") !== JSON.stringify({ identity, model })) {
+    throw new UserError(
+      `the table ${table.name} at ${uri} belongs to another index, or to one of another model`,
+      "give each index an address of its own: --store lancedb:URI",
+    )
+  }
+  if (columnsOf(found) === columnsOf(expected)) return
+  const columns = `the columns ${columnsOf(found)}, and the index ${columnsOf(expected)}`
+  throw new UserError(`the table ${table.name} at ${uri} has ${columns}`, fillAgain)
+}
+
+/** "position Uint32, vector FixedSizeList[512]<Float32>" */
+function columnsOf({ fields }: Schema): string {
+  return fields.map(({ name, type }) => `${name} ${type}`).join(", ")
 }
 
 function nullIfMissing(error: unknown): null {

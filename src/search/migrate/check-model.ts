@@ -2,23 +2,20 @@
 import { UserError } from "../../core/errors.ts"
 import type { EmbedEncoder } from "../../embed/open-encoder.ts"
 import { encodePrompts } from "../calibrate/make-background.ts"
-import { type Generation, IndexStore, requireIndex } from "../store/index-store.ts"
-import { IndexWriter } from "../store/index-writer.ts"
+import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
+import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
+import { requireNoneBegun } from "./migration-progress.ts"
 import {
-  encodeRows,
   generationBy,
   type MigrationOptions,
-  openModel,
-  requireFileStore,
-  sampleRows,
+  type OpenMigration,
   startedProgress,
-  withRows,
-} from "./migration-model.ts"
+  withMigration,
+} from "./open-migration.ts"
 
 export interface CheckOptions extends MigrationOptions {
-  readonly model: string
   /** Pictures that are encoded (default: 64). */
   readonly sample?: number | undefined
   /** Where the vectors are the same, the index is said to be the model's from now on. */
@@ -45,47 +42,56 @@ export interface CheckResult {
   readonly leastOfTexts: number
 }
 
-/** @throws UserError where no picture can be compared, or it is to be adopted and has other vectors */
-export async function checkModel(folder: string, options: CheckOptions): Promise<CheckResult> {
-  requireIndex(folder)
-  if (options.adopt) {
-    using writer = await IndexWriter.open(folder, "mobileclip index migrate --adopt", options.signal)
-    return await checkIn(writer.store, options, (encoder) => adopt(writer, encoder, options.model))
-  }
-  using store = IndexStore.open(folder)
-  return await checkIn(store, options, null)
+/** @throws UserError where no picture can be compared, or it is to be adopted, and has other vectors or a migration has begun */
+export function checkModel(folder: string, options: CheckOptions): Promise<CheckResult> {
+  const command = options.adopt ? "mobileclip index migrate --adopt" : null
+  return withMigration(folder, command, options, async (open) => {
+    const { writer, encoder, active } = open
+    if (writer) await requireNoneBegun(writer)
+    const result = encoder.embedDim === active.dim ? await compare(open, options) : otherLength
+    if (writer) {
+      requireSame(encoder, result)
+      await adopt(writer, encoder, options.model)
+    }
+    return { model: encoder.name, adopted: writer !== null, ...result }
+  })
 }
 
-async function checkIn(
-  store: IndexStore,
-  options: CheckOptions,
-  adopting: ((encoder: EmbedEncoder) => Promise<void>) | null,
-): Promise<CheckResult> {
-  const active = store.active()
-  requireFileStore(active)
-  await using encoder = await openModel(options.model, options)
-  const result = encoder.embedDim === active.dim ? await compare(store, active, encoder, options) : otherLength
-  if (adopting && !result.same)
-    throw new UserError(
-      `${encoder.name} gives other vectors than those in the index (median cosine ${result.median.toFixed(4)})`,
-      "encode again: leave out --adopt",
-    )
-  if (adopting) await adopting(encoder)
-  return { model: encoder.name, adopted: adopting !== null, ...result }
+function requireSame({ name }: EmbedEncoder, result: Comparison): void {
+  if (result.same) return
+  throw new UserError(
+    `${name} gives other vectors than those in the index (${describeComparison(result)})`,
+    "encode the pictures again: leave out --adopt and --check",
+  )
 }
 
-type Comparison = Omit<CheckResult, "model" | "adopted">
+/** What was found, for messages. */
+export function describeComparison({ compared, median, leastOfTexts }: Comparison): string {
+  if (compared === 0) return "they have another length"
+  const texts = Number.isNaN(leastOfTexts) ? "" : `, least of texts ${leastOfTexts.toFixed(4)}`
+  return `median cosine ${median.toFixed(4)} of ${compared} pictures${texts}`
+}
+
+export type Comparison = Omit<CheckResult, "model" | "adopted">
 
 const otherLength: Comparison = {
   ...{ same: false, compared: 0, median: Number.NaN, least: Number.NaN, leastOfTexts: Number.NaN },
 }
 
-async function compare(
-  store: IndexStore,
-  active: Generation,
-  encoder: EmbedEncoder,
-  options: CheckOptions,
-): Promise<Comparison> {
+async function compare(open: OpenMigration, options: CheckOptions): Promise<Comparison> {
+  const cosines = await comparePictures(open, options)
+  if (cosines.length === 0)
+    throw new UserError("no picture of the sample is where it was indexed", "bring the pictures back, or index again")
+  const leastOfTexts = await compareTexts(open)
+  const alike = cosines.filter((cosine) => cosine >= sameCosine).length >= leastShare * cosines.length
+  return {
+    same: alike && !(leastOfTexts < sameCosine),
+    ...{ compared: cosines.length, median: cosines[cosines.length >> 1]!, least: cosines[0]!, leastOfTexts },
+  }
+}
+
+/** Cosines of pictures' vectors with those that the index has, the least first. */
+async function comparePictures({ store, active, encoder }: OpenMigration, options: CheckOptions): Promise<number[]> {
   const rows = sampleRows(store, options.sample ?? checkDefaults.sample)
   const progress = startedProgress(options, "comparing pictures", rows.length)
   const cosines: number[] = []
@@ -97,19 +103,11 @@ async function compare(
     }
   })
   progress.done()
-  if (cosines.length === 0)
-    throw new UserError("no picture of the sample is where it was indexed", "bring the pictures back, or index again")
-  cosines.sort((a, b) => a - b)
-  const leastOfTexts = await compareTexts(store, active, encoder)
-  const alike = cosines.filter((cosine) => cosine >= sameCosine).length >= leastShare * cosines.length
-  return {
-    same: alike && !(leastOfTexts < sameCosine),
-    ...{ compared: cosines.length, median: cosines[cosines.length >> 1]!, least: cosines[0]!, leastOfTexts },
-  }
+  return cosines.sort((a, b) => a - b)
 }
 
-/** Another model may have the same image tower. */
-async function compareTexts(store: IndexStore, { id, dim }: Generation, encoder: EmbedEncoder): Promise<number> {
+/** The least cosine: another model may have the same image tower. */
+async function compareTexts({ store, active: { id, dim }, encoder }: OpenMigration): Promise<number> {
   const kept = store.rows("SELECT name, vector FROM background WHERE generation = ? AND kind = 'prompt'", id)
   if (kept.length === 0) return Number.NaN
   const made = await encodePrompts(
@@ -128,11 +126,6 @@ async function compareTexts(store: IndexStore, { id, dim }: Generation, encoder:
 async function adopt(writer: IndexWriter, encoder: EmbedEncoder, source: string): Promise<void> {
   const active = writer.active!
   const { mapped } = active.settings
-  if (writer.store.generations().length > 1)
-    throw new UserError(
-      "a migration has begun, which the change would end",
-      "finish it: mobileclip index migrate, with its model",
-    )
   const values = generationBy(encoder, source, active)
   const next = writer.addGeneration({ ...values, settings: { ...values.settings, ...(mapped && { mapped }) } })
   await copyRows(writer, active, next, (rows) => rows)

@@ -1,7 +1,7 @@
 /** All rows of a generation into another one. */
 import type { Generation } from "../store/index-store.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
-import { withRows } from "./migration-model.ts"
+import { withRows } from "./encode-rows.ts"
 
 const rowsAtOnce = 4096
 

@@ -1,6 +1,7 @@
 /** Linear algebra and maps against references that are computed another way, in float64. */
 import { expect, test } from "vitest"
 import { l2Normalize } from "../../core/arrays/similarity.ts"
+import { atOnce } from "../../core/turns.ts"
 import { applyMap, fitLinearMap } from "./linear-map.ts"
 import { cholesky, matrix, orthogonalFactor, product, solveCholesky, transposedProduct } from "./matrix.ts"
 
@@ -50,13 +51,32 @@ test("the orthogonal factor has orthonormal rows or columns, and leaves a symmet
   }
 })
 
+test("short directions become as long as the others, and those that are nothing stay so", () => {
+  const [u, v] = [orthogonalFactor(matrix(9, 4, numbers(36, 11))), orthogonalFactor(matrix(4, 4, numbers(16, 12)))]
+  const composed = (lengths: number[]) => {
+    const scaled = matrix(
+      9,
+      4,
+      u.data.map((value, i) => value * lengths[i % 4]!),
+    )
+    return product(scaled, v)
+  }
+  const near = (found: Float64Array, wanted: Float64Array) => {
+    for (const [i, value] of found.entries()) expect(Math.abs(value - wanted[i]!)).toBeLessThan(1e-7)
+  }
+  const wanted = composed([1, 1, 1, 1])
+  near(orthogonalFactor(composed([1e6, 3, 0.2, 0.1])).data, wanted.data)
+  const without = composed([1, 1, 1, 0])
+  near(orthogonalFactor(composed([5, 2, 1, 0])).data, without.data)
+})
+
 test("vectors that are related linearly are mapped exactly, also to another length", () => {
   const [count, from, to] = [200, 12, 8]
   const x = unit(count, from, 1)
   const w = matrix(from, to, numbers(from * to, 2))
   // Scaled alike, so that the relation stays linear: what the map gives is brought to unit length afterwards.
   const linear = Float32Array.from(product(matrix(count, from, Float64Array.from(x)), w).data)
-  const { map, meanCosine } = fitLinearMap(x, linear, from, to)
+  const { map, meanCosine } = atOnce(fitLinearMap(x, linear, from, to))
   const wanted = l2Normalize(linear.slice(), to)
   const found = applyMap(map, x)
   // float32 inputs: a relative error of 2^-24 in each of 12 products.
@@ -68,16 +88,16 @@ test("a rotation is found, and what is held out is as near as what was learnt", 
   const x = unit(100, 6, 4)
   const q = orthogonalFactor(matrix(6, 6, numbers(36, 5)))
   const y = Float32Array.from(product(matrix(100, 6, Float64Array.from(x)), q).data)
-  const { heldOut, meanCosine } = fitLinearMap(x, y, 6, 6)
+  const { heldOut, meanCosine } = atOnce(fitLinearMap(x, y, 6, 6))
   expect(meanCosine).toBeGreaterThan(1 - 1e-6)
   for (const [i, value] of heldOut.entries()) expect(Math.abs(value - y[i]!)).toBeLessThan(1e-5)
 })
 
 test("vectors that have nothing to do with each other are not said to be mapped well", () => {
-  expect(fitLinearMap(unit(300, 10, 6), unit(300, 10, 7), 10, 10).meanCosine).toBeLessThan(0.2)
+  expect(atOnce(fitLinearMap(unit(300, 10, 6), unit(300, 10, 7), 10, 10)).meanCosine).toBeLessThan(0.2)
 })
 
 test("a row without a vector stays without one", () => {
-  const { map } = fitLinearMap(unit(100, 4, 8), unit(100, 4, 9), 4, 4)
+  const { map } = atOnce(fitLinearMap(unit(100, 4, 8), unit(100, 4, 9), 4, 4))
   expect([...applyMap(map, new Float32Array(4).fill(Number.NaN))].every(Number.isNaN)).toBe(true)
 })

@@ -11,6 +11,7 @@ import {
   orthogonalFactor,
   product,
   solveCholesky,
+  sum,
   transposedProduct,
 } from "./matrix.ts"
 
@@ -35,30 +36,76 @@ const folds = 5
 /** In parts of the mean variance; the smallest is for vectors that are related exactly. */
 const ridges = [1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1]
 
-/** @param from [N, fromDim] @param to [N, toDim]; both finite, of unit length, in a random order; N >= 10 */
-export function fitLinearMap(from: Float32Array, to: Float32Array, fromDim: number, toDim: number): FittedMap {
+/**
+ * Pauses often: 2,000 pictures of 512 values take seconds.
+ *
+ * @param from [N, fromDim] @param to [N, toDim]; both finite, of unit length, in a random order; N >= 10
+ */
+export function* fitLinearMap(
+  from: Float32Array,
+  to: Float32Array,
+  fromDim: number,
+  toDim: number,
+): Generator<void, FittedMap> {
   const [x, y] = [withConstant(from, fromDim), matrix(to.length / toDim, toDim, Float64Array.from(to))]
   assert(x.rows === y.rows && x.rows >= 2 * folds, "a map is learnt from ten pictures or more")
-  const parts = Array.from({ length: folds }, (_, fold) => fold)
-  const inFold = parts.map((fold) => [partOf(x, fold), partOf(y, fold)] as const)
-  const all = sumsOf(x, y)
-  const without = inFold.map(([a, b]) => minus(all, sumsOf(a, b)))
-  let best: { choice: Choice; heldOut: Float32Array; error: number } | null = null
-  for (const choice of choices) {
-    const maps = without.map((sums) => fit(sums, choice))
-    if (maps.some((map) => map === null)) continue
-    const heldOut = new Float32Array(to.length)
-    for (const fold of parts) spread(mapRows(inFold[fold]![0], maps[fold]!), toDim, fold, heldOut)
-    // Not the cosine, which tells small errors only by their square.
-    const error = heldOut.reduce((sum, value, i) => sum + (value - to[i]!) ** 2, 0)
-    if (best === null || error < best.error) best = { choice, heldOut, error }
+  const parts = Array.from({ length: folds }, (_, fold) => partOf(x, fold))
+  const sums: Sums[] = []
+  for (const [fold, part] of parts.entries()) {
+    sums.push(sumsOf(part, partOf(y, fold)))
+    yield
   }
-  assert(best !== null, "a matrix with a ridge is positive definite")
+  const all = sums.reduce((a, b) => ({ xx: sum(a.xx, b.xx), xy: sum(a.xy, b.xy) }))
+  const best = yield* bestChoice(parts, sums, all, to)
   return {
     map: { ...best.choice, weights: fit(all, best.choice)! },
     heldOut: best.heldOut,
     meanCosine: meanProduct(best.heldOut, to, toDim),
   }
+}
+
+interface Tried {
+  readonly choice: Choice
+  readonly heldOut: Float32Array
+  readonly error: number
+}
+
+/** The one whose maps are nearest to `to` [N, toDim] on pictures that each was learnt without. */
+function* bestChoice(
+  parts: readonly Matrix[],
+  sums: readonly Sums[],
+  all: Sums,
+  to: Float32Array,
+): Generator<void, Tried> {
+  let best: Tried | null = null
+  for (const choice of choices) {
+    const heldOut = yield* heldOutBy(choice, parts, sums, all, to.length)
+    if (heldOut === null) continue
+    // Not the cosine, which tells small errors only by their square.
+    const error = heldOut.reduce((sum, value, i) => sum + (value - to[i]!) ** 2, 0)
+    if (best === null || error < best.error) best = { choice, heldOut, error }
+  }
+  assert(best !== null, "a matrix with a ridge is positive definite")
+  return best
+}
+
+/** Null where a fold's matrix is not positive definite. */
+function* heldOutBy(
+  choice: Choice,
+  parts: readonly Matrix[],
+  sums: readonly Sums[],
+  all: Sums,
+  length: number,
+): Generator<void, Float32Array | null> {
+  const heldOut = new Float32Array(length)
+  for (const [fold, part] of parts.entries()) {
+    const { xx, xy } = sums[fold]!
+    const map = fit({ xx: difference(all.xx, xx), xy: difference(all.xy, xy) }, choice)
+    if (map === null) return null
+    spread(mapRows(part, map), map.columns, fold, heldOut)
+    yield
+  }
+  return heldOut
 }
 
 /** Vectors [N, from] -> unit vectors [N, to]; rows of NaN stay. */
@@ -83,23 +130,26 @@ interface Sums {
 }
 
 const sumsOf = (x: Matrix, y: Matrix): Sums => ({ xx: transposedProduct(x, x), xy: transposedProduct(x, y) })
-const minus = (a: Sums, b: Sums): Sums => ({ xx: difference(a.xx, b.xx), xy: difference(a.xy, b.xy) })
 
-function fit({ xx, xy }: Sums, { ridge }: Choice): Matrix | null {
+/** Null where the matrix is not positive definite. */
+function fit(sums: Sums, { ridge }: Choice): Matrix | null {
+  return ridge === null ? rotation(sums) : ridgeRegression(sums, ridge)
+}
+
+/** Without a constant: its row is zeros. */
+function rotation({ xy: { rows, columns, data } }: Sums): Matrix {
+  const weights = matrix(rows, columns)
+  weights.data.set(orthogonalFactor(matrix(rows - 1, columns, data.slice(0, (rows - 1) * columns))).data)
+  return weights
+}
+
+function ridgeRegression({ xx, xy }: Sums, ridge: number): Matrix | null {
   const { rows: size } = xx
-  if (ridge === null) {
-    const width = xy.columns
-    const q = orthogonalFactor(matrix(size - 1, width, xy.data.slice(0, (size - 1) * width)))
-    const weights = matrix(size, width)
-    weights.data.set(q.data)
-    return weights
-  }
-  const trace = Array.from({ length: size - 1 }, (_, i) => xx.data[i * size + i]!).reduce(
-    (sum, value) => sum + value,
-    0,
-  )
   const raised = matrix(size, size, xx.data.slice())
-  for (let i = 0; i < size; i++) raised.data[i * size + i]! += (ridge * trace) / (size - 1)
+  // The constant's own place is not a component's variance.
+  const variances = Array.from({ length: size - 1 }, (_, i) => xx.data[i * (size + 1)]!)
+  const added = (ridge * variances.reduce((sum, value) => sum + value, 0)) / (size - 1)
+  for (let i = 0; i < size; i++) raised.data[i * (size + 1)]! += added
   const lower = cholesky(raised)
   return lower && solveCholesky(lower, xy)
 }

@@ -1,29 +1,26 @@
 /**
  * An index to another model: every picture is encoded into a generation beside the one that answers, which is switched to when
- * all are there. How far it is stands in the index, raised after the vectors are on the disk, so a run that was killed goes on.
+ * all are there. A run that was killed goes on (`migration-progress.ts`).
  */
-import { UserError } from "../../core/errors.ts"
+import { assert, UserError } from "../../core/errors.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 import type { EmbedEncoder } from "../../embed/open-encoder.ts"
 import { makeBackground } from "../calibrate/make-background.ts"
-import { type Generation, requireIndex } from "../store/index-store.ts"
-import { IndexWriter } from "../store/index-writer.ts"
+import type { Generation } from "../store/index-store.ts"
+import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
+import { type EncodedRow, encodeRows, withRows } from "./encode-rows.ts"
+import { begunMigration, MigrationProgress, type MissingPicture } from "./migration-progress.ts"
 import {
-  type EncodedRow,
-  encodeRows,
+  countPictures,
   generationBy,
   isBy,
   type MigrationOptions,
-  openModel,
-  requireFileStore,
   startedProgress,
-  withRows,
-} from "./migration-model.ts"
+  withMigration,
+} from "./open-migration.ts"
 
 export interface MigrateOptions extends MigrationOptions {
-  /** Whatever `loadModel` takes. */
-  readonly model: string
   /** Begins again, where vectors of another model, or of this one, are there already. */
   readonly restart?: boolean | undefined
   /** Switches however many pictures could not be encoded. */
@@ -34,35 +31,28 @@ export interface MigrateOptions extends MigrationOptions {
 
 export const migrateDefaults = { mostMissing: 0.01 } as const
 
-export interface MissingPicture {
-  /** Its row among the vectors. */
-  readonly row: number
-  readonly reason: string
-}
-
 export interface MigrateResult {
   readonly model: string
-  /** Pictures that the index has. */
+  /** Pictures that the index had, those that are missing now among them. */
   readonly pictures: number
   /** By this run, and by those before it. */
   readonly encoded: number
   readonly before: number
-  /** Pictures that had a vector before, and have none now. */
+  /** Pictures that had a vector before, and could not be encoded: they left the index until `indexPictures` reads them again. */
   readonly missing: readonly MissingPicture[]
 }
 
 /** @throws UserError where the index is of the model already, another one is being built, or too many pictures are missing */
-export async function migrateIndex(folder: string, options: MigrateOptions): Promise<MigrateResult> {
-  requireIndex(folder)
-  using writer = await IndexWriter.open(folder, "mobileclip index migrate", options.signal)
-  const active = writer.store.active()
-  requireFileStore(active)
-  await using encoder = await openModel(options.model, options)
-  if (isBy(active, encoder) && active.settings.mapped === undefined)
-    throw new UserError(`the index in ${folder} is of ${encoder.name} already`, "there is nothing to do")
-  const migration = new Migration(writer, await buildingGeneration(writer, encoder, active, options), encoder, options)
-  const { encoded, before } = await migration.encode()
-  return { model: encoder.name, encoded, before, ...(await migration.finish(active)) }
+export function migrateIndex(folder: string, options: MigrateOptions): Promise<MigrateResult> {
+  return withMigration(folder, "mobileclip index migrate", options, async ({ writer, active, encoder }) => {
+    assert(writer !== null, "an index that is changed has a writer")
+    if (isBy(active, encoder) && active.settings.mapped === undefined)
+      throw new UserError(`the index in ${folder} is of ${encoder.name} already`, "there is nothing to do")
+    const generation = await buildingGeneration(writer, encoder, active, options)
+    const migration = new Migration(writer, generation, encoder, options)
+    const { encoded, before } = await migration.encode()
+    return { model: encoder.name, encoded, before, ...(await migration.finish(active)) }
+  })
 }
 
 /** The one that is being built by the same model, or a new one. */
@@ -72,13 +62,12 @@ async function buildingGeneration(
   active: Generation,
   { model, restart = false }: MigrateOptions,
 ): Promise<Generation> {
-  for (const generation of writer.store.generations()) {
-    if (generation.state === "active") continue
-    const isMapped = generation.settings.mapped !== undefined
-    if (!restart && !isMapped && isBy(generation, encoder)) return generation
-    if (!restart && !isMapped) throw otherModel(writer, generation, model)
-    await writer.discard(generation)
-    forgetProgress(writer, generation)
+  const begun = await begunMigration(writer)
+  if (begun && !restart && isBy(begun, encoder)) return begun
+  if (begun && !restart) throw otherModel(writer, begun, model)
+  if (begun) {
+    await writer.discard(begun)
+    new MigrationProgress(writer, begun).forget()
   }
   return writer.addGeneration(generationBy(encoder, model, active))
 }
@@ -96,89 +85,68 @@ function otherModel({ store }: IndexWriter, building: Generation, model: string)
 const rowsAtOnce = 64
 
 class Migration {
+  private readonly progress: MigrationProgress
+
   constructor(
     private readonly writer: IndexWriter,
     private readonly generation: Generation,
     private readonly encoder: EmbedEncoder,
     private readonly options: MigrateOptions,
-  ) {}
-
-  /** Rows below this one are written; those that could not be encoded have a reason in the index. */
-  private get next(): number {
-    return Number(this.writer.store.meta(nextKey(this.generation)) ?? "0")
+  ) {
+    this.progress = new MigrationProgress(writer, generation)
   }
 
   async encode(): Promise<{ encoded: number; before: number }> {
-    const { count } = this.writer.store
-    const first = this.next
-    const again = this.missing().map(({ row }) => row)
-    const progress = startedProgress(this.options, "encoding pictures", count, first - again.length)
-    let encoded = 0
-    let batch: EncodedRow[] = []
-    const save = () => {
+    const { writer, generation, encoder, options, progress } = this
+    const { count } = writer.store
+    const first = progress.next
+    const again = progress.missing().map(({ row }) => row)
+    const before = first - again.length
+    const shown = startedProgress(options, "encoding pictures", count, before)
+    let [done, encoded] = [before, 0]
+    const rows = encodeRows(writer.store, [...again, ...range(first, count)], encoder, generation, options)
+    for await (const batch of inBatches(rows, () => shown.update(++done))) {
       this.save(batch)
       encoded += batch.filter((each) => "vector" in each).length
-      batch = []
     }
-    const rows = [...again, ...range(first, count)]
-    let done = first - again.length
-    for await (const row of encodeRows(this.writer.store, rows, this.encoder, this.generation, this.options)) {
-      // A batch is rows in a row.
-      if (batch.length === rowsAtOnce || (batch.length > 0 && batch.at(-1)!.row + 1 !== row.row)) save()
-      batch.push(row)
-      progress.update(++done)
-    }
-    if (batch.length > 0) save()
-    progress.done()
-    return { encoded, before: first - again.length }
+    shown.done()
+    return { encoded, before }
   }
 
   /** The background, and then the switch. */
   async finish(active: Generation): Promise<Pick<MigrateResult, "pictures" | "missing">> {
-    const { writer, generation, options } = this
-    const pictures = Number(writer.store.row("SELECT count(*) AS count FROM contents WHERE copies > 0")!.count)
-    const missing = await this.lost(active)
+    const { writer, generation, options, progress } = this
+    const pictures = countPictures(writer.store)
+    const without = progress.missing()
+    const gone = without.filter(({ reason }) => reason === "")
+    const missing = await this.lost(without, active)
     this.requireFew(missing, pictures)
     options.onStage?.("making the background that scores are compared with")
     await makeBackground(writer, generation, (texts) => this.encoder.encodeTexts(texts))
     await extendCodes(writer.store, generation, options)
     options.signal?.throwIfAborted()
-    await writer.activate(generation)
-    forgetProgress(writer, generation)
+    await writer.activate(generation, () => {
+      for (const { row } of [...missing, ...gone]) this.takeOut(row)
+      progress.forget()
+    })
     return { pictures, missing }
   }
 
   private save(batch: readonly EncodedRow[]): void {
-    const { writer, generation } = this
+    const { writer, generation, progress } = this
     const rows = new Float32Array(batch.length * generation.dim).fill(Number.NaN)
     for (const [i, each] of batch.entries()) if ("vector" in each) rows.set(each.vector, i * generation.dim)
     writer.setVectors(generation, batch[0]!.row, rows)
-    writer.store.writing(() => {
-      for (const each of batch) {
-        if ("reason" in each) writer.setMeta(missingKey(generation, each.row), each.reason)
-        else writer.store.run("DELETE FROM meta WHERE key = ?", missingKey(generation, each.row))
-      }
-      writer.setMeta(nextKey(generation), String(Math.max(this.next, batch.at(-1)!.row + 1)))
-    })
+    progress.put(batch)
   }
 
-  /** By their rows. */
-  private missing(): MissingPicture[] {
-    const prefix = missingKey(this.generation, "")
-    return this.writer.store
-      .rows("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", prefix.length, prefix)
-      .map(({ key, value }) => ({ row: Number((key as string).slice(prefix.length)), reason: value as string }))
-      .sort((a, b) => a.row - b.row)
-  }
-
-  /** Those of them that the old generation finds. */
-  private async lost(active: Generation): Promise<MissingPicture[]> {
-    const missing = this.missing()
-    if (missing.length === 0) return []
-    const before = await withRows(this.writer.store, active, (rows) =>
-      rows.read(Uint32Array.from(missing, ({ row }) => row)),
-    )
-    return missing.filter((_, i) => !Number.isNaN(before[i * active.dim]))
+  /** Those that the old generation finds. */
+  private async lost(without: readonly MissingPicture[], active: Generation): Promise<MissingPicture[]> {
+    const said = without.filter(({ reason }) => reason !== "")
+    if (said.length === 0) return []
+    const rows = Uint32Array.from(said, ({ row }) => row)
+    const before = await withRows(this.writer.store, active, (stored) => stored.read(rows))
+    return said.filter((_, i) => !Number.isNaN(before[i * active.dim]))
   }
 
   private requireFew(missing: readonly MissingPicture[], pictures: number): void {
@@ -190,14 +158,28 @@ class Migration {
       `bring their files back and run it again, or go without them: ${commandLine([...words, "--allow-missing"])}`,
     )
   }
+
+  /** A file that comes back with these bytes is to be new, and be encoded: of bytes that are known it would have no vector. */
+  private takeOut(row: number): void {
+    const { store } = this.writer
+    for (const { id } of store.rows("SELECT id FROM files WHERE content = ?", row + 1))
+      this.writer.removeFile(Number(id))
+    store.run("UPDATE contents SET hash = randomblob(32) WHERE id = ?", row + 1)
+  }
 }
 
-const nextKey = ({ id }: Generation) => `migration ${id} next`
-const missingKey = ({ id }: Generation, row: number | "") => `migration ${id} missing ${row}`
-
-function forgetProgress(writer: IndexWriter, { id }: Generation): void {
-  const prefix = `migration ${id} `
-  writer.store.run("DELETE FROM meta WHERE substr(key, 1, ?) = ?", prefix.length, prefix)
+/** Rows that follow each other, as they come. */
+async function* inBatches(rows: AsyncIterable<EncodedRow>, onRow: () => void): AsyncGenerator<EncodedRow[]> {
+  let batch: EncodedRow[] = []
+  for await (const row of rows) {
+    if (batch.length === rowsAtOnce || (batch.length > 0 && batch.at(-1)!.row + 1 !== row.row)) {
+      yield batch
+      batch = []
+    }
+    batch.push(row)
+    onRow()
+  }
+  if (batch.length > 0) yield batch
 }
 
 function* range(first: number, end: number): Generator<number> {

@@ -3,28 +3,26 @@
  * an index may be switched to mapped vectors at once, and be encoded by the new model later.
  */
 import { UserError } from "../../core/errors.ts"
-import type { EmbedEncoder } from "../../embed/open-encoder.ts"
+import { inTurns, nextTurn } from "../../core/turns.ts"
 import { encodePrompts, makeBackground } from "../calibrate/make-background.ts"
-import { type Generation, IndexStore, requireIndex } from "../store/index-store.ts"
-import { IndexWriter } from "../store/index-writer.ts"
+import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
+import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
 import { applyMap, type FittedMap, fitLinearMap } from "./linear-map.ts"
-import { measureRecall, type Recall } from "./map-recall.ts"
+import { type Recall, recallsOfMap } from "./map-recall.ts"
+import { requireNoneBegun } from "./migration-progress.ts"
 import {
-  encodeRows,
+  countPictures,
   generationBy,
   isBy,
   type MigrationOptions,
-  openModel,
-  requireFileStore,
-  sampleRows,
+  type OpenMigration,
   startedProgress,
-  withRows,
-} from "./migration-model.ts"
+  withMigration,
+} from "./open-migration.ts"
 
 export interface PreviewOptions extends MigrationOptions {
-  readonly model: string
   /** Pictures that are encoded (default: 2,000, or all). */
   readonly sample?: number | undefined
   /** Switches the index to mapped vectors. */
@@ -39,6 +37,8 @@ const leastSample = 50
 export interface PreviewResult {
   readonly model: string
   readonly from: string
+  /** Pictures that the index has. */
+  readonly pictures: number
   /** Pictures that the map was learnt from, and that are searched in `text` and `picture`. */
   readonly sample: number
   readonly kind: "ridge" | "procrustes"
@@ -54,39 +54,41 @@ export interface PreviewResult {
 }
 
 /** @throws UserError where too few pictures can be encoded, or a migration that has begun would be lost by the switch */
-export async function previewModel(folder: string, options: PreviewOptions): Promise<PreviewResult> {
-  requireIndex(folder)
-  if (options.apply) {
-    using writer = await IndexWriter.open(folder, "mobileclip index migrate --preview --apply", options.signal)
-    await requireNoneBegun(writer)
-    return await previewIn(writer.store, options, writer)
-  }
-  using store = IndexStore.open(folder)
-  return await previewIn(store, options, null)
+export function previewModel(folder: string, options: PreviewOptions): Promise<PreviewResult> {
+  const command = options.apply ? "mobileclip index migrate --preview --apply" : null
+  return withMigration(folder, command, options, async (open) => {
+    const { store, active, encoder, writer } = open
+    requireMappable(open)
+    if (writer) await requireNoneBegun(writer)
+    const sample = await encodeSample(open, options)
+    const fitted = await fitMap(sample, open, options)
+    const pictures = countPictures(store)
+    const queries = await encodePrompts(encoder.encodeTexts.bind(encoder), encoder.embedDim)
+    const recalls = recallsOfMap(queries, sample.after, fitted.heldOut, encoder.embedDim, pictures)
+    if (writer) await apply(writer, open, fitted, sample.count, options)
+    return {
+      ...{ model: encoder.name, from: active.model, pictures, sample: sample.count, kind: fitted.map.kind },
+      ...{ meanCosine: fitted.meanCosine, ...recalls },
+      ...{ fullSeconds: (sample.seconds / sample.count) * pictures, applied: writer !== null },
+    }
+  })
 }
 
-async function previewIn(store: IndexStore, options: PreviewOptions, writer: IndexWriter | null) {
-  const active = store.active()
-  requireFileStore(active)
-  await using encoder = await openModel(options.model, options)
+function requireMappable({ active, encoder }: OpenMigration): void {
   if (active.settings.mapped !== undefined)
     throw new UserError(
       `the index has mapped vectors, of ${active.settings.mapped.from}, and a map of a map is worse`,
       "encode the pictures: leave out --preview",
     )
   if (isBy(active, encoder)) throw new UserError(`the index is of ${encoder.name} already`, "there is nothing to do")
-  const sample = await encodeSample(store, active, encoder, options)
-  const fitted = fitLinearMap(sample.before, sample.after, active.dim, encoder.embedDim)
-  const queries = await encodePrompts(encoder.encodeTexts.bind(encoder), encoder.embedDim)
-  const recall = (vectors: Float32Array, areGallery: boolean) =>
-    measureRecall(vectors, sample.after, fitted.heldOut, encoder.embedDim, areGallery)
-  const pictures = Number(store.row("SELECT count(*) AS count FROM contents WHERE copies > 0")!.count)
-  if (writer) await apply(writer, active, encoder, fitted, sample.count, options)
-  return {
-    ...{ model: encoder.name, from: active.model, sample: sample.count, kind: fitted.map.kind },
-    ...{ meanCosine: fitted.meanCosine, text: recall(queries, false), picture: recall(sample.after, true) },
-    ...{ fullSeconds: (sample.seconds / sample.count) * pictures, applied: writer !== null },
-  }
+}
+
+function fitMap({ before, after }: Sample, { active, encoder }: OpenMigration, { signal, onStage }: PreviewOptions) {
+  onStage?.("learning the map")
+  return inTurns(fitLinearMap(before, after, active.dim, encoder.embedDim), async () => {
+    await nextTurn()
+    signal?.throwIfAborted()
+  })
 }
 
 interface Sample {
@@ -97,7 +99,7 @@ interface Sample {
   readonly seconds: number
 }
 
-async function encodeSample(store: IndexStore, active: Generation, encoder: EmbedEncoder, options: PreviewOptions) {
+async function encodeSample({ store, active, encoder }: OpenMigration, options: PreviewOptions): Promise<Sample> {
   const rows = sampleRows(store, options.sample ?? previewDefaults.sample)
   const progress = startedProgress(options, "encoding a sample", rows.length)
   const began = performance.now()
@@ -136,22 +138,9 @@ function sampleOf(
   }
 }
 
-/** Maps that a killed run left are of no use: one is made in less time than it is gone on with. */
-async function requireNoneBegun(writer: IndexWriter): Promise<void> {
-  for (const generation of writer.store.generations().filter(({ state }) => state === "building")) {
-    if (generation.settings.mapped === undefined)
-      throw new UserError(
-        `a migration to ${generation.model} has begun, and would be lost`,
-        "go on with it: leave out --preview",
-      )
-    await writer.discard(generation)
-  }
-}
-
 async function apply(
   writer: IndexWriter,
-  active: Generation,
-  encoder: EmbedEncoder,
+  { active, encoder }: OpenMigration,
   { map, meanCosine }: FittedMap,
   pictures: number,
   { model, signal }: PreviewOptions,

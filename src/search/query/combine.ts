@@ -6,16 +6,6 @@ export interface WeightedVector {
   readonly vector: Float32Array
   /** Finite, not 0. */
   readonly weight: number
-  readonly of: "text" | "picture"
-}
-
-/** "mixed": texts and pictures; cosines of texts are of another scale than cosines of pictures. */
-export type QueryKind = "text" | "picture" | "mixed"
-
-export interface QueryVector {
-  /** [dim], unit length */
-  readonly vector: Float32Array
-  readonly kind: QueryKind
 }
 
 /** Towers' vectors are of unit length but for the rounding of float16 rows. */
@@ -24,8 +14,8 @@ const lengthTolerance = 1e-2
 /** Sums of float32 vectors that cancel leave some 1e-7 of their length, a direction made of rounding. */
 const smallestShare = 1e-4
 
-/** The weighted sum, made unit length. Throws UserError where the terms cancel each other. */
-export function combine(terms: readonly WeightedVector[]): QueryVector {
+/** The weighted sum [dim], made unit length. Throws UserError where the terms cancel each other. */
+export function combine(terms: readonly WeightedVector[]): Float32Array {
   assert(terms.length > 0, "a query has a term")
   const dim = terms[0]!.vector.length
   const sum = new Float64Array(dim)
@@ -38,12 +28,7 @@ export function combine(terms: readonly WeightedVector[]): QueryVector {
   const weights = terms.reduce((total, { weight }) => total + Math.abs(weight), 0)
   if (!(length >= smallestShare * weights))
     throw new UserError("the terms of the query cancel each other", "leave one out, or change its weight")
-  return { vector: Float32Array.from(sum, (value) => value / length), kind: kindOf(terms) }
-}
-
-function kindOf(terms: readonly WeightedVector[]): QueryKind {
-  const kind = terms[0]!.of
-  return terms.every((term) => term.of === kind) ? kind : "mixed"
+  return Float32Array.from(sum, (value) => value / length)
 }
 
 function lengthOf(vector: Float32Array | Float64Array): number {

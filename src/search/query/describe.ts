@@ -30,35 +30,35 @@ const mostFailures = 10
 export function describeIndex(store: IndexStore): IndexDescription {
   return store.reading(() => {
     const { model, dim } = store.active()
-    const pictures = store.row("SELECT count(*) AS pictures FROM contents WHERE copies > 0")!
-    const taken = store.row("SELECT min(taken) AS first, max(taken) AS last FROM contents WHERE copies > 0")!
-    const failures = store.rows(
-      "SELECT roots.path AS root, failures.path AS path, reason FROM failures JOIN roots ON roots.id = root ORDER BY at DESC LIMIT ?",
-      mostFailures,
-    )
     return {
-      pictures: Number(pictures.pictures),
-      files: Number(store.row("SELECT count(*) AS count FROM files")!.count),
+      pictures: countOf(store, "contents WHERE copies > 0"),
+      files: countOf(store, "files"),
       ...{ model, dim, roots: store.rows("SELECT path FROM roots ORDER BY path").map(({ path }) => path as string) },
-      taken: taken.first === null ? null : { first: taken.first as string, last: taken.last as string },
-      ...{ cameras: facet(store, "camera"), formats: facet(store, "format") },
-      failures: {
-        count: Number(store.row("SELECT count(*) AS count FROM failures")!.count),
-        some: failures.map(({ root, path, reason }) => ({
-          path: join(root as string, path as string),
-          reason: reason as string,
-        })),
-      },
+      ...{ taken: takenOf(store), cameras: facet(store, "camera"), formats: facet(store, "format") },
+      failures: { count: countOf(store, "failures"), some: lastFailures(store) },
     }
   })
 }
 
-function facet(store: IndexStore, column: "camera" | "format"): Facet[] {
+function countOf(store: IndexStore, rows: string): number {
+  return Number(store.row(`SELECT count(*) AS count FROM ${rows}`)!.count)
+}
+
+function takenOf(store: IndexStore): IndexDescription["taken"] {
+  const { first, last } = store.row("SELECT min(taken) AS first, max(taken) AS last FROM contents WHERE copies > 0")!
+  return first === null ? null : { first: first as string, last: last as string }
+}
+
+function lastFailures(store: IndexStore): IndexDescription["failures"]["some"] {
+  const sql = `SELECT roots.path AS root, failures.path AS path, reason
+    FROM failures JOIN roots ON roots.id = root ORDER BY at DESC LIMIT ?`
   return store
-    .rows(
-      `SELECT ${column} AS name, count(*) AS pictures FROM contents WHERE copies > 0 AND ${column} IS NOT NULL
-       GROUP BY ${column} ORDER BY pictures DESC, ${column} LIMIT ?`,
-      mostFacets,
-    )
-    .map(({ name, pictures }) => ({ name: name as string, pictures: Number(pictures) }))
+    .rows(sql, mostFailures)
+    .map(({ root, path, reason }) => ({ path: join(root as string, path as string), reason: reason as string }))
+}
+
+function facet(store: IndexStore, column: "camera" | "format"): Facet[] {
+  const sql = `SELECT ${column} AS name, count(*) AS pictures FROM contents WHERE copies > 0 AND ${column} IS NOT NULL
+    GROUP BY ${column} ORDER BY pictures DESC, ${column} LIMIT ?`
+  return store.rows(sql, mostFacets).map(({ name, pictures }) => ({ name: name as string, pictures: Number(pictures) }))
 }

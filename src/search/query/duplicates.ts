@@ -7,12 +7,12 @@ import { UserError } from "../../core/errors.ts"
 import type { Pairs } from "../scan/scanner.ts"
 import type { IndexStore } from "../store/index-store.ts"
 import type { Filters } from "./filters.ts"
-import { type FoundContent, lookUpRows } from "./look-up.ts"
-import type { Mask } from "./mask.ts"
-import type { OpenGeneration } from "./open-generation.ts"
+import type { FollowedIndex, IndexState } from "./followed-index.ts"
 import { withSharpness } from "./picture-sharpness.ts"
+import { type FoundContent, lookUpRows } from "./rows/look-up.ts"
+import { isIn, type Mask } from "./rows/mask.ts"
 
-/** Pictures that differ by size, format or little edits are above it, other pictures of one scene mostly below. */
+/** A judgement for published models, which were not measured; docs/search.md says what it finds with small ones. */
 export const duplicateDefaults = { threshold: 0.96 } as const
 
 export interface DuplicateOptions {
@@ -21,7 +21,7 @@ export interface DuplicateOptions {
   readonly filters?: Filters | undefined
   readonly threads?: number | undefined
   readonly signal?: AbortSignal | undefined
-  /** Rows that were compared with all others. */
+  /** Pictures, in proportion to the pairs that were compared. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined
   /** Pictures whose sharpness was measured, of those that decide by it. */
   readonly onSharpness?: ((done: number, total: number) => void) | undefined
@@ -54,71 +54,91 @@ export interface Duplicates {
   readonly searched: number
 }
 
-interface Request extends DuplicateOptions {
-  readonly count: number
-  readonly mask: Mask | null
-}
-
-/** Null where another generation answers when it ends. */
+/** Null where another generation answers when it ends. Throws UserError for a threshold out of its range. */
 export async function findDuplicates(
-  store: IndexStore,
-  open: OpenGeneration,
-  { threshold = duplicateDefaults.threshold, filters = {}, count, mask, ...options }: Request,
+  index: FollowedIndex,
+  state: IndexState,
+  options: DuplicateOptions,
 ): Promise<Duplicates | null> {
+  const { threshold = duplicateDefaults.threshold, filters = {}, signal, onSharpness } = options
   if (!(threshold > 0 && threshold <= 1))
     throw new UserError(`threshold: ${threshold} is not above 0 and at most 1`, "write 0.96, or 1 for the same bytes")
-  const { threads, signal, onProgress, onSharpness } = options
-  const near: Pairs =
-    threshold === 1 || count === 0
-      ? noPairs
-      : await (await open.scanner()).nearPairs({
-          ...{ count, threshold },
-          ...(mask && { mask: mask.bits }),
-          ...(threads !== undefined && { threads }),
-          ...(signal && { signal }),
-          ...(onProgress && { onProgress }),
-        })
-  const contents = store.reading(() => {
-    if (store.active().id !== open.generation.id) return null
-    const isIn = (row: number) => row < count && (!mask || (mask.bits[row >> 3]! & (1 << (row & 7))) !== 0)
-    const copied = store.rows("SELECT id FROM contents WHERE copies > 1").map(({ id }) => Number(id) - 1)
-    const rows = new Set([...near.a, ...near.b, ...copied.filter(isIn)])
+  const { store, open, count } = state
+  const mask = store.reading(() => open.masks.mask(store, filters, count))
+  const searched = mask?.left ?? count
+  const near = threshold === 1 || searched === 0 ? noPairs : await nearPairs(state, mask, { ...options, threshold })
+  const contents = index.readStill(state, () => {
+    const rows = new Set([...near.a, ...near.b, ...copiedRows(store).filter((row) => isIn(row, count, mask))])
     return lookUpRows(store, [...rows], filters, "passing only")
   })
   if (contents === null) return null
   const measured = await withSharpness(contents, near, { signal, onProgress: onSharpness })
-  return { groups: groupsOf(measured, near), threshold, searched: mask?.left ?? count }
+  return { groups: groupsOf(measured, near), threshold, searched }
+}
+
+async function nearPairs(
+  { open, count }: IndexState,
+  mask: Mask | null,
+  { threshold, threads, signal, onProgress }: DuplicateOptions & { readonly threshold: number },
+): Promise<Pairs> {
+  const scanner = await open.scanner()
+  const pictures = mask?.left ?? count
+  // Scanners count blocks of pairs, of sizes of their own.
+  const inPictures = (done: number, total: number) => onProgress?.(Math.floor((pictures * done) / total), pictures)
+  return scanner.nearPairs({
+    ...{ count, threshold },
+    ...(mask && { mask: mask.bits }),
+    ...(threads !== undefined && { threads }),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress: inPictures }),
+  })
+}
+
+/** Rows of contents that several files have. */
+function copiedRows(store: IndexStore): number[] {
+  return store.rows("SELECT id FROM contents WHERE copies > 1").map(({ id }) => Number(id) - 1)
 }
 
 const noPairs: Pairs = { a: new Uint32Array(0), b: new Uint32Array(0), scores: new Float32Array(0) }
 
 /** Centres are taken best first: all that are near one and in no group yet are its group. */
-export function groupsOf(contents: ReadonlyMap<number, FoundContent>, { a, b, scores }: Pairs): DuplicateGroup[] {
-  const near = new Map<number, [number, number][]>()
-  const add = (from: number, to: number, score: number) => {
-    const own = near.get(from)
-    if (own) own.push([to, score])
-    else near.set(from, [[to, score]])
-  }
-  for (let i = 0; i < a.length; i++) {
-    add(a[i]!, b[i]!, scores[i]!)
-    add(b[i]!, a[i]!, scores[i]!)
-  }
+export function groupsOf(contents: ReadonlyMap<number, FoundContent>, pairs: Pairs): DuplicateGroup[] {
+  const near = neighbours(pairs)
   const taken = new Set<number>()
   const groups: DuplicateGroup[] = []
   for (const best of [...contents.values()].sort(betterFirst)) {
     if (taken.has(best.position)) continue
     taken.add(best.position)
-    const others = (near.get(best.position) ?? []).filter(([row]) => contents.has(row) && !taken.has(row))
-    for (const [row] of others) taken.add(row)
+    const others = (near.get(best.position) ?? []).filter(({ row }) => contents.has(row) && !taken.has(row))
+    for (const { row } of others) taken.add(row)
     if (others.length === 0 && best.paths.length === 1) continue
-    others.sort(([rowA, scoreA], [rowB, scoreB]) => scoreB - scoreA || rowA - rowB)
+    others.sort((x, y) => y.cosine - x.cosine || x.row - y.row)
     groups.push({
       best: pictureOf(best, 1),
-      others: others.map(([row, cosine]) => pictureOf(contents.get(row)!, cosine)),
+      others: others.map(({ row, cosine }) => pictureOf(contents.get(row)!, cosine)),
     })
   }
   return groups.sort((x, y) => (x.best.paths[0]! < y.best.paths[0]! ? -1 : 1))
+}
+
+interface Neighbour {
+  readonly row: number
+  readonly cosine: number
+}
+
+/** By row. */
+function neighbours({ a, b, scores }: Pairs): Map<number, Neighbour[]> {
+  const near = new Map<number, Neighbour[]>()
+  const add = (from: number, row: number, cosine: number) => {
+    const own = near.get(from)
+    if (own) own.push({ row, cosine })
+    else near.set(from, [{ row, cosine }])
+  }
+  for (let i = 0; i < a.length; i++) {
+    add(a[i]!, b[i]!, scores[i]!)
+    add(b[i]!, a[i]!, scores[i]!)
+  }
+  return near
 }
 
 function betterFirst(x: FoundContent, y: FoundContent): number {

@@ -1,17 +1,21 @@
-/** The vectors and the model of the generation that answers, opened once and closed when no query needs them any more. */
-import type { Background } from "../calibrate/background.ts"
-import { backgroundKey } from "../calibrate/make-background.ts"
+/** What queries of one generation need: its vectors, its model, and what was read of it, kept until no query needs them any more. */
+import type { KeptBackground } from "../calibrate/kept-statistics.ts"
+import { backgroundState, readBackground } from "../calibrate/make-background.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
 import type { Generation, IndexStore } from "../store/index-store.ts"
 import { requireVectorsOf, vectorOffset } from "../store/vector-file.ts"
 import { QueryModel, type QueryModelOptions } from "./query-model.ts"
+import { KeptMasks } from "./rows/kept-masks.ts"
+import { KeptWords } from "./rows/words.ts"
 
 export class OpenGeneration {
   readonly model: QueryModel
+  readonly masks = new KeptMasks()
+  readonly words = new KeptWords()
   private opened: Promise<Scanner> | null = null
   private users = 0
-  private isEnding = false
-  private kept: { readonly state: string | null; readonly background: Background } | null = null
+  private whenUnused: (() => void) | null = null
+  private kept: { readonly state: string; readonly background: KeptBackground } | null = null
 
   constructor(
     private readonly store: IndexStore,
@@ -36,36 +40,23 @@ export class OpenGeneration {
     try {
       return await work()
     } finally {
-      this.users--
-      if (this.isEnding && this.users === 0) await this.close()
+      if (--this.users === 0) this.whenUnused?.()
     }
   }
 
-  /** Closes it as soon as nobody uses it. */
+  /** Closes it when nobody uses it any more; nobody may begin to. */
   async end(): Promise<void> {
-    if (this.isEnding) return
-    this.isEnding = true
-    if (this.users === 0) await this.close()
+    if (this.users > 0)
+      await new Promise<void>((resolve) => {
+        this.whenUnused = resolve
+      })
+    await this.close()
   }
 
-  /** Read once, and again when its pictures changed. */
-  background(store: IndexStore): Background {
-    const { id, dim } = this.generation
-    const state = store.meta(backgroundKey(this.generation))
-    if (this.kept?.state === state) return this.kept.background
-    const vectors = (kind: string) => {
-      const found = store.rows(
-        "SELECT vector FROM background WHERE generation = ? AND kind = ? ORDER BY number",
-        id,
-        kind,
-      )
-      const all = new Float32Array(found.length * dim)
-      found.forEach(({ vector }, i) => {
-        all.set(float32Of(vector as Uint8Array), i * dim)
-      })
-      return all
-    }
-    this.kept = { state, background: { dim, prompts: vectors("prompt"), pictures: vectors("picture") } }
+  /** Read once, and again when it changed. Within a transaction. */
+  background(): KeptBackground {
+    const state = backgroundState(this.store, this.generation)
+    if (this.kept?.state !== state) this.kept = { state, background: readBackground(this.store, this.generation) }
     return this.kept.background
   }
 
@@ -87,8 +78,4 @@ export class OpenGeneration {
     this.opened = null
     await this.model[Symbol.asyncDispose]()
   }
-}
-
-function float32Of(bytes: Uint8Array): Float32Array {
-  return new Float32Array(bytes.slice().buffer)
 }

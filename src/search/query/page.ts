@@ -1,34 +1,28 @@
 /** Ranked rows to a page: verdicts, the divider, and what gave each score. */
-
-import { UserError } from "../../core/errors.ts"
-import type { Background } from "../calibrate/background.ts"
-import { type Calibration, calibrationOf } from "../calibrate/calibration.ts"
+import type { Calibration } from "../calibrate/calibration.ts"
 import { explainScore, explainThreshold } from "../calibrate/explain.ts"
 import type { Scanner } from "../scan/scanner.ts"
 import type { IndexSettings } from "../store/index-store.ts"
-import type { QueryKind } from "./combine.ts"
-import type { RankedRow } from "./find-hits.ts"
-import type { FoundContent } from "./look-up.ts"
-import type { Mask } from "./mask.ts"
-import { queryText } from "./parse-query.ts"
-import type { Explanation, SearchHit, SearchPage } from "./search-page.ts"
+import type { EncodedQuery } from "./encode-query.ts"
+import { queryText } from "./parse/parse-query.ts"
+import type { RankedRow } from "./rows/find-hits.ts"
+import type { FoundContent } from "./rows/look-up.ts"
+import { isFiltering } from "./rows/mask.ts"
+import type { WordHits } from "./rows/words.ts"
+import { dividerPlace, type Explanation, type SearchHit, type SearchPage } from "./search-page.ts"
 import type { SearchRequest, SearchTerm, Steps } from "./search-request.ts"
-import type { WordHits } from "./words.ts"
 
 export interface Answer {
   readonly rows: readonly RankedRow[]
   readonly contents: ReadonlyMap<number, FoundContent>
-  readonly query: {
-    readonly vector: Float32Array
-    readonly kind: QueryKind
-    readonly terms: readonly { readonly term: SearchTerm; readonly vector: Float32Array }[]
-  }
-  readonly count: number
-  readonly mask: Mask | null
-  readonly isFiltered: boolean
+  readonly query: EncodedQuery
+  /** Those that the index has. */
+  readonly pictures: number
   readonly words: WordHits
   readonly wordWeight: number
-  readonly background: Background
+  readonly calibration: Calibration
+  /** Pictures that were compared. */
+  readonly searched: number
   readonly scanner: Scanner
   readonly firstRank: number
   readonly cursor: string | null
@@ -43,86 +37,105 @@ export interface Answer {
  * have matches where one before it had weaker hits.
  */
 export async function pageOf(answer: Answer): Promise<SearchPage> {
-  const { rows, contents, query, count, mask, isFiltered, request, background, scanner, words, wordWeight } = answer
-  const searched = mask?.left ?? count
-  const calibration = calibrationOf(query.vector, query.kind, background, searched, strictnessOf(request))
-  const found = rows.filter(({ position }) => contents.has(position))
-  const vectors = await scanner.read(Uint32Array.from(found, ({ position }) => position))
-  const { dim } = scanner
-  const hits = found.map((row, i): Omit<SearchHit, "rank"> => {
-    const vector = vectors.subarray(i * dim, (i + 1) * dim)
-    const z = calibration.zOf(row.cosine, vector)
-    const own = words.rows.get(row.position)
-    const verdict = calibration.verdict(calibration.basis === "none" ? z : calibration.zOf(row.score, vector))
-    const { bytes: _, sharpness: __, ...content } = contents.get(row.position)!
-    return {
-      ...{ score: row.score, cosine: row.cosine, z: Number.isNaN(z) ? null : z, verdict, ...content },
-      words: words.weights.length === 0 || wordWeight === 0 ? null : (own ?? { score: 0, matched: [] }),
-    }
-  })
-  const matching = hits.filter(({ verdict }) => verdict === "match")
+  const { calibration, request, pictures, searched, clock, cursor } = answer
+  const hits = await hitsOf(answer)
   const weak = hits.filter(({ verdict }) => verdict === "weak")
-  const shown = request.onlyMatches ? matching : [...matching, ...weak]
+  const before = hits.filter(({ verdict }) => verdict !== "weak")
+  const shown = request.onlyMatches ? before : [...before, ...weak]
   const ranked = shown.map((hit, i) => ({ rank: answer.firstRank + i, ...hit }))
-  const explanation = request.explain ? await explained(answer, calibration, ranked) : null
-  answer.clock.step("calibrate")
+  const explanation = request.explain ? await explained(answer, ranked) : null
+  clock.step("judge")
   return {
-    ...{ hits: ranked, matches: matching.length, cursor: answer.cursor, searched },
-    filtered: isFiltered ? searched : null,
-    elapsedMs: answer.clock.elapsed,
-    notes: [
-      ...words.notes,
-      ...(answer.mapped ? [mappedNote(answer.mapped)] : []),
-      ...(request.onlyMatches && weak.length > 0 ? [`${weak.length} weaker left out`] : []),
-    ],
+    ...{ hits: ranked, matches: calibration.hasDivider ? before.length : null, cursor, pictures, searched },
+    filtered: isFiltering(request.filters ?? {}) ? searched : null,
+    elapsedMs: clock.elapsed,
+    notes: [...answer.words.notes, ...notesOf(answer, weak.length)],
     ...(explanation && { explanation }),
   }
 }
 
-function mappedNote({ from }: NonNullable<Answer["mapped"]>): string {
-  return `vectors are mapped from ${from}, an approximation: \`mobileclip index migrate\` encodes the pictures`
+/** In the order of their scores. */
+async function hitsOf(answer: Answer): Promise<Omit<SearchHit, "rank">[]> {
+  const { rows, contents, scanner, words, wordWeight, calibration } = answer
+  const found = rows.filter(({ position }) => contents.has(position))
+  const vectors = await scanner.read(Uint32Array.from(found, ({ position }) => position))
+  const { dim } = scanner
+  const areWordsScored = words.weights.length > 0 && wordWeight > 0
+  return found.map(({ position, score, cosine }, i) => {
+    const vector = vectors.subarray(i * dim, (i + 1) * dim)
+    const z = calibration.zOf(score, vector)
+    const { bytes: _, sharpness: __, ...content } = contents.get(position)!
+    return {
+      ...{ score, cosine, z: Number.isNaN(z) ? null : z, verdict: calibration.verdict(z) },
+      ...content,
+      words: areWordsScored ? (words.rows.get(position) ?? { score: 0, matched: [] }) : null,
+    }
+  })
+}
+
+function notesOf({ mapped, request, calibration: { hasDivider } }: Answer, weak: number): string[] {
+  return [
+    ...(mapped
+      ? [`vectors are mapped from ${mapped.from}, an approximation: \`mobileclip index migrate\` encodes the pictures`]
+      : []),
+    ...(request.onlyMatches && weak > 0 ? [`${weak} weaker left out`] : []),
+    ...(request.onlyMatches && !hasDivider ? ["nothing says which of these are matches, so none was left out"] : []),
+  ]
 }
 
 /** Pages that follow each other as one. */
 export function joinPages(pages: readonly SearchPage[]): SearchPage {
   const [first, last] = [pages[0]!, pages.at(-1)!]
-  const strong = pages.flatMap(({ hits, matches }) => hits.slice(0, matches))
-  const weak = pages.flatMap(({ hits, matches }) => hits.slice(matches))
+  const strong = pages.flatMap(({ hits }) => hits.slice(0, dividerPlace(hits)))
+  const weak = pages.flatMap(({ hits }) => hits.slice(dividerPlace(hits)))
   const firstRank = first.hits[0]?.rank ?? 1
-  const newRanks = new Map([...strong, ...weak].map(({ position }, i) => [position, firstRank + i]))
-  const positions = new Map(pages.flatMap(({ hits }) => hits.map(({ rank, position }) => [rank, position])))
-  const explained = pages.flatMap(({ explanation }) => explanation?.hits ?? [])
-  const rankOf = (rank: number) => newRanks.get(positions.get(rank)!)!
-  const reranked = explained.map((hit) => ({ ...hit, rank: rankOf(hit.rank) })).sort((a, b) => a.rank - b.rank)
+  const hits = [...strong, ...weak].map((hit, i) => ({ ...hit, rank: firstRank + i }))
   return {
     ...first,
-    hits: [...strong, ...weak].map((hit) => ({ ...hit, rank: newRanks.get(hit.position)! })),
-    matches: strong.length,
-    cursor: last.cursor,
+    ...{ hits, matches: first.matches === null ? null : strong.length, cursor: last.cursor },
     notes: [...new Set(pages.flatMap(({ notes }) => notes))],
-    ...(first.explanation && { explanation: { ...first.explanation, hits: reranked } }),
+    ...(first.explanation && { explanation: { ...first.explanation, hits: joinExplained(pages, hits) } }),
   }
 }
 
-function strictnessOf({ strictness }: SearchRequest) {
-  if (strictness === undefined) return {}
-  if (Number.isFinite(strictness)) return { strictness }
-  throw new UserError(`strictness: ${strictness} is not a finite number`, "0 is the median of chance, 1 the default")
+/** By their new ranks. */
+function joinExplained(pages: readonly SearchPage[], hits: readonly SearchHit[]): Explanation["hits"] {
+  const newRanks = new Map(hits.map(({ position, rank }) => [position, rank]))
+  const positions = new Map(pages.flatMap((page) => page.hits.map(({ rank, position }) => [rank, position])))
+  const explained = pages.flatMap(({ explanation }) => explanation?.hits ?? [])
+  return explained
+    .map((hit) => ({ ...hit, rank: newRanks.get(positions.get(hit.rank)!)! }))
+    .sort((a, b) => a.rank - b.rank)
 }
 
-async function explained(answer: Answer, calibration: Calibration, hits: readonly SearchHit[]): Promise<Explanation> {
-  const { query, scanner, words, wordWeight } = answer
+async function explained(answer: Answer, hits: readonly SearchHit[]): Promise<Explanation> {
+  const { query, scanner, words, wordWeight, calibration } = answer
   const positions = Uint32Array.from(hits, ({ position }) => position)
+  const vectors = await scanner.read(positions)
   const cosines = await Promise.all(query.terms.map(({ vector }) => scanner.scores(vector, positions)))
-  const { basis, threshold } = calibration
+  const { basis, threshold, hasDivider } = calibration
   return {
-    ...{ basis, threshold: Number.isFinite(threshold) ? threshold : null, text: explainThreshold(calibration) },
+    ...{ basis, threshold: hasDivider ? threshold : null, text: explainThreshold(calibration) },
     ...{ wordWeight, words: words.weights },
-    hits: hits.map(({ rank, cosine, z, score, words: own }, i) => ({
-      ...{ rank, cosine, z, score, words: own && own.score * wordWeight },
-      terms: query.terms.map(({ term }, t) => ({ term: termText(term), weight: term.weight, cosine: cosines[t]![i]! })),
-      text: explainScore(calibration, cosine, z ?? Number.NaN),
-    })),
+    hits: hits.map(({ rank, cosine, z, score, verdict, words: own }, i) => {
+      const cosineZ = calibration.zOf(cosine, vectors.subarray(i * scanner.dim, (i + 1) * scanner.dim))
+      return {
+        ...{
+          rank,
+          cosine,
+          z,
+          cosineZ: Number.isNaN(cosineZ) ? null : cosineZ,
+          score,
+          words: own && own.score * wordWeight,
+        },
+        terms: query.terms.map(({ term }, t) => ({
+          term: termText(term),
+          weight: term.weight,
+          cosine: cosines[t]![i]!,
+        })),
+        text: explainScore(calibration, { cosine, cosineZ, z, verdict }),
+      }
+    }),
   }
 }
 

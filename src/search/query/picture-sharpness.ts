@@ -8,7 +8,7 @@ import { sharpness } from "../../host/image/sharpness.ts"
 import { usableProcessors } from "../../host/processors.ts"
 import { preparePixels } from "../../pictures/prepare-pixels.ts"
 import type { Pairs } from "../scan/scanner.ts"
-import type { FoundContent } from "./look-up.ts"
+import type { FoundContent } from "./rows/look-up.ts"
 
 /** The same for every index, so that no model is needed to look for duplicates: the size of most towers' input. */
 const view: Preprocessing = { size: 256, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] }

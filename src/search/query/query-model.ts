@@ -2,21 +2,16 @@
  * The model of an index, for queries: found by its name, known by its weights, and opened when something is to be encoded that
  * was not encoded before. Vectors of texts are kept in this user's cache, so that a text that was looked for needs no model.
  */
-import { statSync } from "node:fs"
-import { readdir } from "node:fs/promises"
-import { join, resolve } from "node:path"
 import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { UserError } from "../../core/errors.ts"
-import { modelIdentity } from "../../core/inference/teacher-identity.ts"
-import { isObject } from "../../core/json.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 import type { LabelTable } from "../../core/text/label-store.ts"
 import { processorIdentity } from "../../host/processor-identity.ts"
 import { version } from "../../host/version.ts"
 import type { Model } from "../../run/model.ts"
-import type { ClipFolder } from "../../run/node.ts"
-import { defaultCacheFolder, VectorCache } from "../../vector-cache/vector-cache.ts"
+import type { VectorCache } from "../../vector-cache/vector-cache.ts"
 import type { Generation } from "../store/index-store.ts"
+import { cacheOrNull, type FoundModel, findIndexModel } from "./find-index-model.ts"
 
 export interface QueryModelOptions {
   /** In place of the one that the index names, which may be elsewhere now: it must have the same weights. */
@@ -29,16 +24,11 @@ export interface QueryModelOptions {
   readonly onStage?: ((text: string) => void) | undefined
 }
 
-interface Found {
-  readonly folder: ClipFolder
-  readonly identity: string
-}
-
 /** Texts that a process has at hand. */
 const mostTexts = 1000
 
 export class QueryModel implements AsyncDisposable {
-  private found: Promise<Found> | null = null
+  private found: Promise<FoundModel> | null = null
   private readonly towers = new Map<"text" | "image", Promise<Model>>()
   private readonly texts = new Map<string, Float32Array>()
   private readonly cache: VectorCache | null
@@ -140,7 +130,7 @@ export class QueryModel implements AsyncDisposable {
     return openFolder(folder, { threads, towers, cache: false, spinning: false, prepacking: !once })
   }
 
-  private find(): Promise<Found> {
+  private find(): Promise<FoundModel> {
     this.found ??= this.findSame()
     this.found.catch(() => {
       this.found = null
@@ -148,7 +138,7 @@ export class QueryModel implements AsyncDisposable {
     return this.found
   }
 
-  private async findSame(): Promise<Found> {
+  private async findSame(): Promise<FoundModel> {
     const { identity, source, model } = this.generation
     const given = this.options.model ?? source
     const found = await this.lookUp(given)
@@ -165,7 +155,7 @@ export class QueryModel implements AsyncDisposable {
         )
   }
 
-  private async lookUp(given: string): Promise<Found> {
+  private async lookUp(given: string): Promise<FoundModel> {
     try {
       return await findIndexModel(given, this.cache, this.options.onStage)
     } catch (error) {
@@ -187,62 +177,7 @@ async function keep(table: LabelTable | null, texts: readonly string[], vectors:
 /** A file of more bytes is read longer than a text is encoded. */
 const mostCacheBytes = 2 ** 25
 
-function cacheOrNull(): VectorCache | null {
-  try {
-    return new VectorCache(defaultCacheFolder())
-  } catch {
-    // A user without a home folder searches all the same.
-    return null
-  }
-}
-
 /** An identity without the model's name: a folder that was renamed has the same weights. */
 export function weightsOf(identity: string): string {
   return identity.replace(/^.*?(?= \S+=sha256:)/s, "")
-}
-
-/**
- * The folder of a model, whatever a user calls it, and its identity, as an index has it. Hashes are those of the manifest; where
- * there is none, files are read once, and their hashes kept as long as sizes and times are the same.
- *
- * @throws UserError where there is no such model on this machine
- */
-export async function findIndexModel(
-  given: string,
-  cache: VectorCache | null = cacheOrNull(),
-  onStage?: (text: string) => void,
-): Promise<Found> {
-  const { namedDirectory } = await import("../../weights/model-directory.ts")
-  const { readClipFolder } = await import("../../run/node.ts")
-  const { directory, name } = await namedDirectory(given, { onStage })
-  const folder = await readClipFolder(directory, { name })
-  const identity = async () => modelIdentity(name, await folder.weights(), folder.description.preprocessing)
-  if (folder.manifest || !cache) return { folder, identity: await identity() }
-  return { folder, identity: await keptIdentity(cache, name, directory, identity) }
-}
-
-async function keptIdentity(cache: VectorCache, name: string, directory: string, make: () => Promise<string>) {
-  const [key, state] = [["identity of a model 1", resolve(directory), name], await stateOf(directory)]
-  const [known] = (await cache.records(key)) ?? []
-  if (isObject(known) && known.state === state.text && typeof known.identity === "string") return known.identity
-  const identity = await make()
-  if (state.isSettled) await cache.storeRecords(key, [{ state: state.text, identity }])
-  return identity
-}
-
-/** Clocks of file systems are coarse: a file may be written twice within one tick. */
-const settledMilliseconds = 2000
-
-async function stateOf(directory: string) {
-  const names = (await readdir(directory, { recursive: true })).sort()
-  const all = names.map((name) => ({
-    name,
-    stats: statSync(join(directory, name), { bigint: true, throwIfNoEntry: false }),
-  }))
-  const files = all.filter(({ stats }) => stats?.isFile())
-  const newest = files.reduce((time, { stats }) => Math.max(time, Number(stats!.ctimeNs) / 1e6), 0)
-  const text = files.map(
-    ({ name, stats }) => `${name} ${stats!.size} ${stats!.mtimeNs} ${stats!.ctimeNs} ${stats!.ino}`,
-  )
-  return { text: text.join("\n"), isSettled: Date.now() - newest > settledMilliseconds }
 }

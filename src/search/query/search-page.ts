@@ -1,7 +1,5 @@
 /** What a search gives: a page of hits, the best first. A hit is a content, which has a path for each of its files. */
-
-/** "weak": no better than what the background of this query reaches by chance; such hits come after all matches. */
-export type Verdict = "match" | "weak"
+import type { Verdict } from "../calibrate/calibration.ts"
 
 /** How well the words of the query fit a hit's paths and caption. */
 export interface WordScore {
@@ -17,9 +15,10 @@ export interface SearchHit {
   readonly score: number
   /** Between the query's vector and the picture's, from -1 to 1. */
   readonly cosine: number
-  /** Standard deviations by which the cosine is above this query's background; null where the index has none. */
+  /** Standard deviations by which the score is above this query's background, its words included; null where the index has none. */
   readonly z: number | null
-  readonly verdict: Verdict
+  /** Null where the query has no divider: with pictures alone, or in an index of few pictures. */
+  readonly verdict: Verdict | null
   /** Null where words are not searched. */
   readonly words: WordScore | null
   /** Absolute paths of the files with these bytes, in order; at least one. */
@@ -39,7 +38,7 @@ export interface SearchHit {
 export interface Explanation {
   /** What cosines were compared with. */
   readonly basis: string
-  /** The z from which on a picture is a match; null where there is nothing to compare with. */
+  /** The z from which on a picture is a match; null where the query has no divider. */
   readonly threshold: number | null
   readonly text: string
   /** What all words of the query add to a cosine, and the share of each. */
@@ -54,7 +53,10 @@ export interface HitExplanation {
   readonly cosine: number
   readonly words: number | null
   readonly score: number
+  /** Of the score, by which the verdict is. */
   readonly z: number | null
+  /** Of the cosine alone. */
+  readonly cosineZ: number | null
   /** The cosine of each term alone. */
   readonly terms: readonly { readonly term: string; readonly weight: number; readonly cosine: number }[]
   readonly text: string
@@ -63,13 +65,15 @@ export interface HitExplanation {
 export interface SearchPage {
   /** By rank; matches come before weaker ones. */
   readonly hits: readonly SearchHit[]
-  /** How many hits of this page are matches. */
-  readonly matches: number
+  /** How many hits of this page are matches; null where the query has no divider. */
+  readonly matches: number | null
   /** What the next page is asked for with; null where there is none. */
   readonly cursor: string | null
-  /** Contents that were compared. */
+  /** Pictures with different bytes that the index has. */
+  readonly pictures: number
+  /** Those that were compared: without what filters leave out, and without pictures that hits are to be like. */
   readonly searched: number
-  /** How many of them the filters left; null without filters. */
+  /** The same number where there are filters; null without. */
   readonly filtered: number | null
   /** By step. */
   readonly elapsedMs: Readonly<Record<string, number>>
@@ -77,4 +81,10 @@ export interface SearchPage {
   readonly notes: readonly string[]
   /** Where it was asked for. */
   readonly explanation?: Explanation
+}
+
+/** Where the divider stands: the place of the first weak hit. */
+export function dividerPlace(hits: readonly Pick<SearchHit, "verdict">[]): number {
+  const place = hits.findIndex(({ verdict }) => verdict === "weak")
+  return place < 0 ? hits.length : place
 }

@@ -1,5 +1,5 @@
-/** A scanner over the addon: what is asked is checked, and its failures are put in words. */
-import { closeSync, fstatSync, openSync } from "node:fs"
+/** A scanner over the addon, whose failures are put in words. */
+import { closeSync, fstatSync } from "node:fs"
 import {
   type AddonHits,
   type MappedVectors,
@@ -8,8 +8,7 @@ import {
   type ScanFailure,
 } from "../../../scan/index.ts"
 import { EnvironmentError } from "../../core/errors.ts"
-import { fileError } from "../../host/files/file-error.ts"
-import { readWithoutBlocking } from "../../host/files/read-at.ts"
+import { openToRead } from "../../host/files/read-at.ts"
 import { usableProcessors } from "../../host/processors.ts"
 import { type CodesChoice, OpenCodes } from "./open-codes.ts"
 import {
@@ -17,10 +16,6 @@ import {
   type Pairs,
   type PairsRequest,
   type RowLayout,
-  requirePairs,
-  requirePositions,
-  requireQuery,
-  requireScan,
   type Scanner,
   type ScanRequest,
   shortFile,
@@ -44,7 +39,7 @@ export class AddonScanner implements Scanner {
     codes: CodesChoice = {},
     kernel = "",
   ) {
-    const descriptor = opened(path)
+    const descriptor = openToRead(path)
     try {
       this.vectors = new addon.VectorFile(descriptor, layout.dim, layout.offset, kernel)
     } finally {
@@ -59,8 +54,6 @@ export class AddonScanner implements Scanner {
 
   async scan(request: ScanRequest): Promise<Hits> {
     const { query, after, exact = false } = request
-    requireQuery(query, this.dim)
-    requireScan(request)
     // Places in the order are exact: a row that estimates have passed over must still be found on a later page.
     const codes = exact || after ? null : this.codes.choose(request.count, request.k)
     const asked = this.asked(request)
@@ -71,8 +64,6 @@ export class AddonScanner implements Scanner {
   }
 
   async scanMany(queries: readonly Float32Array[], request: Omit<ScanRequest, "query" | "after">): Promise<Hits[]> {
-    for (const query of queries) requireQuery(query, this.dim)
-    requireScan(request)
     const hits: AddonHits[] = []
     for (let first = 0; first < queries.length; first += mostAtOnce) {
       const some = queries.slice(first, first + mostAtOnce)
@@ -90,20 +81,15 @@ export class AddonScanner implements Scanner {
   }
 
   async scores(query: Float32Array, positions: Uint32Array): Promise<Float32Array> {
-    requireQuery(query, this.dim)
-    requirePositions(positions)
     return this.answered(this.vectors.scores(query, positions), rowsUpTo(positions))
   }
 
   async read(positions: Uint32Array): Promise<Float32Array> {
-    requirePositions(positions)
     return this.answered(this.vectors.read(positions), rowsUpTo(positions))
   }
 
   async nearPairs(request: PairsRequest): Promise<Pairs> {
-    requirePairs(request)
     const { count, threshold, mask, signal, onProgress } = request
-    signal?.throwIfAborted()
     const state = new Int32Array(new SharedArrayBuffer(8))
     const total = pairBlocks(count)
     const timer = setInterval(() => onProgress?.(Atomics.load(state, 1), total), progressMilliseconds)
@@ -182,16 +168,8 @@ export class AddonScanner implements Scanner {
 /** Queries of one pass: what they keep of hits stays small. */
 const mostAtOnce = 64
 
-function opened(path: string): number {
-  try {
-    return openSync(path, readWithoutBlocking)
-  } catch (error) {
-    throw fileError(error, "reading", path)
-  }
-}
-
 function sizeOf(path: string): number {
-  const descriptor = opened(path)
+  const descriptor = openToRead(path)
   try {
     return fstatSync(descriptor).size
   } finally {

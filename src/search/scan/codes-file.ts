@@ -10,6 +10,7 @@
  * candidates f64 and the rows among which they were enough f64.
  */
 import { createHash } from "node:crypto"
+import { fstatSync, readSync } from "node:fs"
 import { readAt } from "../../host/files/read-at.ts"
 import type { RowLayout } from "./scan-request.ts"
 
@@ -58,7 +59,7 @@ export function headerBytes({ dim, count, meanOf, vectors, candidates, measuredO
 }
 
 /** Null where it is not a header of this version. */
-export function parseHeader(bytes: Buffer): CodesHeader | null {
+function parseHeader(bytes: Buffer): CodesHeader | null {
   if (bytes.length < codesPage || bytes.toString("latin1", 0, 8) !== magic || bytes.readUInt32LE(8) !== version)
     return null
   const [dim, count, meanOf] = [bytes.readUInt32LE(12), bytes.readDoubleLE(16), bytes.readDoubleLE(24)]
@@ -68,8 +69,16 @@ export function parseHeader(bytes: Buffer): CodesHeader | null {
   return { dim, count, meanOf, vectors: bytes.subarray(32, 64), candidates, measuredOf }
 }
 
+/** Null where the file is not one of codes, or is shorter than it says. */
+export function readWholeHeader(descriptor: number): CodesHeader | null {
+  const bytes = Buffer.alloc(codesPage)
+  readSync(descriptor, bytes, 0, codesPage, 0)
+  const header = parseHeader(bytes)
+  return header && fstatSync(descriptor).size >= codesBytes(header) ? header : null
+}
+
 /** Bytes of a file whose rows all have their codes. */
-export function codesBytes({ dim, count }: CodesHeader): number {
+function codesBytes({ dim, count }: CodesHeader): number {
   return codesOffset(dim) + Math.ceil(count / codesBlock) * codesBlockBytes(dim)
 }
 

@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process"
 import {
   appendFileSync,
   closeSync,
@@ -10,12 +11,15 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { afterAll, expect, test } from "vitest"
 import { scanAddonOrNull } from "../../../scan/index.ts"
+import { scanAddon } from "../../../scan/paths.ts"
 import { headerBytes, normalize, writeVectors } from "../../../test/vector-file.ts"
 import { float32ToFloat16 } from "../../core/arrays/half.ts"
 import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
+import { builtAddon } from "../../native/addon.ts"
 import { codedRows, updateCodes } from "./codes.ts"
 import { codesBlockBytes, codesOffset } from "./codes-file.ts"
 import { measureRecall } from "./recall.ts"
@@ -118,6 +122,31 @@ test("every kernel gives the same estimates, of whatever dimension", async () =>
     expect(first).toHaveLength(20)
     for (const other of others) expect(other).toEqual(first)
   }
+})
+
+test("where the system gives fewer threads than were asked for, nothing is left out", async () => {
+  const { vectors, codes } = fresh(20_000)
+  await updateCodes(vectors, codes, { ...layout, count: 20_000 })
+  // Room for ten stacks of threads more than the process has. Rows after the 15,000th are scanned without codes.
+  const program = `
+    const [file, vectors, codes] = ${JSON.stringify([builtAddon(scanAddon)!.file, vectors, codes])}
+    const { openSync, readFileSync } = require("node:fs")
+    const opened = new (require(file).VectorFile)(openSync(vectors, "r"), ${dim}, ${headerBytes}, "")
+    opened.openCodes(openSync(codes, "r"), ${codesOffset(dim)})
+    const query = new Float32Array(${dim}).fill(0.05)
+    const ask = async (threads) => {
+      const request = { count: 20000, k: 50, threads }
+      const { positions } = await opened.scanCodes(query, request, { count: 15001, candidates: 2000 })
+      return [...positions]
+    }
+    ask(1).then(async (expected) => {
+      const size = 1024 * /VmSize:\\s+(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]
+      const limit = require("node:child_process").spawnSync("prlimit", ["--pid", process.pid, "--as=" + (size + 8e7)])
+      console.log(JSON.stringify({ status: limit.status, expected, found: await ask(500) }))
+    })`
+  const { stdout } = await promisify(execFile)(process.execPath, ["-e", program])
+  const { status, expected, found } = JSON.parse(stdout)
+  expect([status, expected.length, found]).toEqual([0, 50, expected])
 })
 
 test("recall is what was found of what is there", async () => {

@@ -1,9 +1,9 @@
 /** Makes the binary codes of a file of vectors, and goes on with those that are there. One process at a time. */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
 import { scanAddonOrNull } from "../../../scan/index.ts"
 import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { fileError } from "../../host/files/file-error.ts"
-import { readAt, readWithoutBlocking } from "../../host/files/read-at.ts"
+import { openToRead, readAt, readWithoutBlocking } from "../../host/files/read-at.ts"
 import { stagingPath } from "../../host/files/staging.ts"
 import { inTurns, TurnClock } from "../../host/turns.ts"
 import { AddonScanner } from "./addon-scanner.ts"
@@ -11,12 +11,11 @@ import {
   type CodesHeader,
   codesBlock,
   codesBlockBytes,
-  codesBytes,
   codesOffset,
   codesPage,
   codeWords,
   headerBytes,
-  parseHeader,
+  readWholeHeader,
   vectorsDigest,
 } from "./codes-file.ts"
 import { measuredHits } from "./open-codes.ts"
@@ -52,7 +51,7 @@ export interface CodesOptions extends RowLayout {
 export async function updateCodes(vectorsPath: string, codesPath: string, options: CodesOptions): Promise<void> {
   requireLayout(options)
   requireRows(options)
-  const vectors = opened(vectorsPath, readWithoutBlocking, "reading")
+  const vectors = openToRead(vectorsPath)
   try {
     const digest = vectorsDigest(vectors, vectorsPath, options)
     const files = { vectors, vectorsPath, codesPath }
@@ -90,10 +89,7 @@ function readHeader(path: string): CodesHeader | null {
     return null
   }
   try {
-    const bytes = Buffer.alloc(codesPage)
-    readSync(descriptor, bytes, 0, codesPage, 0)
-    const header = parseHeader(bytes)
-    return header && fstatSync(descriptor).size >= codesBytes(header) ? header : null
+    return readWholeHeader(descriptor)
   } finally {
     closeSync(descriptor)
   }
@@ -122,7 +118,7 @@ async function measure({ vectorsPath, codesPath }: Files, { dim, offset, count, 
     const measured = await measureRecall(scanner, { count, k: measuredHits }).finally(() => scanner.close())
     if (measured === null || measured.recall >= enoughRecall) break
   }
-  const descriptor = opened(codesPath, "r+", "writing")
+  const descriptor = openToWrite(codesPath, "r+")
   try {
     write(descriptor, codesPath, headerBytes({ ...header, candidates: 2 * candidates, measuredOf: count }), 0)
   } finally {
@@ -132,18 +128,14 @@ async function measure({ vectorsPath, codesPath }: Files, { dim, offset, count, 
 
 async function create(files: Files, vectors: Buffer, options: CodesOptions): Promise<void> {
   const { dim, count } = options
-  const descriptor = opened(files.codesPath, "wx+", "writing")
+  const descriptor = openToWrite(files.codesPath, "wx+")
   try {
     const mean = await inTurns(meanOf(files, options))
     const page = Buffer.alloc(codesOffset(dim) - codesPage)
     Buffer.from(mean.buffer).copy(page)
     write(descriptor, files.codesPath, page, codesPage)
-    write(
-      descriptor,
-      files.codesPath,
-      headerBytes({ dim, count: 0, meanOf: count, vectors, candidates: 0, measuredOf: 0 }),
-      0,
-    )
+    const header = headerBytes({ dim, count: 0, meanOf: count, vectors, candidates: 0, measuredOf: 0 })
+    write(descriptor, files.codesPath, header, 0)
   } finally {
     closeSync(descriptor)
   }
@@ -152,7 +144,7 @@ async function create(files: Files, vectors: Buffer, options: CodesOptions): Pro
 
 async function extend(files: Files, options: CodesOptions): Promise<void> {
   const header = readHeader(files.codesPath)!
-  const descriptor = opened(files.codesPath, "r+", "writing")
+  const descriptor = openToWrite(files.codesPath, "r+")
   try {
     const mean = new Float32Array(options.dim)
     readAt(descriptor, files.codesPath, codesPage, new Uint8Array(mean.buffer))
@@ -168,31 +160,31 @@ async function extend(files: Files, options: CodesOptions): Promise<void> {
 
 /** Writes blocks that are not complete, or that have a row without a vector which has one now. */
 function* writeBlocks(
-  files: Files,
-  descriptor: number,
+  { vectors, vectorsPath, codesPath }: Files,
+  codes: number,
   coder: RowCoder,
   coded: number,
   { dim, offset, count, onProgress, signal }: CodesOptions,
 ): Generator<void, void> {
   const clock = new TurnClock()
-  const blockBytes = codesBlockBytes(dim)
   const factors = new Float32Array(codesBlock)
   const bits = new Uint16Array(codesBlock * dim)
+  const isCoded = (at: number, rows: number) => {
+    readAt(codes, codesPath, at, new Uint8Array(factors.buffer))
+    return !factors.subarray(0, rows).some(Number.isNaN)
+  }
   for (let first = 0; first < count; first += codesBlock) {
-    const at = codesOffset(dim) + (first / codesBlock) * blockBytes
-    const rows = Math.min(codesBlock, count - first)
     if (clock.isOver()) {
       signal?.throwIfAborted()
       onProgress?.(first, count)
       yield
     }
-    if (first + rows <= coded) {
-      readAt(descriptor, files.codesPath, at, new Uint8Array(factors.buffer))
-      if (!factors.subarray(0, rows).some(Number.isNaN)) continue
-    }
+    const at = codesOffset(dim) + (first / codesBlock) * codesBlockBytes(dim)
+    const rows = Math.min(codesBlock, count - first)
+    if (first + rows <= coded && isCoded(at, rows)) continue
     const read = bits.subarray(0, rows * dim)
-    readAt(files.vectors, files.vectorsPath, offset + first * dim * 2, new Uint8Array(read.buffer, 0, read.byteLength))
-    write(descriptor, files.codesPath, coder.block(float16ToFloat32(read)), at)
+    readAt(vectors, vectorsPath, offset + first * dim * 2, new Uint8Array(read.buffer, 0, read.byteLength))
+    write(codes, codesPath, coder.block(float16ToFloat32(read)), at)
   }
   onProgress?.(count, count)
 }
@@ -258,11 +250,11 @@ function* meanOf(
   return Float32Array.from(sums, (sum) => (rows === 0 ? 0 : sum / rows))
 }
 
-function opened(path: string, flags: string | number, action: "reading" | "writing"): number {
+function openToWrite(path: string, flags: "r+" | "wx+"): number {
   try {
     return openSync(path, flags)
   } catch (error) {
-    throw fileError(error, action, path)
+    throw fileError(error, "writing", path)
   }
 }
 

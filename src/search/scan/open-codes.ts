@@ -1,8 +1,8 @@
 /** The codes that a scanner of the addon uses: opened when they are first wanted, and again when there are newer ones. */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs"
+import { closeSync, openSync } from "node:fs"
 import type { MappedVectors } from "../../../scan/index.ts"
 import { readWithoutBlocking } from "../../host/files/read-at.ts"
-import { type CodesHeader, codesBytes, codesOffset, codesPage, parseHeader, vectorsDigest } from "./codes-file.ts"
+import { type CodesHeader, codesOffset, readWholeHeader, vectorsDigest } from "./codes-file.ts"
 import type { RowLayout } from "./scan-request.ts"
 
 /** From so many rows on codes are used: below, an exact scan takes some tens of milliseconds. */
@@ -78,13 +78,9 @@ export class OpenCodes {
 
   /** Null where the codes are not of these vectors, or not whole. */
   private headerOf(descriptor: number): CodesHeader | null {
-    const bytes = Buffer.alloc(codesPage)
-    const { dim } = this.layout
     try {
-      readSync(descriptor, bytes, 0, codesPage, 0)
-      const header = parseHeader(bytes)
-      if (header?.dim !== dim || !header.vectors.equals(this.digest())) return null
-      return fstatSync(descriptor).size >= codesBytes(header) ? header : null
+      const header = readWholeHeader(descriptor)
+      return header?.dim === this.layout.dim && header.vectors.equals(this.digest()) ? header : null
     } catch {
       return null
     }

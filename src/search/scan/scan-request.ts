@@ -46,8 +46,8 @@ export interface Pairs {
  * every scan, in `scores` and in pairs, whatever the threads; kinds and kernels differ by rounding, at most 1e-6 for unit
  * vectors.
  *
- * All methods throw UserError where a request does not fit, where the file is shorter than its rows (also when it is cut
- * while it is read), or cannot be read any more.
+ * All methods throw UserError where the file is shorter than its rows (also when it is cut while it is read), or cannot be read
+ * any more; those of a scanner that `openScanner` gave also where a request does not fit (`CheckedScanner`).
  */
 export interface Scanner {
   readonly dim: number
@@ -73,6 +73,11 @@ export interface RowLayout {
 }
 
 const mostRows = 2 ** 32 - 1
+
+/** Whether a row may be a hit. */
+export function isSet(mask: Uint8Array | undefined, row: number): boolean {
+  return mask === undefined || ((mask[row >>> 3]! >> (row & 7)) & 1) === 1
+}
 
 export function requireLayout({ dim, offset }: RowLayout): void {
   requireCount("dim", dim)

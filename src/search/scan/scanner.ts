@@ -6,6 +6,7 @@ import { scanAddonOrNull } from "../../../scan/index.ts"
 import { requireOneOf } from "../../core/arguments.ts"
 import { UserError } from "../../core/errors.ts"
 import { AddonScanner } from "./addon-scanner.ts"
+import { CheckedScanner } from "./checked-scanner.ts"
 import { type RowLayout, requireLayout, type Scanner } from "./scan-request.ts"
 import { WasmScanner } from "./wasm-scanner.ts"
 
@@ -30,7 +31,8 @@ export function openScanner(path: string, layout: ScannerLayout): Scanner {
   requireLayout(layout)
   requireOneOf("use", use, ["auto", "exact", "codes"])
   requireOneOf("kind", kind, ["addon", "wasm"])
-  if (kind === "wasm") return new WasmScanner(path, { dim, offset })
+  if (kind === "wasm") return new CheckedScanner(new WasmScanner(path, { dim, offset }))
   if (!scanAddonOrNull) throw new UserError("the search addon is not built", "npx mobileclip setup, which builds it")
-  return new AddonScanner(scanAddonOrNull, path, { dim, offset }, use === "exact" ? {} : { path: codes, use })
+  const choice = use === "exact" ? {} : { path: codes, use }
+  return new CheckedScanner(new AddonScanner(scanAddonOrNull, path, { dim, offset }, choice))
 }

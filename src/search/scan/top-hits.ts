@@ -11,6 +11,11 @@ function isBetter(score: number, position: number, than: Place): boolean {
   return score > than.score || (score === than.score && position < than.position)
 }
 
+/** The same for sorting: negative where `a` comes first. */
+export function byRank(a: Place, b: Place): number {
+  return b.score - a.score || a.position - b.position
+}
+
 export class TopHits {
   private readonly heap: Place[] = []
 
@@ -30,11 +35,7 @@ export class TopHits {
 
   /** Best first. */
   hits(): Hits {
-    const sorted = this.heap.toSorted((a, b) => b.score - a.score || a.position - b.position)
-    return {
-      positions: Uint32Array.from(sorted, ({ position }) => position),
-      scores: Float32Array.from(sorted, ({ score }) => score),
-    }
+    return hitsOf(this.heap.toSorted(byRank))
   }
 
   private rise(place: Place): void {
@@ -67,6 +68,14 @@ export class TopHits {
   private worseChild(at: number): number {
     const [left, right] = [this.heap[2 * at + 1], this.heap[2 * at + 2]]
     return left && right && isBetter(left.score, left.position, right) ? 2 * at + 2 : 2 * at + 1
+  }
+}
+
+/** Places in their order as hits. */
+export function hitsOf(places: readonly Place[]): Hits {
+  return {
+    positions: Uint32Array.from(places, ({ position }) => position),
+    scores: Float32Array.from(places, ({ score }) => score),
   }
 }
 

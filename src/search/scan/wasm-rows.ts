@@ -1,12 +1,12 @@
 /** Rows of a file of vectors, read in blocks and multiplied by WebAssembly: in the caller's thread, or in one of a pool. */
-import { closeSync, fstatSync, openSync } from "node:fs"
+import { closeSync, fstatSync } from "node:fs"
 import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { type Kernels, withKernels } from "../../core/kernels/kernels.ts"
 import { eachProductBlock } from "../../core/kernels/products.ts"
-import { fileError } from "../../host/files/file-error.ts"
-import { readAt, readWithoutBlocking } from "../../host/files/read-at.ts"
+import { openToRead, readAt } from "../../host/files/read-at.ts"
 import {
   type Hits,
+  isSet,
   mostPairs,
   type Pairs,
   type RowLayout,
@@ -60,11 +60,7 @@ export class WasmRows implements Disposable {
     private readonly path: string,
     private readonly layout: RowLayout,
   ) {
-    try {
-      this.descriptor = openSync(path, readWithoutBlocking)
-    } catch (error) {
-      throw fileError(error, "reading", path)
-    }
+    this.descriptor = openToRead(path)
   }
 
   [Symbol.dispose](): void {
@@ -195,10 +191,6 @@ export class WasmRows implements Disposable {
   private get rowBytes(): number {
     return this.layout.dim * 2
   }
-}
-
-function isSet(mask: Uint8Array | undefined, row: number): boolean {
-  return mask === undefined || ((mask[row >>> 3]! >> (row & 7)) & 1) === 1
 }
 
 /** Whether a row of [start, start + count) may be a hit; up to 7 rows beside them count too. */

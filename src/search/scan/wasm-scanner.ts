@@ -8,10 +8,6 @@ import {
   type Pairs,
   type PairsRequest,
   type RowLayout,
-  requirePairs,
-  requirePositions,
-  requireQuery,
-  requireScan,
   type Scanner,
   type ScanRequest,
   tooManyPairs,
@@ -37,7 +33,6 @@ export class WasmScanner implements Scanner {
   private readonly rows: WasmRows
   private readonly processors = usableProcessors().count
   private pool: ThreadPool<RowWork, RowAnswer> | null = null
-  private isClosed = false
 
   constructor(
     private readonly path: string,
@@ -64,25 +59,19 @@ export class WasmScanner implements Scanner {
   }
 
   async scores(query: Float32Array, positions: Uint32Array): Promise<Float32Array> {
-    requireQuery(query, this.dim)
-    requirePositions(positions)
-    this.requireOpen()
     return this.rows.scores(query, positions)
   }
 
   async read(positions: Uint32Array): Promise<Float32Array> {
-    requirePositions(positions)
-    this.requireOpen()
     return this.rows.read(positions)
   }
 
   async nearPairs(request: PairsRequest): Promise<Pairs> {
-    requirePairs(request)
-    this.requireOpen()
     const { count, threshold, mask, threads = this.processors, signal, onProgress } = request
-    signal?.throwIfAborted()
     this.rows.requireRows(count)
     const firsts = Array.from({ length: Math.ceil(count / pairRows) }, (_, i) => i * pairRows)
+    // Rows that are read for each piece of work: its share of the time.
+    const total = firsts.reduce((sum, first) => sum + count - first, 0)
     const parts = new Map<number, Pairs>()
     let [done, found] = [0, 0]
     await forEachConcurrently(firsts, threads, async (first) => {
@@ -93,22 +82,17 @@ export class WasmScanner implements Scanner {
       found += pairs.a.length
       if (found > mostPairs) throw tooManyPairs(threshold)
       done += count - first
-      onProgress?.(done, total(firsts, count))
+      onProgress?.(done, total)
     })
     return joined(firsts.map((first) => parts.get(first)!))
   }
 
   close(): void {
-    if (this.isClosed) return
-    this.isClosed = true
     this.rows[Symbol.dispose]()
     this.pool?.[Symbol.asyncDispose]().catch(() => {})
   }
 
   private async scanAll(queries: readonly Float32Array[], request: Omit<ScanRequest, "query">): Promise<Hits[]> {
-    for (const query of queries) requireQuery(query, this.dim)
-    requireScan(request)
-    this.requireOpen()
     const { count, threads = this.processors } = request
     this.rows.requireRows(count)
     const isLittle = count * this.dim * 2 <= hereBytes
@@ -133,10 +117,6 @@ export class WasmScanner implements Scanner {
       settings,
     })
     return this.pool.ask(work)
-  }
-
-  private requireOpen(): void {
-    if (this.isClosed) throw new Error("the scanner is closed")
   }
 }
 
@@ -170,9 +150,4 @@ function joined(parts: readonly Pairs[]): Pairs {
     b: all(new Uint32Array(length), "b"),
     scores: all(new Float32Array(length), "scores"),
   }
-}
-
-/** Rows that are read for all pieces of work: their share of the time. */
-function total(firsts: readonly number[], count: number): number {
-  return firsts.reduce((sum, first) => sum + count - first, 0)
 }

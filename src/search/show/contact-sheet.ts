@@ -2,16 +2,25 @@
  * A page of results as one picture: a grid with rank, scores and name below each picture, and a divider before the weaker
  * matches. Text is drawn by libvips with the fonts of this machine; where there are none, it is left out and a note says so.
  */
-import { basename } from "node:path"
 import type { Sharp } from "sharp"
-import { messageOf, UserError } from "../../core/errors.ts"
+import { UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import { mapOrdered } from "../../core/parallel.ts"
 import { printable } from "../../core/printable.ts"
 import { thumbnailPixels } from "../../host/image/thumbnail.ts"
 import { Html, html } from "../../report/html.ts"
-import type { SearchHit, SearchPage } from "../query/search-page.ts"
-import { captionHeight, dividerHeight, gap, layOut, type SheetLayout, type SheetRow } from "./sheet-layout.ts"
+import { decimal } from "../../report/numbers.ts"
+import { dividerPlace, type SearchHit, type SearchPage } from "../query/search-page.ts"
+import { firstReadable, shortName } from "./hit-files.ts"
+import {
+  captionHeight,
+  dividerHeight,
+  gap,
+  layOut,
+  type SheetLayout,
+  type SheetRow,
+  type Size,
+} from "./sheet-layout.ts"
 
 export interface DrawnSheet {
   readonly file: Uint8Array
@@ -33,9 +42,9 @@ const atOnce = 4
 
 /** Takes the memory of the sheet's pixels and of four thumbnails. Throws UserError where the format cannot be so large. */
 export async function drawSheet(page: SearchPage, format: SheetFormat): Promise<DrawnSheet> {
-  const { hits, matches } = page
+  const { hits } = page
   if (hits.length === 0) throw new UserError("there are no results for a contact sheet", "search without filters first")
-  const layout = layOut(matches, hits.length - matches)
+  const layout = layOut(hits, dividerPlace(hits))
   requireSides(layout, format)
   const canvas = new Canvas(layout.width, layout.height)
   const reasons = await drawPictures(canvas, layout, hits)
@@ -95,46 +104,32 @@ class Canvas {
 /** The reasons of those that cannot be read, by their places among the hits. */
 async function drawPictures(canvas: Canvas, layout: SheetLayout, hits: readonly SearchHit[]) {
   const reasons = new Map<number, string>()
-  let place = 0
-  for await (const read of mapOrdered(hits, atOnce, (hit) => readThumbnail(hit, layout.cell))) {
-    const { left, top } = placeOf(layout, place)
-    const { width, height } = layout.cell
-    if ("reason" in read) {
+  const cells = layout.rows.flatMap((row) => cellsOf(row, layout))
+  const read = ({ place, width, height }: Cell) =>
+    firstReadable(hits[place]!.paths, (path) => thumbnailPixels(path, { width, height }))
+  let cell = 0
+  for await (const found of mapOrdered(cells, atOnce, read)) {
+    const { left, top, width, height, place } = cells[cell++]!
+    if ("reason" in found) {
       canvas.fill(left, top, width, height, colours.empty)
-      reasons.set(place, read.reason)
-    } else {
-      const { image } = read
-      canvas.paste(image, left + ((width - image.width) >> 1), top + height - image.height)
-    }
-    place++
+      reasons.set(place, found.reason)
+    } else canvas.paste(found.value, left, top + height - found.value.height)
   }
   return reasons
 }
 
-/** The first of the hit's files that can be read. */
-async function readThumbnail({ paths }: SearchHit, size: SheetLayout["cell"]) {
-  let reason = ""
-  for (const path of paths) {
-    try {
-      return { image: await thumbnailPixels(path, size) }
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error
-      reason ||= reasonOf(error, path)
-    }
-  }
-  return { reason }
+/** Where the picture of a hit is. */
+interface Cell extends Size {
+  readonly left: number
+  readonly top: number
+  /** Among the hits. */
+  readonly place: number
 }
 
-/** The message without the path, which stands below. */
-export function reasonOf(error: UserError, path: string): string {
-  const cause = error.cause as NodeJS.ErrnoException | undefined
-  if (cause?.code === "ENOENT") return "missing"
-  return messageOf(error).replace(path, "").trim().replace(/^is /, "") || "unreadable"
-}
-
-function placeOf({ rows, cell }: SheetLayout, place: number): { left: number; top: number } {
-  const row = rows.findLast(({ first }) => first <= place)!
-  return { left: gap + (place - row.first) * (cell.width + gap), top: row.top }
+function cellsOf({ top, height, first, count }: SheetRow, { cellWidth: width }: SheetLayout): Cell[] {
+  return Array.from({ length: count }, (_, i) => ({
+    ...{ left: gap + i * (width + gap), top, width, height, place: first + i },
+  }))
 }
 
 // ------------------------------------------------------------------------------------------------------ texts
@@ -146,55 +141,53 @@ async function drawTexts(
   hits: readonly SearchHit[],
   reasons: ReadonlyMap<number, string>,
 ): Promise<void> {
-  const { width, dividerTop, cell } = layout
+  const { width, dividerTop } = layout
   for (const row of layout.rows) {
-    const captions = cellsOf(row, layout).map(({ left, place }) => caption(hits[place]!, left, cell.width))
-    canvas.paste(await rendered(width, captionHeight, captions, colours.paper), 0, row.top + cell.height)
-    for (const { left, place } of cellsOf(row, layout)) {
-      const reason = reasons.get(place)
-      if (reason !== undefined) canvas.paste(await emptyCell(cell, reason), left, row.top)
+    const cells = cellsOf(row, layout)
+    const captions = cells.map((cell) => caption(hits[cell.place]!, cell))
+    canvas.paste(await rendered({ width, height: captionHeight }, captions, colours.paper), 0, row.top + row.height)
+    for (const cell of cells) {
+      const reason = reasons.get(cell.place)
+      if (reason !== undefined) canvas.paste(await emptyCell(cell, reason), cell.left, cell.top)
     }
   }
   if (dividerTop !== null)
-    canvas.paste(await rendered(width, dividerHeight, [divider(width)], colours.paper), 0, dividerTop)
-}
-
-function cellsOf({ first, count }: SheetRow, { cell }: SheetLayout): { left: number; place: number }[] {
-  return Array.from({ length: count }, (_, i) => ({ left: gap + i * (cell.width + gap), place: first + i }))
+    canvas.paste(await rendered({ width, height: dividerHeight }, [divider(layout)], colours.paper), 0, dividerTop)
 }
 
 /** Two lines that end where the cell does. */
-function caption(hit: SearchHit, left: number, width: number): Html {
+function caption(hit: SearchHit, { left, width }: Cell): Html {
   const { rank, cosine, z, verdict, paths } = hit
-  const scores = `${rank}   ${cosine.toFixed(3)}${z === null ? "" : `   z ${z.toFixed(1)}`}`
+  const scores = `${rank}   ${decimal(cosine, 3)}${z === null ? "" : `   z ${decimal(z, 1)}`}`
   return html`<svg x="${left}" width="${width}" height="${captionHeight}">
-<text x="0" y="14" font-size="12" font-weight="bold" fill="${verdict === "match" ? colours.ink : colours.weak}">${scores}</text>
-<text x="0" y="29" font-size="11" fill="${colours.soft}">${shortened(basename(paths[0]!), width / 6.8)}</text></svg>`
+<text x="0" y="14" font-size="12" font-weight="bold" fill="${verdict === "weak" ? colours.weak : colours.ink}">${scores}</text>
+<text x="0" y="29" font-size="11" fill="${colours.soft}">${shortened(shortName(paths[0]!), width / 6.8)}</text></svg>`
 }
 
-function divider(width: number): Html {
+function divider({ width, rows, dividerTop }: SheetLayout): Html {
   const middle = dividerHeight / 2 - 4
+  const text = rows[0]!.top > dividerTop! ? "no match, weaker ones" : "weaker matches"
   return html`<rect x="0" y="${middle}" width="${width}" height="2" fill="${colours.weak}"/>
-<rect x="${gap}" y="0" width="144" height="${dividerHeight}" fill="white"/>
-<text x="${gap + 6}" y="${middle + 6}" font-size="14" font-weight="bold" fill="${colours.weak}">weaker matches</text>`
+<rect x="${gap}" y="0" width="${10 * text.length}" height="${dividerHeight}" fill="white"/>
+<text x="${gap + 6}" y="${middle + 6}" font-size="14" font-weight="bold" fill="${colours.weak}">${text}</text>`
 }
 
-function emptyCell({ width, height }: SheetLayout["cell"], reason: string): Promise<Image8> {
+function emptyCell({ width, height }: Size, reason: string): Promise<Image8> {
   const words = html`<path d="M0 0L${width} ${height}M${width} 0L0 ${height}" stroke="#ccc"/>
-<text x="${width / 2}" y="${height / 2}" font-size="13" text-anchor="middle" fill="${colours.ink}">${shortened(reason, width / 7)}</text>`
-  return rendered(width, height, [words], colours.empty)
+<text x="${width / 2}" y="${height / 2 + 4}" font-size="13" text-anchor="middle" fill="${colours.ink}">${shortened(reason, width / 7)}</text>`
+  return rendered({ width, height }, [words], colours.empty)
 }
 
-/** The end of a name tells more than its middle. */
+/** The end of a name tells more than its middle. XML has no U+FFFE and U+FFFF. */
 function shortened(text: string, most: number): string {
-  const letters = [...printable(text)]
+  const letters = [...printable(text).replaceAll(/[\ufffe\uffff]/g, "\ufffd")]
   if (letters.length <= most) return letters.join("")
   const kept = Math.max(2, Math.floor(most) - 1)
   const end = Math.floor(kept / 2)
   return `${letters.slice(0, kept - end).join("")}…${letters.slice(-end).join("")}`
 }
 
-async function rendered(width: number, height: number, parts: readonly Html[], ground: number): Promise<Image8> {
+async function rendered({ width, height }: Size, parts: readonly Html[], ground: number): Promise<Image8> {
   const { default: sharp } = await import("sharp")
   const svg = html`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">
 <rect width="100%" height="100%" fill="rgb(${ground},${ground},${ground})"/>
@@ -205,9 +198,9 @@ async function rendered(width: number, height: number, parts: readonly Html[], g
 }
 
 /** Whether two different letters are different pictures: without fonts they are empty, or the same box. */
-export async function fontsRender(): Promise<boolean> {
+async function fontsRender(): Promise<boolean> {
   const letter = (text: string) =>
-    rendered(24, 24, [new Html(`<text x="2" y="18" font-size="16">${text}</text>`)], colours.paper)
+    rendered({ width: 24, height: 24 }, [new Html(`<text x="2" y="18" font-size="16">${text}</text>`)], colours.paper)
   const [a, b] = await Promise.all(["M", "i"].map(letter))
   return Buffer.compare(Buffer.from(a!.data), Buffer.from(b!.data)) !== 0
 }

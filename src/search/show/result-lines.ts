@@ -1,7 +1,10 @@
 /** A page of results as text: a table for people, JSON, and paths for other programs. */
 import { isAbsolute, relative } from "node:path"
+import { counted } from "../../core/counted.ts"
 import { printable } from "../../core/printable.ts"
-import type { SearchHit, SearchPage } from "../query/search-page.ts"
+import { decimal } from "../../report/numbers.ts"
+import { dividerPlace, type SearchHit, type SearchPage } from "../query/search-page.ts"
+import type { CheckedHit, CheckedPage } from "./hit-files.ts"
 
 export interface TableOptions {
   /** Paths below it are written relative to it. */
@@ -14,39 +17,41 @@ export interface TableOptions {
 export interface TableLine {
   readonly text: string
   /** Null: a title, the divider, or a remark. */
-  readonly hit: SearchHit | null
-}
-
-/** `tableLines` as text, with a break at the end of each. */
-export function resultTable(page: SearchPage, options: TableOptions = {}): string {
-  return tableLines(page, options)
-    .map(({ text }) => `${text}\n`)
-    .join("")
+  readonly hit: CheckedHit | null
 }
 
 /**
- * A line of titles, a line for each hit, and a divider before the weaker ones. Where nothing is a match a line says so first.
+ * A line of titles, a line for each hit, and a divider before the weaker ones. Where nothing is a match a line says so first, and
+ * where nothing was found one says why.
  */
 export function tableLines(
-  page: SearchPage,
+  page: CheckedPage,
   { folder, mostWeak = Number.POSITIVE_INFINITY }: TableOptions,
 ): TableLine[] {
   const { hits, matches } = page
-  if (hits.length === 0) return [remark("no pictures")]
+  if (hits.length === 0) return [remark(emptyText(page))]
   const columns = columnsOf(hits)
-  const lineOf = (hit: SearchHit): TableLine => {
+  const lineOf = (hit: CheckedHit): TableLine => {
     const cells = columns.map(({ width, cell }) => cell(hit).padStart(width))
     return { text: hitText(cells, hit, folder), hit }
   }
-  const weak = hits.slice(matches)
+  const weak = hits.slice(dividerPlace(hits))
   const shown = weak.slice(0, mostWeak)
   return [
-    ...(matches === 0 ? [remark("no match: nothing rises above what this query finds by chance")] : []),
+    ...(matches === 0 ? [remark(noMatch)] : []),
     remark([...columns.map(({ title, width }) => title.padStart(width)), "path"].join("  ")),
-    ...hits.slice(0, matches).map(lineOf),
+    ...hits.slice(0, dividerPlace(hits)).map(lineOf),
     ...(weak.length > 0 ? [remark(dividerText(weak.length, weak.length - shown.length))] : []),
     ...shown.map(lineOf),
   ]
+}
+
+const noMatch = "no match: nothing rises above what this query finds by chance"
+
+function emptyText({ pictures, filtered, searched }: CheckedPage): string {
+  if (pictures === 0) return "no pictures: the index has none yet"
+  if (filtered === 0) return `no pictures: the filters leave none of the index's ${pictures.toLocaleString("en")}`
+  return searched === 0 ? "no other pictures" : noMatch
 }
 
 function remark(text: string): TableLine {
@@ -65,33 +70,52 @@ interface Column {
   readonly cell: (hit: SearchHit) => string
 }
 
-/** Numbers alone, whose width is known before the rows are; z and the words' score where any hit has them. */
+/** Numbers alone, whose width is known before the rows are; z and words where any hit has them. */
 function columnsOf(hits: readonly SearchHit[]): Column[] {
   const rankWidth = Math.max("rank".length, String(hits.at(-1)!.rank).length)
   return [
     { title: "rank", width: rankWidth, cell: ({ rank }) => String(rank) },
-    { title: "cosine", width: "-0.000".length, cell: ({ cosine }) => cosine.toFixed(3) },
+    { title: "cosine", width: "-0.000".length, cell: ({ cosine }) => decimal(cosine, 3) },
     ...(hits.some(({ z }) => z !== null)
-      ? [{ title: "z", width: "-00.0".length, cell: ({ z }: SearchHit) => z?.toFixed(1) ?? "-" }]
+      ? [{ title: "z", width: "-00.0".length, cell: ({ z }: SearchHit) => (z === null ? "-" : decimal(z, 1)) }]
       : []),
-    ...(hits.some(({ words }) => words !== null)
+    ...(hits.some(({ words }) => words?.matched.length)
       ? [
           { title: "words", width: "-0.000".length, cell: ({ words }: SearchHit) => words?.score.toFixed(3) ?? "-" },
-          { title: "score", width: "-0.000".length, cell: ({ score }: SearchHit) => score.toFixed(3) },
+          { title: "score", width: "-0.000".length, cell: ({ score }: SearchHit) => decimal(score, 3) },
         ]
       : []),
-    { title: "", width: "match".length, cell: ({ verdict }) => verdict.padEnd("match".length) },
+    ...(hits.some(({ verdict }) => verdict !== null)
+      ? [{ title: "", width: "match".length, cell: ({ verdict }: SearchHit) => (verdict ?? "").padEnd("match".length) }]
+      : []),
   ]
 }
 
-function hitText(cells: readonly string[], hit: SearchHit, folder: string | undefined): string {
-  const copies = hit.paths.length - 1
+function hitText(cells: readonly string[], hit: CheckedHit, folder: string | undefined): string {
   const path = printable(shortPath(hit.paths[0]!, folder))
   const beside = [
-    ...(copies > 0 ? [`${copies} ${copies === 1 ? "copy" : "copies"}`] : []),
+    ...copiesTexts(hit),
     ...(hit.words?.matched.length ? [`words: ${hit.words.matched.map(printable).join(", ")}`] : []),
   ]
-  return [...cells, beside.length > 0 ? `${path}  (${beside.join("; ")})` : path].join("  ")
+  const isGone = hit.missing.length === hit.paths.length
+  return [
+    ...cells,
+    path,
+    ...(beside.length > 0 ? [`(${beside.join("; ")})`] : []),
+    ...(isGone ? ["[missing]"] : []),
+  ].join("  ")
+}
+
+/** "2 copies", "1 copy is missing": files with the same bytes, beside the one that is named. */
+function copiesTexts({ paths, missing }: CheckedHit): string[] {
+  const isGone = missing.length === paths.length
+  const copies = paths.length - 1 - (isGone ? 0 : missing.length)
+  return [
+    ...(copies > 0 ? [counted(copies, "copy", "copies")] : []),
+    ...(missing.length > 0 && !isGone
+      ? [`${counted(missing.length, "copy", "copies")} ${missing.length === 1 ? "is" : "are"} missing`]
+      : []),
+  ]
 }
 
 function shortPath(path: string, folder: string | undefined): string {
@@ -105,14 +129,14 @@ function shortPath(path: string, folder: string | undefined): string {
  *
  * @param query how it was understood, for the record
  */
-export function resultJson(page: SearchPage, query?: string): string {
+export function resultJson(page: CheckedPage, query?: string): string {
   const { hits, ...rest } = page
   const head = JSON.stringify({ ...(query !== undefined && { query }), ...rest }, null, 2).replace(/\n}$/, "")
   if (hits.length === 0) return `${head},\n  "hits": []\n}\n`
   return `${head},\n  "hits": [\n${hits.map((hit) => `    ${JSON.stringify(rounded(hit))}`).join(",\n")}\n  ]\n}\n`
 }
 
-function rounded(hit: SearchHit): SearchHit {
+function rounded(hit: CheckedHit): CheckedHit {
   return {
     ...hit,
     ...{ score: sevenDigits(hit.score), cosine: sevenDigits(hit.cosine) },
@@ -125,14 +149,14 @@ function sevenDigits(value: number): number {
   return Number(value.toPrecision(7))
 }
 
-interface PathOptions {
-  /** After each path: "\0" for `xargs -0`, "\n" for people. */
-  readonly end: string
-  /** Whether weaker hits are in the list too, which has no place for a divider. */
-  readonly withWeak?: boolean
-}
-
-/** The first path of each match. Names are as they are: they may hold line breaks and control characters. */
-export function resultPaths({ hits, matches }: SearchPage, { end, withWeak = false }: PathOptions): string {
-  return (withWeak ? hits : hits.slice(0, matches)).map(({ paths }) => paths[0]! + end).join("")
+/**
+ * The first path of each hit before the divider. Names are as they are: they may hold line breaks and control characters.
+ *
+ * @param end after each path: "\0" for `xargs -0`, "\n" for people
+ */
+export function resultPaths({ hits }: SearchPage, end: string): string {
+  return hits
+    .slice(0, dividerPlace(hits))
+    .map(({ paths }) => paths[0]! + end)
+    .join("")
 }

@@ -1,14 +1,15 @@
 /** A page of results as one HTML file that loads nothing: its pictures are inside, and each leads to its file. */
 import { basename } from "node:path"
 import { pathToFileURL } from "node:url"
-import { UserError } from "../../core/errors.ts"
+import { counted } from "../../core/counted.ts"
 import { mapOrdered } from "../../core/parallel.ts"
 import { thumbnail } from "../../host/image/thumbnail.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { Html, html } from "../../report/html.ts"
+import { decimal } from "../../report/numbers.ts"
 import { jpegUri } from "../../report/picture-card.ts"
-import type { SearchHit, SearchPage } from "../query/search-page.ts"
-import { reasonOf } from "./contact-sheet.ts"
+import { dividerPlace, type SearchHit, type SearchPage } from "../query/search-page.ts"
+import { firstReadable, shortName } from "./hit-files.ts"
 
 /** Side of thumbnails, in pixels. */
 const side = 320
@@ -33,42 +34,40 @@ h2 { margin-top: 40px; padding-top: 12px; border-top: 3px solid var(--wrong); co
  * @param onUnread is called for each picture that cannot be read
  */
 export async function* sheetPage(page: SearchPage, title: string, onUnread: () => void): AsyncGenerator<string> {
-  const { hits, matches, searched } = page
-  const weak = hits.length - matches
-  const found = matches === 0 ? "No match" : `${matches} ${matches === 1 ? "match" : "matches"}`
-  const head = html`<h1>${title}</h1><p class="eyebrow">${found} among ${searched.toLocaleString("en")} pictures${weak > 0 ? `, ${weak} weaker` : ""}</p>`
+  const { hits } = page
+  const head = html`<h1>${title}</h1><p class="eyebrow">${summary(page)}</p>`
   const [before, after] = htmlDocument(title, html`${head}<div class="sheet">${new Html(cut)}</div>`, style).split(cut)
   yield before!
   let place = 0
   for await (const figure of mapOrdered(hits, atOnce, (hit) => figureOf(hit, onUnread))) {
-    if (place++ === matches) yield `</div>\n<h2>Weaker matches</h2>\n<div class="sheet">`
+    if (place++ === dividerPlace(hits)) yield `</div>\n<h2>Weaker matches</h2>\n<div class="sheet">`
     yield figure.text
   }
   yield after!
 }
 
+/** "3 matches among 500 pictures, 17 weaker", "20 pictures of 500" */
+function summary({ hits, matches, searched }: SearchPage): string {
+  if (matches === null) return `${hits.length.toLocaleString("en")} of ${counted(searched, "picture")}`
+  const found = matches === 0 ? "No match" : counted(matches, "match", "matches")
+  const weak = hits.length - matches
+  return `${found} among ${counted(searched, "picture")}${weak > 0 ? `, ${weak.toLocaleString("en")} weaker` : ""}`
+}
+
 async function figureOf(hit: SearchHit, onUnread: () => void): Promise<Html> {
   const { rank, cosine, z, paths, taken } = hit
   const path = paths[0]!
-  const name = basename(path)
+  const name = shortName(path)
   const copies = paths.length > 1 ? html`<br><small>and ${paths.slice(1).join(", ")}</small>` : null
   return html`
 <figure><a href="${pathToFileURL(path).href}" title="${path}">${await pictureOf(hit, onUnread)}</a>
-<figcaption><b>${rank}</b> ${cosine.toFixed(3)}${z === null ? "" : `, z ${z.toFixed(1)}`}<br>${name}${taken === null ? null : html`<br><small>${taken.replace("T", " ")}</small>`}${copies}</figcaption></figure>`
+<figcaption><b>${rank}</b> ${decimal(cosine, 3)}${z === null ? "" : `, z ${decimal(z, 1)}`}<br>${name}${taken === null ? null : html`<br><small>${taken.replace("T", " ")}</small>`}${copies}</figcaption></figure>`
 }
 
-/** A thumbnail of the first of its files that can be read. */
 async function pictureOf({ paths, caption }: SearchHit, onUnread: () => void): Promise<Html> {
-  let reason = ""
-  for (const path of paths) {
-    try {
-      const jpeg = await thumbnail(path, { side })
-      return html`<img loading="lazy" src="${jpegUri(jpeg)}" alt="${caption ?? basename(path)}">`
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error
-      reason ||= reasonOf(error, path)
-    }
-  }
+  const found = await firstReadable(paths, (path) => thumbnail(path, { side }))
+  if ("value" in found)
+    return html`<img loading="lazy" src="${jpegUri(found.value)}" alt="${caption ?? basename(found.path)}">`
   onUnread()
-  return html`<span class="absent">${reason}</span>`
+  return html`<span class="absent">${found.reason}</span>`
 }

@@ -220,7 +220,7 @@ test("a file in every protocol, within its cells, and nothing of its name", asyn
   )
 })
 
-test("a file that is no picture is refused with its reason", async () => {
+test("a file that is not a picture is refused with its reason", async () => {
   const path = join(folder, "bad.png")
   writeFileSync(path, "text")
   await expect(terminalPicture(path, { kind: "sixel" })).rejects.toThrow("bad.png is not a picture")

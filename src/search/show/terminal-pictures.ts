@@ -1,8 +1,7 @@
 /** Pictures in a terminal: a file's thumbnail in the terminal's own protocol. */
-
-import { UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import { thumbnailPixels } from "../../host/image/thumbnail.ts"
+import { firstReadable } from "./hit-files.ts"
 import type { TableLine } from "./result-lines.ts"
 import { blockLines } from "./terminal/blocks.ts"
 import type { PictureProtocol } from "./terminal/choose-protocol.ts"
@@ -68,19 +67,9 @@ export async function writeWithPictures(
   write: PictureWriter,
 ): Promise<void> {
   for (const { text, hit } of lines) {
-    const picture = hit && (await firstPicture(hit.paths, protocol))
-    if (picture !== null) write.picture(picture)
-    write.text(`${text}${hit && picture === null ? "  (its picture cannot be read)" : ""}\n`)
+    const found = hit && (await firstReadable(hit.paths, (path) => terminalPicture(path, protocol)))
+    if (found && "value" in found) write.picture(found.value)
+    const isUnread = found && "reason" in found && hit.missing.length < hit.paths.length
+    write.text(`${text}${isUnread ? "  (its picture cannot be read)" : ""}\n`)
   }
-}
-
-async function firstPicture(paths: readonly string[], protocol: PictureProtocol): Promise<string | null> {
-  for (const path of paths) {
-    try {
-      return await terminalPicture(path, protocol)
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error
-    }
-  }
-  return null
 }

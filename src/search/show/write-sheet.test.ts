@@ -35,32 +35,32 @@ async function pixelsOf(file: Uint8Array) {
   return { ...info, at }
 }
 
-/** In the middle of the cell, and at the ends of its bottom row. */
-function cellAt(layout: ReturnType<typeof layOut>, row: number, column: number) {
-  const { width, height } = layout.cell
-  const [left, top] = [gap + column * (width + gap), layout.rows[row]!.top]
-  return { left, top, middle: left + width / 2, bottom: top + height - 1, width, height }
+function cellAt({ cellWidth, rows }: ReturnType<typeof layOut>, row: number, column: number) {
+  const { top, height } = rows[row]!
+  return { left: gap + column * (cellWidth + gap), top, bottom: top + height - 1 }
 }
+
+/** As `pageOf` says of its pictures. */
+const layoutOf = (before: number, weak: number) =>
+  layOut(Array(before + weak).fill({ width: 640, height: 480 }), before)
 
 test("pictures are in their cells, as they were seen, and are not enlarged", async () => {
   const { file, unread, notes } = await drawSheet(pageOf([red, green], [turned, bad, join(folder, "gone.jpg")]), "png")
-  const layout = layOut(2, 3)
+  const layout = layoutOf(2, 3)
   const { at, width, height } = await pixelsOf(file)
   expect([width, height]).toEqual([layout.width, layout.height])
   const [first, second, third] = [cellAt(layout, 0, 0), cellAt(layout, 0, 1), cellAt(layout, 1, 0)]
-  expect([at(first.middle, first.bottom), at(second.left, second.top), at(third.middle, third.bottom)]).toEqual([
+  expect([at(first.left, first.bottom), at(second.left, second.top), at(third.left, third.bottom)]).toEqual([
     ...[
       [255, 0, 0],
       [0, 255, 0],
       [0, 0, 255],
     ],
   ])
-  // 60 x 80 pixels at the bottom of the cell, in its middle; the turned one likewise.
-  for (const { middle, bottom } of [first, third]) {
-    expect([at(middle - 31, bottom), at(middle + 30, bottom), at(middle, bottom - 80)]).toEqual(
-      Array(3).fill([255, 255, 255]),
-    )
-    expect(at(middle - 30, bottom - 79)).not.toEqual([255, 255, 255])
+  // 60 x 80 pixels above the caption; the turned one likewise.
+  for (const { left, bottom } of [first, third]) {
+    expect([at(left - 1, bottom), at(left + 60, bottom), at(left, bottom - 80)]).toEqual(Array(3).fill([255, 255, 255]))
+    expect(at(left + 59, bottom - 79)).not.toEqual([255, 255, 255])
   }
   expect(at(cellAt(layout, 1, 1).left + 3, cellAt(layout, 1, 1).bottom - 20)).toEqual([238, 238, 238])
   expect({ unread, notes }).toEqual({ unread: 2, notes: [] })
@@ -68,7 +68,7 @@ test("pictures are in their cells, as they were seen, and are not enlarged", asy
 
 test("captions have ink, and the divider is a line between matches and weaker ones", async () => {
   const { at } = await pixelsOf((await drawSheet(pageOf([red], [green]), "png")).file)
-  const layout = layOut(1, 1)
+  const layout = layoutOf(1, 1)
   const { left, bottom } = cellAt(layout, 0, 0)
   const inkIn = (x0: number, y0: number, width: number, height: number) =>
     Array.from({ length: width * height }, (_, i) => at(x0 + (i % width), y0 + Math.floor(i / width))).filter(
@@ -88,16 +88,30 @@ test("rows of a thousand results fit, each hit once and in order", () => {
     [13, 0],
     [0, 1000],
   ] as const) {
-    const { rows, width, height, cell } = layOut(matches, weak)
+    const { rows, width, height } = layoutOf(matches, weak)
     const places = rows.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i))
     expect(places).toEqual(Array.from({ length: matches + weak }, (_, i) => i))
     expect(rows.some(({ first, count }) => first < matches && first + count > matches)).toBe(false)
-    expect(rows.at(-1)!.top + cell.height + captionHeight).toBeLessThanOrEqual(height)
-    for (const [i, { top }] of rows.entries())
-      if (i > 0) expect(top - rows[i - 1]!.top).toBeGreaterThanOrEqual(cell.height + captionHeight)
+    const bottoms = rows.map((row) => row.top + row.height + captionHeight)
+    expect(bottoms.at(-1)).toBeLessThanOrEqual(height)
+    for (const [i, { top }] of rows.entries()) if (i > 0) expect(top).toBeGreaterThanOrEqual(bottoms[i - 1]!)
     // A thousand take some 90 MB.
     expect(width * height * 3).toBeLessThan(100e6)
   }
+})
+
+test("cells are as large as their pictures need", () => {
+  const [icon, wide, high] = [
+    { width: 32, height: 32 },
+    { width: 4000, height: 1000 },
+    { width: 1000, height: 4000 },
+  ]
+  expect(layOut(Array(8).fill(icon), 8)).toMatchObject({
+    ...{ cellWidth: 150, rows: [{ height: 32 }, { height: 32 }], dividerTop: null },
+  })
+  const mixed = layOut([icon, icon, icon, icon, wide, high, icon], 5)
+  expect(mixed.cellWidth).toBe(320)
+  expect(mixed.rows.map(({ height }) => height)).toEqual([32, 80, 240])
 })
 
 test("a page has the pictures inside, leads to the files, and shows names as text", async () => {
@@ -154,7 +168,7 @@ test("without fonts a sheet says that it has no texts, and has the divider all t
   const run = promisify(execFile)(process.execPath, ["--input-type=module", "-e", program], { env, maxBuffer: 1e8 })
   const { notes, file } = JSON.parse((await run).stdout)
   expect(notes).toEqual([expect.stringContaining("this machine has no fonts")])
-  const layout = layOut(1, 1)
+  const layout = layoutOf(1, 1)
   const { at } = await pixelsOf(Buffer.from(file, "base64"))
   expect(at(layout.width - 5, layout.dividerTop! + 17)).toEqual([120, 120, 120])
 })

@@ -1,5 +1,6 @@
 /** `--sheet FILE`: a page of results as a picture or a page, by the file's name. */
 import { extname } from "node:path"
+import { counted } from "../../core/counted.ts"
 import { UserError } from "../../core/errors.ts"
 import { prepareFile, writeAtomically } from "../../host/files/files.ts"
 import type { SearchPage } from "../query/search-page.ts"
@@ -38,7 +39,7 @@ export async function writeSheet(page: SearchPage, file: string, title: string):
 }
 
 function unreadNotes(unread: number): string[] {
-  return unread === 0 ? [] : [`${unread} ${unread === 1 ? "picture" : "pictures"} on the sheet could not be read`]
+  return unread === 0 ? [] : [`${counted(unread, "picture")} on the sheet could not be read`]
 }
 
 function formatOf(file: string): SheetFormat | "html" {

@@ -1,20 +1,26 @@
+import { spawn } from "node:child_process"
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
 import { DatabaseSync } from "@photostructure/sqlite"
 import { afterEach, expect, test } from "vitest"
+import { FullDisk } from "../../../test/full-disk.ts"
 import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { IndexStore } from "./index-store.ts"
-import { type ContentDetails, IndexWriter, type NewPicture } from "./index-writer.ts"
+import { IndexWriter } from "./index-writer.ts"
+import { type ContentDetails, type NewPicture, putFile } from "./picture-rows.ts"
 import { readVectorHeader, vectorOffset } from "./vector-file.ts"
 
 const made: string[] = []
@@ -74,13 +80,14 @@ test("what was added is read while the writer is open: rows, files, words, vecto
     [0, 0.5, -1, 0.125],
     [Number.NaN, Number.NaN, Number.NaN, Number.NaN],
   ])
+  expect([...store.withoutVector(generation)]).toEqual([2])
   const found = (words: string) => store.rows("SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid", words)
   expect(found("path: b").map(({ rowid }) => rowid)).toEqual([2])
   expect(found("blue").length).toBe(2)
   writer.removeFile(1)
   expect(found("blue").map(({ rowid }) => rowid)).toEqual([2])
   expect(store.rows("SELECT id FROM contents WHERE copies = 0")).toEqual([{ id: 1 }])
-  writer.putFile({ root: 1, path: "c/copy.jpg", size: 10, mtime: 2 }, 2)
+  putFile(writer.store, { file: { root: 1, path: "c/copy.jpg", size: 10, mtime: 2 }, content: 2 })
   expect(store.row("SELECT copies FROM contents WHERE id = 2")).toEqual({ copies: 2 })
   writer[Symbol.dispose]()
 })
@@ -160,12 +167,60 @@ test("a database that is empty, or a folder, is told as that", () => {
   expect(() => IndexStore.open(directory)).toThrow("index.sqlite is not a file")
 })
 
-test("a read-only folder is read", async () => {
+/** Counts the pictures of an index each time it is told to, as a user who may not write there. */
+const reader = (module: string, path: string) => `
+  if (process.getuid() === 0) process.setuid(65534)
+  const { IndexStore } = await import(${JSON.stringify(module)})
+  let store = IndexStore.open(${JSON.stringify(path)})
+  for await (const _ of process.stdin) {
+    const wasOutdated = store.isOutdated
+    let error = null
+    try { if (wasOutdated) store.rows("SELECT * FROM contents") } catch (reason) { error = reason.message }
+    if (wasOutdated) store = IndexStore.open(${JSON.stringify(path)})
+    console.log(JSON.stringify({ wasOutdated, error, count: store.count, rows: store.rows("SELECT id FROM contents").length }))
+  }`
+
+test("a folder that is read-only is read, and what somebody else writes to it meanwhile is seen", async () => {
   const path = folder()
   const { writer } = await withPictures(path, picture(1))
   writer[Symbol.dispose]()
-  chmodSync(path, 0o555)
-  using store = IndexStore.open(path)
-  expect(store.count).toBe(1)
-  chmodSync(path, 0o755)
+  // They go when the process ends that wrote.
+  for (const end of ["shm", "wal"]) rmSync(join(path, `index.sqlite-${end}`))
+  for (const each of [join(path, ".."), path]) chmodSync(each, 0o555)
+  const module = new URL("../../../dist/src/search/store/index-store.js", import.meta.url).href
+  const child = spawn(process.execPath, ["--input-type=module", "-e", reader(module, path)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  })
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  const ask = async () => {
+    child.stdin.write("\n")
+    return JSON.parse((await lines.next()).value as string)
+  }
+  expect(await ask()).toEqual({ wasOutdated: false, error: null, count: 1, rows: 1 })
+  for (const each of [join(path, ".."), path]) chmodSync(each, 0o755)
+  const later = await IndexWriter.open(path, "a test")
+  for (let n = 2; n < 250; n += 8)
+    later.addPictures(
+      later.active!,
+      Array.from({ length: 8 }, (_, i) => picture(n + i)),
+    )
+  later[Symbol.dispose]()
+  const told = await ask()
+  expect(told).toMatchObject({ wasOutdated: true, count: 249, rows: 249 })
+  if (told.error !== null) expect(told.error).toBe(`${join(path, "index.sqlite")} was written while it was read`)
+  child.stdin.end()
+})
+
+test("a database takes its name when it is complete: where the disk fills before that, the next run begins anew", async () => {
+  using disk = FullDisk.mount(join(folder(), "..", "disk"), 1)
+  if (!disk) return expect(process.getuid?.()).not.toBe(0)
+  const [path, ballast] = [join(disk.path, "index"), join(disk.path, "full")]
+  // The lock has room, the tables have not.
+  truncateSync(ballast, statSync(ballast).size - 24 * 1024)
+  await expect(IndexWriter.open(path, "a test")).rejects.toThrow("disk full while writing")
+  expect(existsSync(join(path, "index.sqlite"))).toBe(false)
+  rmSync(ballast)
+  const writer = await IndexWriter.open(path, "a test")
+  expect(writer.store.count).toBe(0)
+  writer[Symbol.dispose]()
 })

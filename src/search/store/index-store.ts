@@ -3,13 +3,14 @@
  * Any number of processes read it at any time; one writes (`index-writer.ts`). What a reader sees in one transaction is one
  * state of the index: vectors are on the disk before the transaction that counts them.
  */
-import { statSync } from "node:fs"
+import { existsSync, type Stats, statSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from "@photostructure/sqlite"
 import { EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { applicationId, indexVersion } from "./schema.ts"
+import { rowsWithoutVector } from "./vector-file.ts"
 
 export const databaseFile = "index.sqlite"
 
@@ -42,10 +43,14 @@ export interface Generation {
 export class IndexStore implements Disposable {
   private readonly prepared = new Map<string, StatementSyncInstance>()
 
-  /** @param db open; tables are those of `schema.ts` */
+  /**
+   * @param db open; tables are those of `schema.ts`
+   * @param frozen what the database's files looked like, where SQLite was told that they do not change; else null
+   */
   constructor(
     readonly folder: string,
     readonly db: DatabaseSyncInstance,
+    private readonly frozen: string | null = null,
   ) {}
 
   /**
@@ -56,10 +61,13 @@ export class IndexStore implements Disposable {
   static open(folder: string): IndexStore {
     const path = join(folder, databaseFile)
     requireIndex(folder)
-    return new IndexStore(
-      resolve(folder),
-      inDatabase(path, () => openChecked(path)),
-    )
+    const { db, frozen } = inDatabase(path, () => openChecked(path))
+    return new IndexStore(resolve(folder), db, frozen)
+  }
+
+  /** Whether it must be opened again: it was read as if nobody wrote it, and somebody did. */
+  get isOutdated(): boolean {
+    return this.frozen !== null && this.frozen !== stateOf(this.path)
   }
 
   /** Contents that count: rows of every vector file. Those without a file, or a vector, among them. */
@@ -91,6 +99,13 @@ export class IndexStore implements Disposable {
     return join(this.folder, `codes-${id}.bits`)
   }
 
+  /** Ids of contents that count and have no vector by a generation. */
+  withoutVector(generation: Generation): Set<number> {
+    const path = this.vectorsPath(generation)
+    if (this.count === 0 || !existsSync(path)) return new Set()
+    return new Set(rowsWithoutVector(path, generation.dim, this.count).map((row) => row + 1))
+  }
+
   /** Statements are prepared once. Parameters are those of node:sqlite. */
   statement(sql: string): StatementSyncInstance {
     const found = this.prepared.get(sql) ?? this.db.prepare(sql)
@@ -99,15 +114,15 @@ export class IndexStore implements Disposable {
   }
 
   row(sql: string, ...values: SqlValue[]): Row | undefined {
-    return inDatabase(this.path, () => this.statement(sql).get(...values) as Row | undefined)
+    return this.within(() => this.statement(sql).get(...values) as Row | undefined)
   }
 
   rows(sql: string, ...values: SqlValue[]): Row[] {
-    return inDatabase(this.path, () => this.statement(sql).all(...values) as Row[])
+    return this.within(() => this.statement(sql).all(...values) as Row[])
   }
 
   run(sql: string, ...values: SqlValue[]): void {
-    inDatabase(this.path, () => this.statement(sql).run(...values))
+    this.within(() => this.statement(sql).run(...values))
   }
 
   /** Everything that `work` reads is of one state of the index. It must not wait for anything. */
@@ -129,11 +144,20 @@ export class IndexStore implements Disposable {
     return join(this.folder, databaseFile)
   }
 
+  private within<T>(work: () => T): T {
+    try {
+      return inDatabase(this.path, work)
+    } catch (error) {
+      if (!this.isOutdated) throw error
+      throw new EnvironmentError(`${this.path} was written while it was read`, "ask again", { cause: error })
+    }
+  }
+
   private transaction<T>(begin: string, work: () => T): T {
-    inDatabase(this.path, () => this.db.exec(begin))
+    this.within(() => this.db.exec(begin))
     try {
       const result = work()
-      inDatabase(this.path, () => this.db.exec("COMMIT"))
+      this.within(() => this.db.exec("COMMIT"))
       return result
     } catch (error) {
       // SQLite ends a transaction by itself where the disk is full.
@@ -152,7 +176,7 @@ function generationOf(row: Row): Generation {
 
 /** Throws UserError where the folder has no index. */
 export function requireIndex(folder: string): void {
-  const database = statSync(join(folder, databaseFile), { throwIfNoEntry: false })
+  const database = statOf(join(folder, databaseFile))
   if (database?.isFile() && database.size > 0) return
   if (database) {
     const what = database.isFile() ? "is empty" : "is not a file"
@@ -161,7 +185,7 @@ export function requireIndex(folder: string): void {
       "restore it from a copy, or remove the folder and index again",
     )
   }
-  const found = statSync(folder, { throwIfNoEntry: false })
+  const found = statOf(folder)
   const what = found === undefined ? "it does not exist" : found.isDirectory() ? `${databaseFile} is missing` : "a file"
   throw new UserError(
     `there is no index in ${folder}: ${what}`,
@@ -169,41 +193,62 @@ export function requireIndex(folder: string): void {
   )
 }
 
-function openChecked(path: string): DatabaseSyncInstance {
-  const db = openForReading(path)
+/** Undefined where there is none; throws EnvironmentError where it cannot be looked at. */
+export function statOf(path: string): Stats | undefined {
   try {
-    db.exec("PRAGMA busy_timeout = 10000; PRAGMA query_only = 1; PRAGMA mmap_size = 268435456")
-    requireVersion(db, path)
-    return db
+    return statSync(path, { throwIfNoEntry: false })
   } catch (error) {
-    db.close()
+    throw fileError(error, "reading", path)
+  }
+}
+
+interface OpenDatabase {
+  readonly db: DatabaseSyncInstance
+  readonly frozen: string | null
+}
+
+function openChecked(path: string): OpenDatabase {
+  const opened = openForReading(path)
+  try {
+    opened.db.exec("PRAGMA busy_timeout = 10000; PRAGMA query_only = 1; PRAGMA mmap_size = 268435456")
+    requireVersion(opened.db, path)
+    return opened
+  } catch (error) {
+    opened.db.close()
     throw error
   }
 }
 
 /**
  * A database with a write-ahead log needs files beside it, which a read-only folder does not take; where none are there,
- * nobody writes to it, and it is read as it is.
+ * it is read as if nobody wrote it, until its files look different (`isOutdated`).
  */
-function openForReading(path: string): DatabaseSyncInstance {
+function openForReading(path: string): OpenDatabase {
+  const db = new DatabaseSync(path, { readOnly: true })
   try {
-    const db = new DatabaseSync(path, { readOnly: true })
-    try {
-      db.prepare("SELECT count(*) FROM sqlite_schema").get()
-      return db
-    } catch (error) {
-      db.close()
-      throw error
-    }
+    db.prepare("SELECT count(*) FROM sqlite_schema").get()
+    return { db, frozen: null }
   } catch (error) {
-    if (!/unable to open|readonly|read-only/i.test(messageOf(error)) || hasLog(path)) throw error
-    return new DatabaseSync(`${pathToFileURL(path).href}?immutable=1`, { readOnly: true })
+    db.close()
+    if (!/unable to open|readonly|read-only/i.test(messageOf(error))) throw error
+    if (logSize(path) > 0)
+      throw new EnvironmentError(
+        `what was written last to ${path} is in its log, which cannot be read in a folder that is read-only`,
+        "open the index once where its folder can be written, or copy all files of it",
+      )
+    const frozen = stateOf(path)
+    return { db: new DatabaseSync(`${pathToFileURL(path).href}?immutable=1`, { readOnly: true }), frozen }
   }
 }
 
-/** Whether what was written last is not in the database itself yet. */
-function hasLog(path: string): boolean {
-  return (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
+/** Bytes that are not in the database itself yet. */
+function logSize(path: string): number {
+  return statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0
+}
+
+function stateOf(path: string): string {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
+  return `${found?.ino} ${found?.size} ${found?.mtimeNs} ${logSize(path)}`
 }
 
 /** Throws UserError where the database is not an index, or one of a newer program. */

@@ -94,7 +94,30 @@ export function rowsInFile(path: string, dim: number): number {
 
 /** In float16. */
 const nan = 0x7e00
-const filledAtOnce = 4096
+const rowsAtOnce = 4096
+
+/** Of the first `count` rows those that are NaN, which have no vector, in their order; also from a file that was cut. */
+export function rowsWithoutVector(path: string, dim: number, count: number): number[] {
+  const rows = Math.min(count, rowsInFile(path, dim))
+  return inFile(path, "reading", () => {
+    const file = openSync(path, "r")
+    try {
+      const missing: number[] = []
+      for (let first = 0; first < rows; first += rowsAtOnce) {
+        const bits = new Uint16Array(Math.min(rowsAtOnce, rows - first) * dim)
+        readSync(file, bits, 0, bits.byteLength, vectorOffset + first * dim * 2)
+        for (let i = 0; i < bits.length; i += dim) if (isNan(bits[i]!)) missing.push(first + i / dim)
+      }
+      return missing
+    } finally {
+      closeSync(file)
+    }
+  })
+}
+
+function isNan(half: number): boolean {
+  return (half & 0x7fff) > 0x7c00
+}
 
 /** Appends and overwrites rows. One at a time per file: its index is locked. */
 export class VectorWriter implements Disposable {
@@ -147,8 +170,8 @@ export class VectorWriter implements Disposable {
   fill(count: number): void {
     const { dim } = this.values
     const rows = Math.max(0, Math.floor((fstatSync(this.file).size - vectorOffset) / (2 * dim)))
-    for (let first = rows; first < count; first += filledAtOnce) {
-      const bits = new Uint16Array(Math.min(filledAtOnce, count - first) * dim).fill(nan)
+    for (let first = rows; first < count; first += rowsAtOnce) {
+      const bits = new Uint16Array(Math.min(rowsAtOnce, count - first) * dim).fill(nan)
       this.put(new Uint8Array(bits.buffer), vectorOffset + first * dim * 2)
     }
     if (rows < count) inFile(this.path, "writing", () => fdatasyncSync(this.file))

@@ -20,7 +20,7 @@ export function databaseProblems(store: IndexStore): Problem[] {
   const checks = [
     [
       "SELECT count(*) AS count FROM pragma_foreign_key_check",
-      (n: number) => `${n} rows of the database belong to files, contents or roots that are missing`,
+      (n: number) => `rows of the database that belong to files, contents or roots which are missing: ${n}`,
       restore,
     ],
     [
@@ -30,17 +30,17 @@ export function databaseProblems(store: IndexStore): Problem[] {
     ],
     [
       "SELECT count(*) AS count FROM contents WHERE copies <> (SELECT count(*) FROM files WHERE content = contents.id)",
-      (n: number) => `${n} contents count another number of files than they have`,
+      (n: number) => `contents that count another number of files than they have: ${n}`,
       restore,
     ],
     [
       "SELECT count(*) AS count FROM words_docsize WHERE id NOT IN (SELECT id FROM files)",
-      (n: number) => `words of ${n} files that are gone are still found`,
+      (n: number) => `files that are gone and still found by words: ${n}`,
       restore,
     ],
     [
       "SELECT count(*) AS count FROM files WHERE id NOT IN (SELECT id FROM words_docsize)",
-      (n: number) => `${n} files are not found by words`,
+      (n: number) => `files that are not found by words: ${n}`,
       restore,
     ],
   ] as const

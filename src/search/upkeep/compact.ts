@@ -3,11 +3,13 @@
  * contents and switches to it. Killed before, the index is as it was; after, as it is to be.
  */
 import { statSync } from "node:fs"
+import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
-import { backgroundKey } from "../calibrate/make-background.ts"
+import { backgroundKey, statisticsKey } from "../calibrate/make-background.ts"
+import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
 import { openScanner } from "../scan/scanner.ts"
-import { type Generation, type IndexStore, requireIndex } from "../store/index-store.ts"
+import { databaseFile, type Generation, type IndexStore, requireIndex } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import { vectorOffset } from "../store/vector-file.ts"
 import { restoreCodes } from "./codes.ts"
@@ -44,9 +46,10 @@ export async function compactIndex(folder: string, options: CompactOptions = {})
     now = { ...old, id: writer.nextGeneration(), created: new Date().toISOString() }
     await copyKept(writer, old, now, kept, options)
     store.writing(() => switchTo(writer, old, now, kept.length))
-    await writer.removeVectors(old.id)
+    await writer.files.remove(old.id)
     await restoreCodes(store, now, options)
   }
+  removeStrayThumbnails(store)
   vacuum(store)
   return { removed, pictures: kept.length, before, after: bytesOf(store, now) }
 }
@@ -73,7 +76,7 @@ async function copyKept(
   kept: readonly number[],
   { signal, startProgress = noProgress }: CompactOptions,
 ): Promise<void> {
-  using vectors = writer.newVectors(now)
+  using vectors = writer.files.create(now)
   const scanner = openScanner(writer.store.vectorsPath(old), { dim: old.dim, offset: vectorOffset })
   const progress = startProgress("copying vectors", kept.length, { unit: "vectors" })
   try {
@@ -85,7 +88,7 @@ async function copyKept(
     }
     signal?.throwIfAborted()
   } catch (error) {
-    await writer.removeVectors(now.id)
+    await writer.files.remove(now.id)
     throw error
   } finally {
     scanner.close()
@@ -96,18 +99,13 @@ async function copyKept(
 /** Within a transaction. */
 function switchTo(writer: IndexWriter, old: Generation, now: Generation, count: number): void {
   const { store } = writer
-  const { id, model, source, identity, dim, settings, created } = now
   store.db.exec("PRAGMA defer_foreign_keys = 1")
   renumber(store)
-  store.run(
-    "INSERT INTO generations VALUES (?, 'active', ?, ?, ?, ?, ?, ?)",
-    ...([id, model, source, identity, dim, JSON.stringify(settings), created] as const),
-  )
-  store.run("UPDATE background SET generation = ? WHERE generation = ?", id, old.id)
-  for (const key of [backgroundKey, ({ id }: Pick<Generation, "id">) => `prompts ${id}`])
+  writer.insertGeneration(now)
+  store.run("UPDATE background SET generation = ? WHERE generation = ?", now.id, old.id)
+  for (const key of [backgroundKey, statisticsKey, ({ id }: Pick<Generation, "id">) => `prompts ${id}`])
     store.run("UPDATE meta SET key = ? WHERE key = ?", key(now), key(old))
   store.run("DELETE FROM generations WHERE id = ?", old.id)
-  writer.setMeta("generation", String(id))
   writer.setMeta("count", String(count))
 }
 
@@ -136,6 +134,6 @@ function vacuum({ db }: IndexStore): void {
 
 function bytesOf(store: IndexStore, generation: Generation): number {
   const size = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  const database = `${store.folder}/index.sqlite`
+  const database = join(store.folder, databaseFile)
   return [store.vectorsPath(generation), database, `${database}-wal`].reduce((sum, path) => sum + size(path), 0)
 }

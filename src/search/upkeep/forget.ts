@@ -3,10 +3,11 @@
  * indexed again, unless that is asked for.
  */
 import { randomBytes } from "node:crypto"
-import { join, resolve, sep } from "node:path"
+import { join, resolve } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { updateBackgroundPictures } from "../calibrate/make-background.ts"
+import { isWithin } from "../indexing/roots.ts"
 import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
 import { followIndex } from "../lance/index-table.ts"
 import { IndexStore, requireIndex } from "../store/index-store.ts"
@@ -95,8 +96,7 @@ function knownFiles(store: IndexStore): KnownFile[] {
 function filesWithin(known: readonly KnownFile[], targets: readonly string[]): KnownFile[] {
   const found = new Set<KnownFile>()
   for (const target of targets) {
-    const start = target.endsWith(sep) ? target : target + sep
-    const within = known.filter(({ path }) => path === target || path.startsWith(start))
+    const within = known.filter(({ path }) => isWithin(path, target))
     if (within.length === 0)
       throw unknown(
         target,

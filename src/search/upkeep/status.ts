@@ -52,7 +52,7 @@ export async function indexStatus(folder: string, { recall = false }: StatusOpti
     folder: store.folder,
     ...counts,
     active,
-    building: building && { ...building, rows: await rowsWithVector(store, building, total), total },
+    building: building && { ...building, rows: rowsWithVector(store, building, total), total },
     sizes: sizesOf(store, generations),
     background: backgroundOf(store, active),
     codes: {
@@ -93,25 +93,11 @@ function failuresOf(store: IndexStore): IndexStatus["failures"] {
   return [...found.values()].sort((a, b) => b.count - a.count)
 }
 
-const rowsAtOnce = 4096
-
-async function rowsWithVector(store: IndexStore, generation: Generation, total: number): Promise<number> {
-  const { dim } = generation
+/** How far a migration is: rows that are not there yet have no vector either. */
+function rowsWithVector(store: IndexStore, generation: Generation, total: number): number {
   const path = store.vectorsPath(generation)
-  const rows = existsSync(path) ? Math.min(total, rowsInFile(path, dim)) : 0
-  if (rows === 0) return 0
-  const scanner = openScanner(path, { dim, offset: vectorOffset, use: "exact" })
-  try {
-    let found = 0
-    for (let first = 0; first < rows; first += rowsAtOnce) {
-      const length = Math.min(rowsAtOnce, rows - first)
-      const values = await scanner.read(Uint32Array.from({ length }, (_, i) => first + i))
-      for (let row = 0; row < length; row++) if (!Number.isNaN(values[row * dim])) found++
-    }
-    return found
-  } finally {
-    scanner.close()
-  }
+  const rows = existsSync(path) ? Math.min(total, rowsInFile(path, generation.dim)) : 0
+  return rows - store.withoutVector(generation).size
 }
 
 function sizesOf(store: IndexStore, generations: readonly Generation[]): IndexStatus["sizes"] {

@@ -11,14 +11,14 @@ import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
 import { exportModel } from "../../export/export.ts"
-import { indexPictures } from "../indexing/index-pictures.ts"
+import { indexPictures, retryFailures } from "../indexing/index-pictures.ts"
+import { makeThumbnails } from "../indexing/thumbnails.ts"
 import { SearchIndex } from "../search-index.ts"
 import { IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import { vectorOffset } from "../store/vector-file.ts"
 import { compactIndex } from "./compact.ts"
 import { excludedPaths, forgetPaths, undoForget } from "./forget.ts"
-import { retryFailures } from "./retry.ts"
 import { indexStatus } from "./status.ts"
 import { verifyIndex } from "./verify.ts"
 
@@ -87,6 +87,30 @@ test("forgotten pictures are gone with their vectors, one with a copy stays, and
   expect(vectorsByPath(index)).toEqual(before)
 })
 
+/** As `forget` leaves it that is killed after the vectors and before the rows. */
+async function loseVectors(index: string, ...paths: string[]): Promise<void> {
+  using writer = await IndexWriter.open(index, "a test")
+  const none = new Float32Array(writer.active!.dim).fill(Number.NaN)
+  for (const path of paths) {
+    const found = writer.store.row("SELECT content FROM files WHERE path = ?", path)
+    writer.setVectors(writer.active!, Number(found!.content) - 1, none)
+  }
+}
+
+test("contents whose vectors were forgotten, and whose rows were not, are encoded by the next run, also for a copy that is new", async () => {
+  const index = copy()
+  const before = vectorsByPath(index)
+  await loseVectors(index, "b/9.jpg", "b/20.jpg")
+  const again = await indexPictures(index, [], encodeAgain)
+  expect(again).toMatchObject({ encoded: 2, known: 1, unchanged: count + 1 - 3, pictures: count })
+  expect(vectorsByPath(index)).toEqual(before)
+  await loseVectors(index, "b/9.jpg")
+  cpSync(picture(9), at("copied", "9.jpg"))
+  expect(await indexPictures(index, [at("copied")], encodeAgain)).toMatchObject({ encoded: 1, known: 0 })
+  expect(vectorsByPath(index).get("b/9.jpg")).toBe(before.get("b/9.jpg"))
+  expect((await verifyIndex(index)).problems).toEqual([])
+})
+
 test("an unknown path is refused with the nearest one, and nothing is forgotten", async () => {
   const index = copy()
   const refused = forgetPaths(index, [picture(1), at("pictures", "b", "111.jpg")])
@@ -111,6 +135,65 @@ test("compaction keeps each picture's vector while a reader searches, and its fi
   expect(vectorsByPath(index)).toEqual(before)
   expect((await verifyIndex(index, { sample: 5, ...encodeAgain })).problems).toEqual([])
   expect((await indexPictures(index, [], encodeAgain)).encoded).toBe(0)
+})
+
+/** Paths and cosines of the best for a text, as `test/search-loop.ts` prints them. */
+async function answerOf(index: string, limit: number): Promise<[string[], number][]> {
+  await using open = await SearchIndex.open(index, { cache: false })
+  const page = await open.search({ terms: [{ kind: "text", weight: 1, text: "a red square" }], limit })
+  return page.hits.map(({ paths, cosine }) => [[...paths], cosine])
+}
+
+test("another process that searches while files are forgotten and the index is compacted never fails and loses no other picture", async () => {
+  const index = copy()
+  const all = await answerOf(index, count)
+  const going = all.slice(0, 3).flatMap(([paths]) => paths)
+  const kept = all.filter(([paths]) => !going.includes(paths[0]!))
+  const child = spawn(process.execPath, ["dist/test/search-loop.js", index], { stdio: ["pipe", "pipe", "inherit"] })
+  const exited = once(child, "exit")
+  let output = ""
+  child.stdout.on("data", (data) => {
+    output += data
+  })
+  const moreAnswers = async (more: number) => {
+    const before = output.split("\n").length
+    while (output.split("\n").length < before + more) {
+      if (child.exitCode !== null) throw new Error(`the process that searches ended with ${child.exitCode}`)
+      await sleep(10)
+    }
+  }
+  await moreAnswers(2)
+  for (const path of going) await forgetPaths(index, [path])
+  await moreAnswers(2)
+  expect(await compactIndex(index)).toMatchObject({ removed: 3 })
+  await moreAnswers(2)
+  child.stdin.end()
+  expect((await exited)[0]).toBe(0)
+  const answers = output
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as typeof all)
+  expect(answers[0]).toEqual(all.slice(0, 5))
+  expect(answers.at(-1)).toEqual(kept.slice(0, 5))
+  for (const answer of answers) {
+    const others = answer.filter(([paths]) => !going.includes(paths[0]!))
+    expect(others).toEqual(kept.slice(0, others.length))
+    expect(answer).toHaveLength(5)
+  }
+})
+
+test("compaction removes thumbnails of pictures that no file has any more", async () => {
+  const index = copy()
+  await makeThumbnails(index)
+  const names = () =>
+    readdirSync(join(index, "thumbnails"), { recursive: true }).filter((name) => `${name}`.endsWith(".webp"))
+  expect(names()).toHaveLength(count)
+  const writer = await IndexWriter.open(index, "a test")
+  writer.removeFile(Number(writer.store.row("SELECT id FROM files WHERE path = 'b/9.jpg'")!.id))
+  writer[Symbol.dispose]()
+  await compactIndex(index)
+  expect(names()).toHaveLength(count - 1)
+  expect(await makeThumbnails(index)).toMatchObject({ made: 0, known: count - 1 })
 })
 
 test("killed at any moment of a compaction, the index is the old or the new one", async () => {
@@ -166,7 +249,9 @@ test("a cut file and a wrong row are told, and repaired to the same vectors", as
   bytes.fill(0, vectorOffset, vectorOffset + 8)
   bytes.fill(0, 0, 9)
   writeFileSync(path, bytes)
-  expect((await verifyIndex(index)).problems.map(({ what }) => what)).toContainEqual(expect.stringMatching(/was cut/))
+  const problems = (await verifyIndex(index)).problems.map(({ what }) => what)
+  expect(problems).toContainEqual(expect.stringMatching(/was cut/))
+  for (const path of [picture(0), picture(9)]) expect(problems).toContain(`${path} has no vector, or a wrong one`)
   const result = await verifyIndex(index, { repair: true, ...encodeAgain })
   expect(result).toMatchObject({ problems: [], repaired: 2 })
   expect(vectorsByPath(index)).toEqual(before)

@@ -1,10 +1,11 @@
 /** Whether an index is whole, and encoding again what is lost of its vectors. */
 import { existsSync, statSync } from "node:fs"
+import { join } from "node:path"
 import { Random } from "../../core/arrays/random.ts"
 import { asUserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { IndexModel } from "../indexing/index-model.ts"
-import { encodeRows } from "../migrate/migration-model.ts"
+import { encodeRows } from "../migrate/encode-rows.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
 import { type Generation, IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
@@ -47,7 +48,7 @@ export async function verifyIndex(folder: string, options: VerifyOptions = {}): 
   const reasons = isRepaired ? await repair(folder, active!, lost, options) : null
   const after = isRepaired ? await check(folder, options) : found
   const compared = await compare(folder, after, options)
-  const stillLost = after.lost.map((row) => lostText(row, reasons?.get(row)))
+  const stillLost = lostProblems(folder, after.lost, reasons)
   return {
     problems: [...after.problems, ...stillLost, ...compared.problems],
     ...{ contents: after.count, repaired: isRepaired ? found.lost.length - after.lost.length : 0 },
@@ -55,13 +56,26 @@ export async function verifyIndex(folder: string, options: VerifyOptions = {}): 
   }
 }
 
-function lostText(row: number, reason: string | undefined): Problem {
-  return reason === undefined
-    ? { what: `picture ${row + 1} has files, and no vector that is right`, hint: repairHint }
-    : {
-        what: `picture ${row + 1} could not be encoded again: ${reason}`,
-        hint: "bring its file back and repair again, or forget it",
-      }
+function lostProblems(folder: string, lost: readonly number[], reasons: ReadonlyMap<number, string> | null): Problem[] {
+  if (lost.length === 0) return []
+  using store = IndexStore.open(folder)
+  return lost.map((row) => lostProblem(pathOf(store, row), reasons?.get(row)))
+}
+
+function lostProblem(path: string, reason: string | undefined): Problem {
+  if (reason === undefined) return { what: `${path} has no vector, or a wrong one`, hint: repairHint }
+  return {
+    what: `${path} could not be encoded again: ${reason}`,
+    hint: "bring the file back and repair again, or forget it",
+  }
+}
+
+/** The first file of a content; its number where another process removed it meanwhile. */
+function pathOf(store: IndexStore, row: number): string {
+  const columns = "roots.path AS root, files.path AS path"
+  const sql = `SELECT ${columns} FROM files JOIN roots ON roots.id = root WHERE content = ? LIMIT 1`
+  const found = store.row(sql, row + 1)
+  return found ? join(found.root as string, found.path as string) : `picture ${row + 1}`
 }
 
 interface Checked {
@@ -144,7 +158,7 @@ async function repair(folder: string, active: Generation, lost: readonly number[
   await using model = IndexModel.of(folder, { threads })
   const encoder = lost.length > 0 ? await model.encoder() : null
   using writer = await IndexWriter.open(folder, "mobileclip index verify --repair", signal)
-  writer.restoreLength(active)
+  writer.files.restore(active)
   const reasons = new Map<number, string>()
   const progress = startProgress("encoding again", lost.length, { unit: "pictures" })
   let done = 0
@@ -196,12 +210,8 @@ async function cosineOf(scanner: Scanner, vector: Float32Array, row: number): Pr
 }
 
 function differs(store: IndexStore, row: number, cosine: number): Problem {
-  const { root, path } = store.row(
-    "SELECT roots.path AS root, files.path AS path FROM files JOIN roots ON roots.id = root WHERE content = ? LIMIT 1",
-    row + 1,
-  )!
   return {
-    what: `${root}/${path} has another vector than its picture gives: cosine ${cosine.toFixed(4)}`,
+    what: `${pathOf(store, row)} has another vector than its picture gives: cosine ${cosine.toFixed(4)}`,
     hint: "forget it with --once and index it again; where many differ, index again into a new folder",
   }
 }

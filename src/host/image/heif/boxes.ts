@@ -18,12 +18,12 @@ export function boxesBelow(file: Buffer, path: readonly string[]): Generator<Box
 function* within(file: Buffer, [type, ...inner]: readonly string[], content: Content): Generator<Box> {
   if (type === undefined) return yield* boxesIn(file, content)
   for (const box of boxesIn(file, content)) {
-    if (box.type === type) yield* within(file, inner, { start: box.start + fields(file, box), end: box.end })
+    if (box.type === type) yield* within(file, inner, { start: box.start + leadingBytes(file, box), end: box.end })
   }
 }
 
 /** Bytes before the first box in this one. */
-function fields(file: Buffer, { type, start }: Box): number {
+function leadingBytes(file: Buffer, { type, start }: Box): number {
   if (type === "meta") return 4
   return type === "iinf" ? (file[start] === 0 ? 6 : 8) : 0
 }

@@ -13,6 +13,7 @@ import { decodeHere, decodeImage } from "../images.ts"
 import { type Orientation, turned } from "../orientation.ts"
 import { pictureFormat } from "../picture-format.ts"
 import { pictureSize } from "../picture-size.ts"
+import { boxesBelow } from "./boxes.ts"
 import { withLibheif } from "./libheif.ts"
 
 const folder = new URL("../../../../test/fixtures/heif/", import.meta.url)
@@ -56,6 +57,14 @@ test.each([
 ])("%j is EXIF's orientation %i", async (turns, orientation) => {
   const stored = await decodeHere(heifFile(twoTiles))
   expectNear(await decodeHere(heifFile({ ...twoTiles, ...turns })), turned(stored, orientation as Orientation), 0)
+})
+
+test("a colour profile is not applied, as phones write Display P3", async () => {
+  const drawing = sharp({ create: { width: 8, height: 8, channels: 3, background: "red" } })
+  const { icc } = await sharp(await drawing.withIccProfile("p3").png().toBuffer()).metadata()
+  const profiled = heifFile({ ...twoTiles, profile: icc! })
+  expect([...boxesBelow(profiled, ["meta", "iprp", "ipco"])].map(({ type }) => type)).toContain("colr")
+  expectNear(await decodeHere(profiled), await decodeHere(heifFile(twoTiles)), 0)
 })
 
 test("a grid of 192 tiles, as phones write 48 million pixels", async () => {

@@ -11,11 +11,16 @@ const mostBytes = 2 ** 20
  * that could be found.
  */
 export function exifBlock(bytes: Uint8Array, format: string | null): Buffer | null {
-  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const file = bufferOf(bytes)
   if (format === "jpg") return jpegHead(file)
   if (format === "tif") return file
   const block = blockOf(file, format)
   return block && block.length <= mostBytes ? withoutName(block) : null
+}
+
+/** The same memory. */
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength)
 }
 
 function blockOf(file: Buffer, format: string | null): Buffer | null {
@@ -26,7 +31,7 @@ function blockOf(file: Buffer, format: string | null): Buffer | null {
 
 /** The part of the file in which an XMP packet may be. In a JPEG file, the pictures that may follow have packets of their own. */
 export function xmpPart(bytes: Uint8Array, format: string | null): Buffer | null {
-  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const file = bufferOf(bytes)
   if (format === "jpg") return jpegHead(file)
   if (format === "heic" || format === "avif") return itemOf(file, "mime")
   if (format === "png") return pngXmp(file)
@@ -182,7 +187,7 @@ const orientations = [
 
 /** The orientation that the properties of an AVIF or HEIC file say, as EXIF's number. */
 export function propertyOrientation(bytes: Uint8Array): number {
-  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const file = bufferOf(bytes)
   let [turns, mirror] = [0, 0]
   for (const { type, start, end } of boxesBelow(file, ["meta", "iprp", "ipco"])) {
     if (end <= start) continue

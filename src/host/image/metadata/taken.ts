@@ -16,7 +16,7 @@ export interface Taken {
 const pattern =
   /^\s*(\d{4})[:-](\d\d)[:-](\d\d)[T ](\d\d):(\d\d)(?::(\d\d))?(?:\.\d{1,9})?\s*(Z|[+-]\d\d:?\d\d)?\s*\0?$/
 
-/** Null where it is no time, as in "0000:00:00 00:00:00" and "    :  :     :  :  ". */
+/** Null where it is not a time, as in "0000:00:00 00:00:00" and "    :  :     :  :  ". */
 export function takenAt(value: unknown, offset: unknown): Taken | null {
   const match = typeof value === "string" && value.length <= 64 ? pattern.exec(value) : null
   if (!match) return null

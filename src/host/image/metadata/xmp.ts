@@ -40,10 +40,10 @@ export function parseXmp(text: string): Xmp {
     description: described(text),
     subjects: itemsOf(elementOf(text, "dc:subject") ?? "").slice(0, mostSubjects),
     rating: fieldOf(text, "xmp:Rating"),
-    date: ["exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate"].reduce<string | null>(
-      (found, name) => found ?? fieldOf(text, name),
-      null,
-    ),
+    date:
+      fieldOf(text, "exif:DateTimeOriginal") ??
+      fieldOf(text, "photoshop:DateCreated") ??
+      fieldOf(text, "xmp:CreateDate"),
     latitude: degreesOf(fieldOf(text, "exif:GPSLatitude")),
     longitude: degreesOf(fieldOf(text, "exif:GPSLongitude")),
   }

@@ -39,10 +39,19 @@ export async function exportIndex(folder: string, options: ExportOptions): Promi
   requireOneOf("format", options.format, exportFormats)
   requireOneOf("store", options.store, storedTypes)
   requireCount("partSize", options.partSize)
-  const { startProgress = noProgress, signal, ...given } = options
   using store = IndexStore.open(folder)
   // A reading transaction: what is added or forgotten meanwhile is not seen.
   store.db.exec("BEGIN")
+  try {
+    return await exportFrom(store, options)
+  } finally {
+    // A database that is closed within one may stay open, and writers would wait for it.
+    store.db.exec("ROLLBACK")
+  }
+}
+
+async function exportFrom(store: IndexStore, options: ExportOptions): Promise<ExportResult> {
+  const { startProgress = noProgress, signal, ...given } = options
   const generation = store.active()
   const total = Number(store.row("SELECT count(*) AS n FROM files")!.n)
   const progress = startProgress("exporting", total, { unit: "pictures" })

@@ -19,7 +19,9 @@ import { embed } from "../../../embed/embed.ts"
 import { fileInputs } from "../../../embed/inputs.ts"
 import { openEncoder } from "../../../embed/open-encoder.ts"
 import { exportModel } from "../../../export/export.ts"
+import { backgroundPrompts } from "../../calibrate/prompts.ts"
 import { openTableScanner } from "../../lance/index-table.ts"
+import { IndexStore } from "../../store/index-store.ts"
 import { IndexWriter } from "../../store/index-writer.ts"
 import { exportIndex } from "../export/export-index.ts"
 import { openSource } from "../sources/open-source.ts"
@@ -176,7 +178,7 @@ test("a file that is not here is kept by its path; copies share a vector; captio
     sameModel: true,
     map,
     root: at("pictures"),
-    onFailure: (error: Error) => failures.push(error.message),
+    onFailure: (_: string, reason: string) => failures.push(reason),
   }
   const result = await run(index, source, options)
   expect(result).toMatchObject({ pictures: 7, added: 5, encoded: 1, missing: 1, leftOut: 1, failed: 1 })
@@ -206,8 +208,8 @@ test("an import that was stopped goes on", async () => {
   })
   const stopped = run(index, source, { sameModel: true, root: folder, startProgress, signal: controller.signal })
   await expect(stopped).rejects.toThrow("aborted")
-  expect((await contentOf(index)).size).toBe(512)
-  expect(await run(index, source, { sameModel: true, root: folder })).toMatchObject({ known: 512, added: 108 })
+  expect((await contentOf(index)).size).toBe(501)
+  expect(await run(index, source, { sameModel: true, root: folder })).toMatchObject({ known: 501, added: 119 })
   expect((await contentOf(index)).size).toBe(620)
 })
 
@@ -235,6 +237,43 @@ test("an exported folder is imported with its vectors; a model of another name a
   renameSync(at("renamed"), model())
   expect(result).toMatchObject({ encoded: 0, added: 20, vectors: { reused: true } })
   expectVectors(await contentOf(second), vectors)
+})
+
+test("an export that has ended holds no state of the index: a writer empties its log", async () => {
+  const index = newIndex()
+  await run(index, at("apply"))
+  await contentOf(index)
+  using writer = await IndexWriter.open(index, "test")
+  writer.setMeta("a test", "writes")
+  expect(writer.store.row("PRAGMA wal_checkpoint(TRUNCATE)")).toMatchObject({ busy: 0 })
+})
+
+test("bytes whose vector was lost are not known: a source's vector is taken, or the picture is encoded", async () => {
+  for (const from of [at("apply"), at("ignore")]) {
+    const index = newIndex()
+    await run(index, at("apply"))
+    const writer = await IndexWriter.open(index, "test")
+    writer.setVectors(writer.active!, 0, new Float32Array(2 * width).fill(Number.NaN))
+    for (const { id } of writer.store.rows("SELECT id FROM files WHERE content = 1")) writer.removeFile(Number(id))
+    writer[Symbol.dispose]()
+    expect((await contentOf(index)).size).toBe(18)
+    expect(await run(index, from)).toMatchObject({ added: 1, encoded: from === at("apply") ? 0 : 1, known: 19 })
+    expect((await contentOf(index)).size).toBe(19)
+  }
+})
+
+test("what is imported has what is said beside it, captions to compare scores with, and a sharpness where it was encoded", async () => {
+  const [taken, encoded] = [newIndex(), newIndex()]
+  await run(taken, at("apply"))
+  await run(encoded, at("ignore"))
+  for (const index of [taken, encoded]) {
+    using store = IndexStore.open(index)
+    const count = (sql: string) => Number(store.row(`SELECT count(*) AS count FROM ${sql}`)!.count)
+    expect(store.rows("SELECT caption FROM contents WHERE caption IS NOT NULL")).toEqual([{ caption: "three" }])
+    expect(count("background WHERE kind = 'prompt'")).toBe(backgroundPrompts.length)
+    expect(count("background WHERE kind = 'picture'")).toBe(20)
+    expect(count("contents WHERE sharpness > 0")).toBe(index === taken ? 0 : 20)
+  }
 })
 
 test("where vectors are searched in a table, it follows the import", async () => {

@@ -1,6 +1,7 @@
 /** Paths of another machine as they are here: `/usr/src/app/upload=/mnt/photos`. */
 import { dirname, isAbsolute, resolve, sep } from "node:path"
 import { UserError } from "../../../core/errors.ts"
+import { isWithin } from "../../indexing/roots.ts"
 
 export interface PathPrefix {
   readonly from: string
@@ -31,13 +32,8 @@ export function mapPath(path: string, prefixes: readonly PathPrefix[], base: str
 /** The deepest folder that two paths of folders have in common. */
 export function commonFolder(a: string, b: string): string {
   let common = a
-  while (!isBelow(b, common)) common = dirname(common)
+  while (!isWithin(b, common)) common = dirname(common)
   return common
-}
-
-/** Whether a path is a folder, or in it. */
-export function isBelow(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep)
 }
 
 function withoutEnd(path: string): string {

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs"
 import { dirname } from "node:path"
 import type { Progress } from "../../../core/progress.ts"
+import { isWithin } from "../../indexing/roots.ts"
 import type { ImportedPicture, ImportSource } from "../sources/source.ts"
 import { commonFolder } from "./path-map.ts"
 
@@ -12,6 +13,8 @@ export interface Survey {
   readonly pictures: number
   /** The deepest folder that all are below; null: there are none. */
   readonly folder: string | null
+  /** Whether one is in none of the index's folders. */
+  readonly isOutside: boolean
   /** Pictures that exist here and have a vector, from all parts of the source. */
   readonly sample: readonly SampledPicture[]
 }
@@ -22,27 +25,43 @@ export interface SampledPicture {
   readonly vector: Float32Array
 }
 
+export interface SurveyOptions {
+  /** Of pictures that are kept. */
+  readonly sampleSize: number
+  /** The index's folders. */
+  readonly roots: readonly string[]
+  readonly progress?: Progress
+  readonly signal?: AbortSignal | undefined
+}
+
 /** @param placeOf the path as it is here */
 export async function survey(
   source: ImportSource,
   placeOf: (picture: ImportedPicture) => string,
-  sampleSize: number,
-  { progress, signal }: { readonly progress?: Progress; readonly signal?: AbortSignal | undefined } = {},
+  { sampleSize, roots, progress, signal }: SurveyOptions,
 ): Promise<Survey> {
   let pictures = 0
   let folder: string | null = null
+  let isOutside = false
   const sample = new SpreadSample(sampleSize)
   for await (const picture of source.pictures()) {
-    const path = placeOf(picture)
-    const parent = dirname(path)
-    folder = folder === null ? parent : commonFolder(folder, parent)
-    if (hasDirection(picture.vector)) sample.offer({ path, vector: picture.vector })
     if (++pictures % 1000 === 0) {
       signal?.throwIfAborted()
       progress?.update(pictures)
     }
+    if (isWebAddress(picture.path)) continue
+    const path = placeOf(picture)
+    const parent = dirname(path)
+    folder = folder === null ? parent : commonFolder(folder, parent)
+    isOutside ||= !roots.some((root) => isWithin(path, root))
+    if (hasDirection(picture.vector)) sample.offer({ path, vector: picture.vector })
   }
-  return { pictures, folder, sample: sample.kept }
+  return { pictures, folder, isOutside, sample: sample.kept }
+}
+
+/** Nothing of the web is in a folder. */
+export function isWebAddress(path: string): boolean {
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(path)
 }
 
 /** Whether it is a vector that can be made one of unit length. */

@@ -9,6 +9,7 @@ import { UserError } from "../../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../../core/json.ts"
 import { requireFile } from "../../../host/files/files.ts"
 import { temporaryFolder } from "../../../host/files/temporary.ts"
+import { inDatabase } from "../../store/index-store.ts"
 import { type DumpedRow, dumpedRows, type WantedColumns } from "./pg-dump.ts"
 import type { ImportedPicture, ImportSource } from "./source.ts"
 
@@ -78,7 +79,8 @@ function vectorOf(text: string, path: string): Float32Array {
 /** What the dump says of each picture but its vector, in a temporary database: a library of a million fits. */
 class Facts {
   private readonly folder = temporaryFolder("import")
-  private readonly database = new DatabaseSync(join(this.folder.path, "facts.sqlite"))
+  private readonly path = join(this.folder.path, "facts.sqlite")
+  private readonly database = inDatabase(this.path, () => new DatabaseSync(this.path))
   private readonly addAsset
   private readonly addExif
   private readonly setTaken
@@ -86,11 +88,13 @@ class Facts {
   model: string | null = null
 
   constructor() {
-    this.database.exec(`
+    this.within(() =>
+      this.database.exec(`
       PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
       CREATE TABLE assets (id TEXT PRIMARY KEY, path TEXT NOT NULL, local TEXT, taken INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
       CREATE TABLE exif (id TEXT PRIMARY KEY, description TEXT, date TEXT, latitude TEXT, longitude TEXT, camera TEXT) WITHOUT ROWID;
-      BEGIN`)
+      BEGIN`),
+    )
     this.addAsset = this.database.prepare("INSERT OR REPLACE INTO assets (id, path, local) VALUES (?, ?, ?)")
     this.addExif = this.database.prepare("INSERT OR REPLACE INTO exif VALUES (?, ?, ?, ?, ?, ?)")
     this.setTaken = this.database.prepare("UPDATE assets SET taken = 1 WHERE id = ? AND taken = 0")
@@ -104,11 +108,11 @@ class Facts {
       const { assetId, description, dateTimeOriginal, latitude, longitude, make, model } = fields
       const camera = [make, model].filter(Boolean).join(" ") || null
       const texts = [description || null, dateTimeOriginal, latitude, longitude].map((value) => value ?? null)
-      if (assetId) this.addExif.run(assetId, ...texts, camera)
+      if (assetId) this.within(() => this.addExif.run(assetId, ...texts, camera))
     } else {
       const { id, type, originalPath, localDateTime = null, deletedAt, status = "active" } = fields
       if (id && originalPath && type === "IMAGE" && !deletedAt && status === "active")
-        this.addAsset.run(id, originalPath, localDateTime)
+        this.within(() => this.addAsset.run(id, originalPath, localDateTime))
     }
   }
 
@@ -123,23 +127,33 @@ class Facts {
 
   /** The number of pictures. */
   finish(): number {
-    this.database.exec("COMMIT")
+    this.within(() => this.database.exec("COMMIT"))
     return (this.database.prepare("SELECT count(*) AS n FROM assets").get() as { n: number }).n
   }
 
   begin(): void {
-    this.database.exec("UPDATE assets SET taken = 0")
+    this.within(() => this.database.exec("UPDATE assets SET taken = 0"))
   }
 
   /** Null where there is no such picture, or it was taken before. */
   take(id: string): Omit<ImportedPicture, "vector"> | null {
-    if (this.setTaken.run(id).changes === 0) return null
+    if (this.within(() => this.setTaken.run(id)).changes === 0) return null
     return factsOf(this.one.get(id) as Record<string, string | null>)
   }
 
   *rest(): Generator<Omit<ImportedPicture, "vector">> {
-    const rows = this.database.prepare(`${select} WHERE taken = 0 ORDER BY assets.id`).iterate()
-    for (const row of rows) yield factsOf(row as Record<string, string | null>)
+    const some = this.database.prepare(`${select} WHERE taken = 0 AND assets.id > ? ORDER BY assets.id LIMIT 1000`)
+    for (let last = ""; ; ) {
+      // An iterator over all rows dies with its statement, which nothing keeps from being collected.
+      const rows = some.all(last) as Record<string, string | null>[]
+      if (rows.length === 0) return
+      for (const row of rows) yield factsOf(row)
+      last = rows.at(-1)!.id!
+    }
+  }
+
+  private within<T>(work: () => T): T {
+    return inDatabase(this.path, work)
   }
 
   close(): void {
@@ -149,7 +163,7 @@ class Facts {
 }
 
 const select =
-  "SELECT path, local, description, date, latitude, longitude, camera FROM assets LEFT JOIN exif ON exif.id = assets.id"
+  "SELECT assets.id AS id, path, local, description, date, latitude, longitude, camera FROM assets LEFT JOIN exif ON exif.id = assets.id"
 
 function factsOf(row: Readonly<Record<string, string | null>>): Omit<ImportedPicture, "vector"> {
   const { path, local, description, date, latitude, longitude, camera } = row

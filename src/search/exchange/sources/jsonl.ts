@@ -1,5 +1,4 @@
 /** A line of JSON for each picture: `{"path", "vector" or "embedding", "caption"}`, plain or compressed with gzip or zstd. */
-
 import { UserError } from "../../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../../core/json.ts"
 import { type Compression, type Line, readLines } from "../../../data/reinforced/jsonl/lines.ts"

@@ -46,17 +46,22 @@ function modelOf(database: DatabaseSyncInstance): SourceModel {
 }
 
 async function* picturesIn(database: DatabaseSyncInstance, path: string, dim: number): AsyncGenerator<ImportedPicture> {
-  const sql = "SELECT filepath, vector FROM images WHERE deleted IS NULL ORDER BY id"
-  const rows = explained(path, () => database.prepare(sql).iterate()[Symbol.iterator]())
-  for (;;) {
-    const next = explained(path, () => rows.next())
-    if (next.done) return
-    const { filepath, vector } = next.value as Record<string, unknown>
-    if (typeof filepath !== "string" || !(vector instanceof Uint8Array) || vector.length !== dim * 4)
-      throw new UserError(`${path}: the row of ${oneLine(String(filepath))} is damaged`, "index with rclip again")
-    yield { path: filepath, vector: new Float32Array(vector.slice().buffer) }
+  const some = explained(path, () => database.prepare(someRows))
+  for (let last = -1; ; ) {
+    // An iterator over all rows dies with its statement, which nothing keeps from being collected.
+    const rows = explained(path, () => some.all(last, rowsAtOnce)) as Record<string, unknown>[]
+    if (rows.length === 0) return
+    for (const { filepath, vector } of rows) {
+      if (typeof filepath !== "string" || !(vector instanceof Uint8Array) || vector.length !== dim * 4)
+        throw new UserError(`${path}: the row of ${oneLine(String(filepath))} is damaged`, "index with rclip again")
+      yield { path: filepath, vector: new Float32Array(vector.slice().buffer) }
+    }
+    last = Number(rows.at(-1)!.id)
   }
 }
+
+const rowsAtOnce = 500
+const someRows = "SELECT id, filepath, vector FROM images WHERE deleted IS NULL AND id > ? ORDER BY id LIMIT ?"
 
 function explained<T>(path: string, work: () => T): T {
   try {

@@ -2,6 +2,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { gzipSync } from "node:zlib"
 import { DatabaseSync } from "@photostructure/sqlite"
 import { parquetWriteBuffer } from "hyparquet-writer"
@@ -138,6 +140,23 @@ test.each([
   expect(found).toEqual({ kind: "rclip", dim: 3, total: 3, model: { name, identity: null, orientation: null } })
   expect(pictures).toEqual([0, 2, 3].map((i) => ({ path: `/r/${i}.jpg`, vector: Float32Array.of(i, 0, 1) })))
 })
+
+test("thousands of rclip's rows are read, whatever is collected meanwhile", async () => {
+  const path = at("rclip-large.sqlite3")
+  writeRclip(path, 4, 3000)
+  await using source = await openSource(path)
+  let rows = 0
+  for await (const { path: name } of source.pictures()) {
+    if (rows++ % 300 === 0) collect()
+    expect(name).toBe(`/r/${rows === 1 ? 0 : rows}.jpg`)
+  }
+  expect(rows).toBe(2999)
+})
+
+function collect(): void {
+  setFlagsFromString("--expose-gc")
+  runInNewContext("gc")()
+}
 
 /** In the form of PostgreSQL 15's pg_dump, which was compared with a real one; tables as in Immich before and since 1.136. */
 function immichDump(names: { asset: string; exif: string; config: string }): string {

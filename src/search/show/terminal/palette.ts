@@ -3,8 +3,6 @@ import type { Image8 } from "../../../core/image/pixels.ts"
 
 const levels = [6, 7, 6] as const
 
-export const paletteSize = levels[0] * levels[1] * levels[2]
-
 /** Red, green and blue of a colour of the palette, 0..1. */
 export function paletteColour(index: number): [number, number, number] {
   const [, green, blue] = levels
