@@ -1,4 +1,5 @@
 /** A server of embeddings that listens: opened, and stopped without losing what it is asked. */
+import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import type { Server } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -13,6 +14,8 @@ import type { FetchPicture } from "./http/content.ts"
 import { type Limits, limitDefaults } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
 import { lifetimeDefaults } from "./processes/lasting.ts"
+import type { ServedIndexSettings } from "./search/index-work.ts"
+import { ServedIndex } from "./search/served-index.ts"
 
 export interface ServeOptions extends AppOptions {
   readonly host?: string
@@ -22,6 +25,8 @@ export interface ServeOptions extends AppOptions {
   readonly engine?: Partial<ModelsOptions>
   /** Default: none are fetched. */
   readonly fetchPicture?: FetchPicture | undefined
+  /** What /v1/search looks through; default: nothing. */
+  readonly index?: Omit<ServedIndexSettings, "cursorKey"> | undefined
 }
 
 export const serveDefaults = { host: "127.0.0.1", port: 8000 } as const
@@ -37,6 +42,7 @@ export class EmbeddingServer implements AsyncDisposable {
   private constructor(
     private readonly server: Server,
     private readonly models: Models,
+    readonly index: ServedIndex | null,
   ) {
     // The next request of a client finds another server, or none.
     server.prependListener("request", (_, answer) => {
@@ -46,16 +52,19 @@ export class EmbeddingServer implements AsyncDisposable {
 
   /**
    * @param models by the name that requests use; the first is opened before the server listens
-   * @throws UserError where it cannot be opened; EnvironmentError where the port is taken
+   * @throws UserError where it, or the index, cannot be opened; EnvironmentError where the port is taken
    */
   static async start(models: ReadonlyMap<string, ModelSettings>, options: ServeOptions = {}): Promise<EmbeddingServer> {
     const { host, port } = { ...serveDefaults, ...options }
     const limits = { ...limitDefaults, ...options.limits }
-    const opened = new Models(models, { ...engineDefaults, ...options.engine })
+    const engine = { ...engineDefaults, ...options.engine }
+    const opened = new Models(models, engine)
+    let index: ServedIndex | null = null
     try {
+      if (options.index) index = await ServedIndex.open({ ...options.index, cursorKey: randomBytes(32) }, engine)
       await opened.use(undefined, async () => {})
       const fetchPicture = options.fetchPicture ?? refuseAddresses
-      const app = createApp({ models: opened, fetchPicture, limits }, options)
+      const app = createApp({ models: opened, index, fetchPicture, limits }, options)
       const server = createAdaptorServer({
         fetch: app.fetch,
         overrideGlobalObjects: false,
@@ -63,8 +72,9 @@ export class EmbeddingServer implements AsyncDisposable {
       }) as Server
       server.listen(port, host)
       await Promise.race([once(server, "listening"), once(server, "error").then(([error]) => Promise.reject(error))])
-      return new EmbeddingServer(server, opened)
+      return new EmbeddingServer(server, opened, index)
     } catch (error) {
+      await index?.[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()
       throw (error as { code?: unknown }).code === "EADDRINUSE"
         ? new EnvironmentError(`port ${port} of ${host} is in use`, "choose another with --port", { cause: error })
@@ -85,7 +95,7 @@ export class EmbeddingServer implements AsyncDisposable {
     const closed = once(this.server, "close")
     this.server.close()
     await closed
-    await this.models[Symbol.asyncDispose]()
+    await Promise.all([this.models[Symbol.asyncDispose](), this.index?.[Symbol.asyncDispose]()])
   }
 }
 

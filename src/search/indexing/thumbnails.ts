@@ -27,7 +27,8 @@ export interface ThumbnailsResult {
   readonly failed: number
 }
 
-const side = 256
+/** Their longer side, in pixels. */
+export const thumbnailSide = 256
 
 /** @param hash hexadecimal, in any case */
 export function thumbnailPath(folder: string, hash: string): string {
@@ -80,7 +81,7 @@ async function make(store: IndexStore, id: number, path: string): Promise<boolea
   if (found === null || !("path" in found)) return false
   let bytes: Buffer
   try {
-    bytes = await thumbnail(found.path, { side, format: "webp" })
+    bytes = await thumbnail(found.path, { side: thumbnailSide, format: "webp" })
   } catch (error) {
     if (asUserError(error) instanceof EnvironmentError && !existsSync(found.path)) throw error
     return false

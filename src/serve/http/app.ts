@@ -10,13 +10,14 @@ import { immich } from "../protocols/immich.ts"
 import { ollama } from "../protocols/ollama.ts"
 import { openai } from "../protocols/openai.ts"
 import { own } from "../protocols/own.ts"
+import { search } from "../protocols/search.ts"
 import { weaviate } from "../protocols/weaviate.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
 import type { Protocol, ServeApp, ServeContext, Variables } from "./context.ts"
 import { RequestError, requestError } from "./errors.ts"
 import { Metrics } from "./metrics.ts"
 
-const protocols: readonly Protocol[] = [openai, cohere, ollama, weaviate, immich, own]
+const protocols: readonly Protocol[] = [openai, cohere, ollama, weaviate, immich, own, search]
 
 /** A request that was answered. It has nothing of what was asked. */
 export interface RequestRecord {

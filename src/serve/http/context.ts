@@ -1,6 +1,7 @@
 /** What the protocols of a server share. */
 import type { OpenAPIHono } from "@hono/zod-openapi"
 import type { Models } from "../engine/models.ts"
+import type { ServedIndex } from "../search/served-index.ts"
 import type { FetchPicture } from "./content.ts"
 import type { RequestError } from "./errors.ts"
 
@@ -19,6 +20,8 @@ export const limitDefaults: Limits = { bodyBytes: 64 * 2 ** 20, parts: 2048, pix
 
 export interface ServeContext {
   readonly models: Models
+  /** What is searched; null: this server has none. */
+  readonly index: ServedIndex | null
   readonly fetchPicture: FetchPicture
   readonly limits: Limits
 }
