@@ -107,6 +107,7 @@ function invalid({ issues }: { readonly issues: readonly Issue[] }): RequestErro
 
 /** Hono's own refusal of a body that is not JSON. */
 function jsonError(error: unknown): unknown {
+  if (error instanceof RequestError) return error
   const { status, message } = error as { status?: unknown; message?: string }
   return status === 400 ? new RequestError("invalid", message ?? "the body is not JSON") : error
 }
