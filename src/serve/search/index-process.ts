@@ -1,5 +1,5 @@
 /** The process that has an index open for a server, with the text tower of its model. */
-import { isInputError, oneLine, UserError } from "../../core/errors.ts"
+import { isInputError, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { RequestError } from "../http/errors.ts"
 import { serveParent, type Work } from "../processes/serve-parent.ts"
 import type { IndexAnswer, IndexTask, Refusal, ServedIndexSettings } from "./index-work.ts"
@@ -53,8 +53,7 @@ function refusalOf(error: RequestError | UserError): Refusal {
   return { kind: "unavailable", message: "the index cannot answer now; the server's log says why", parameter: null }
 }
 
-/** In a line of the server's log. */
+/** In a line of the server's log. Hints are for commands that have other options. */
 function say(error: unknown): void {
-  const { message, hint } = error as Partial<UserError>
-  process.stderr.write(`index: ${oneLine([message, hint].filter(Boolean).join("; "), 1000)}\n`)
+  process.stderr.write(`index: ${oneLine(messageOf(error), 1000)}\n`)
 }
