@@ -72,6 +72,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "report",
   ],
   mcp: ["core", "host", "search", "weights", "run"],
+  // Models, and an index, for other programs.
+  serve: ["core", "host", "pictures", "run", "weights", "search"],
   // The suite over data: only its curves read runs of training.
   benchmark: [
     ...["core", "host", "native/own-cache.ts", "data", "model", "report", "tensor", "run", "evaluate", "export"],
@@ -89,7 +91,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: [
     ...["core", "host", "torch/index.ts", "model", "data", "hub", "reinforce", "train", "export", "report"],
     ...["native", "setup", "run", "evaluate", "weights", "teachers", "finetune", "experiments", "doctor", "benchmark"],
-    ...["pictures", "embed", "vector-cache", "search", "mcp"],
+    ...["pictures", "embed", "vector-cache", "search", "mcp", "serve"],
   ],
 }
 
