@@ -24,7 +24,7 @@ import type {
 import { pictureId, pictureOfId } from "./picture-id.ts"
 import { PublicNames } from "./public-names.ts"
 import { sealText } from "./sealed-text.ts"
-import { requestOf } from "./visitor-request.ts"
+import { requestOf, requirePicture } from "./visitor-request.ts"
 
 /** An index whose rows get other numbers more often than a search takes is a fault. */
 const mostTries = 5
@@ -52,11 +52,12 @@ export class OpenedIndex implements AsyncDisposable {
 
   /** Throws RequestError for what cannot be asked; UserError where the index or its model fails; the signal's reason. */
   async search(asked: VisitorQuery, signal?: AbortSignal): Promise<PublicPage> {
+    if (asked.image) await requirePicture(asked.image, this.settings.maxPixels)
     for (let tries = 0; tries < mostTries; tries++) {
       const store = this.followed.database()
       const before = stateOf(store)
       const names = PublicNames.of(store)
-      const { request, text } = await requestOf(asked, { ...this.settings, store, names })
+      const { request, text } = requestOf(asked, { ...this.settings, store, names })
       const page = await this.index.search({ ...request, signal })
       if (this.followed.database() !== store) continue
       const hits = store.reading(() => (stateOf(store) === before ? publicHits(store, page.hits, names) : null))

@@ -16,7 +16,6 @@ import { openText } from "./sealed-text.ts"
 export interface Surroundings {
   readonly store: IndexStore
   readonly names: PublicNames
-  readonly maxPixels: number
   readonly cursorKey: Uint8Array
 }
 
@@ -26,10 +25,9 @@ export interface UnderstoodRequest {
   readonly text: string
 }
 
-/** Throws RequestError. */
-export async function requestOf(asked: VisitorQuery, around: Surroundings): Promise<UnderstoodRequest> {
-  const { image, limit, cursor } = asked
-  if (image) await requirePicture(image, around.maxPixels)
+/** Throws RequestError. Nothing is waited for: meanwhile another index might take the place of the store's. */
+export function requestOf(asked: VisitorQuery, around: Surroundings): UnderstoodRequest {
+  const { limit, cursor } = asked
   const like = asked.like === undefined ? null : pathOfId(around.store, asked.like)
   const request = {
     ...{ terms: termsOf(asked, like), filters: filtersOf(asked, around.names), limit },
@@ -38,8 +36,8 @@ export async function requestOf(asked: VisitorQuery, around: Surroundings): Prom
   return { request, text: textOf(asked, like === null ? null : around.names.nameOf(like)) }
 }
 
-/** Before its pixels are read, and with its field. */
-async function requirePicture(image: Uint8Array, maxPixels: number): Promise<void> {
+/** Before its pixels are read, and with its field. Throws RequestError. */
+export async function requirePicture(image: Uint8Array, maxPixels: number): Promise<void> {
   try {
     const { width, height } = await pictureSize(image, "image")
     requireAllowedSize("image", width, height, maxPixels)
