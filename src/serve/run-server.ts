@@ -19,6 +19,8 @@ export interface RunServerOptions
   readonly port?: number | undefined
   /** Of a model; default: one for each processor. */
   readonly threads?: number | undefined
+  /** The folder of an index that is searched. */
+  readonly index?: string | undefined
   /** A file with a token in each line. */
   readonly tokenFile?: string | undefined
   /** Whether pictures are fetched from addresses of the public internet; default: no. */
@@ -36,10 +38,10 @@ export interface RunServerOptions
 
 /**
  * @param given models as `servedModels` takes them
- * @throws UserError where a model cannot be opened; EnvironmentError where the port is taken
+ * @throws UserError where a model or the index cannot be opened; EnvironmentError where the port is taken
  */
 export async function runServer(given: readonly string[], options: RunServerOptions): Promise<void> {
-  const { host, port, tokenFile, allowUrls = false, open = false, signal, onListening, ...others } = options
+  const { host, port, tokenFile, allowUrls = false, open = false, index, signal, onListening, ...others } = options
   const { orientation = readingDefaults.orientation, decode = readingDefaults.decode } = options
   const limits = { ...limitDefaults, ...options.limits }
   const threads = options.threads ?? usableProcessors().count
@@ -50,6 +52,7 @@ export async function runServer(given: readonly string[], options: RunServerOpti
   await using server = await EmbeddingServer.start(models, {
     ...others,
     ...{ host: host ?? serveDefaults.host, port: port ?? serveDefaults.port, tokens, limits, fetchPicture },
+    ...(index !== undefined && { index: { folder: index, threads, maxPixels: limits.pixels } }),
   })
   onListening?.(server.url, [...models.keys()])
   if (signal && !signal.aborted) await once(signal, "abort")

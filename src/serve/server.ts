@@ -1,4 +1,5 @@
 /** A server of embeddings that listens: opened, and stopped without losing what it is asked. */
+import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import type { Server, ServerResponse } from "node:http"
 import { type AddressInfo, Server as NetServer } from "node:net"
@@ -14,6 +15,8 @@ import { type AppOptions, createApp } from "./http/app.ts"
 import type { FetchPicture } from "./http/content.ts"
 import type { Limits } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
+import type { ServedIndexSettings } from "./search/index-work.ts"
+import { ServedIndex } from "./search/served-index.ts"
 
 export interface ServeOptions extends Omit<AppOptions, "page"> {
   /** Whether the page for people is given out, where it is built; default: yes. */
@@ -25,6 +28,8 @@ export interface ServeOptions extends Omit<AppOptions, "page"> {
   readonly engine?: Partial<ModelsOptions>
   /** Default: none are fetched. */
   readonly fetchPicture?: FetchPicture | undefined
+  /** What /v1/search looks through; default: nothing. */
+  readonly index?: Omit<ServedIndexSettings, "cursorKey"> | undefined
 }
 
 export class EmbeddingServer implements AsyncDisposable {
@@ -35,6 +40,7 @@ export class EmbeddingServer implements AsyncDisposable {
     private readonly server: Server,
     private readonly models: Models,
     private readonly limits: Limits,
+    readonly index: ServedIndex | null,
   ) {
     server.prependListener("request", (_, answer: ServerResponse) => {
       this.answering.add(answer)
@@ -45,23 +51,28 @@ export class EmbeddingServer implements AsyncDisposable {
 
   /**
    * @param models by the name that requests use; the first is opened before the server listens
-   * @throws UserError where it cannot be opened; EnvironmentError where the port is taken
+   * @throws UserError where it, or the index, cannot be opened; EnvironmentError where the port is taken
    */
   static async start(models: ReadonlyMap<string, ModelSettings>, options: ServeOptions = {}): Promise<EmbeddingServer> {
     const { host, port } = { ...serveDefaults, ...options }
     const limits = limitsOf(options.limits)
-    const opened = new Models(models, { ...engineDefaults, ...options.engine })
+    const engine = { ...engineDefaults, ...options.engine }
+    const opened = new Models(models, engine)
+    let index: ServedIndex | null = null
     try {
+      if (options.index) index = await ServedIndex.open({ ...options.index, cursorKey: randomBytes(32) }, engine)
       await opened.use(undefined, async () => {})
       const fetchPicture = options.fetchPicture ?? refuseAddresses
       const folders = new Map([...models].map(([name, { model }]) => [name, () => modelDirectory(model)]))
-      const page = options.app === false ? null : await AppFiles.open({ models: folders, hasIndex: false })
-      const app = createApp({ models: opened, fetchPicture, limits }, { ...options, page })
+      const hasIndex = index !== null
+      const page = options.app === false ? null : await AppFiles.open({ models: folders, hasIndex })
+      const app = createApp({ models: opened, index, fetchPicture, limits }, { ...options, page })
       const server = createServer(app.fetch, limits)
       server.listen(port, host)
       await Promise.race([once(server, "listening"), once(server, "error").then(([error]) => Promise.reject(error))])
-      return new EmbeddingServer(server, opened, limits)
+      return new EmbeddingServer(server, opened, limits, index)
     } catch (error) {
+      await index?.[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()
       throw (error as { code?: unknown }).code === "EADDRINUSE"
         ? new EnvironmentError(`port ${port} of ${host} is in use`, "choose another with --port", { cause: error })
@@ -97,7 +108,7 @@ export class EmbeddingServer implements AsyncDisposable {
     clearTimeout(late)
     // Ends what looks after connections.
     this.server.close()
-    await this.models[Symbol.asyncDispose]()
+    await Promise.all([this.models[Symbol.asyncDispose](), this.index?.[Symbol.asyncDispose]()])
   }
 }
 

@@ -66,6 +66,7 @@ test("SIGTERM answers what was asked and ends with 0; the log has no content", a
 test.each([
   [["--host", "0.0.0.0"], 1, /whoever reaches 0\.0\.0\.0 could use this server, which has no token\n.*--token-file/],
   [["--model", "other/tiny"], 1, /two models are called "tiny"\n.*--model NAME=MODEL/],
+  [["--index", "nothing-there"], 1, /there is no index in .*nothing-there: it does not exist\n.*--index/],
   [["--port", "99999"], 2, /from 0 to 65535/],
 ])("%j is refused in a line", async (words, code, message) => {
   const server = start(...words)

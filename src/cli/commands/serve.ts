@@ -10,6 +10,7 @@ import { decodeOption, orientationOption } from "../picture-options.ts"
 
 interface Options extends PictureReading {
   readonly model: readonly string[]
+  readonly index?: string
   readonly host: string
   readonly port: number
   readonly tokenFile?: string
@@ -35,12 +36,14 @@ const more = `
 Examples:
   mobileclip serve --model models/s0                                  http://127.0.0.1:8000/v1/embeddings
   mobileclip serve --model small=models/s0 --model models/s2 --idle-ttl 600
+  mobileclip serve --model models/s2 --index photos.index                /v1/search, /v1/search/index, thumbnails
   mobileclip serve --model models/s2 --host 0.0.0.0 --token-file tokens.txt
   mobileclip serve --model ViT-B-32__openai=models/b --host 0.0.0.0 --open      for Immich (IMMICH_MACHINE_LEARNING_URL)
   curl http://127.0.0.1:8000/v1/embeddings -H 'Content-Type: application/json' -d '{"input": "a photo of a cat"}'
 
-A browser finds a page at /, which computes in the browser with the same models. The server answers as OpenAI (/v1/embeddings, /v1/models), Cohere (/v2/embed), Ollama (/api/embed), Weaviate's multi2vec-clip (/vectorize)
-and Immich's machine learning (/predict); its own: /v1/classify, /v1/caption, /health, /ready, /metrics, /openapi.json. Pictures are
+A browser finds a page at /, which computes in the browser with the same models. The server answers as OpenAI (/v1/embeddings,
+/v1/models), Cohere (/v2/embed), Ollama (/api/embed), Weaviate's multi2vec-clip (/vectorize) and Immich's machine learning
+(/predict); its own: /v1/classify, /v1/caption, /v1/search (with --index), /health, /ready, /metrics, /openapi.json. Pictures are
 data URIs or base64. Ctrl-C and SIGTERM answer what was asked, and end with exit code 0.
 `
 
@@ -49,6 +52,7 @@ export function register(program: Command, context: CommandContext): void {
     .command("serve")
     .description("answer other programs with vectors of texts and pictures")
     .requiredOption("--model <model>", "whatever `classify` takes, or NAME=MODEL; may be given again", repeated)
+    .option("--index <dir>", "an index of pictures that /v1/search looks through, by the index's own model")
     .option("--host <address>", "where to listen; 0.0.0.0: to others, too", serveDefaults.host)
     .option("--port <n>", "0: any that is free", wholeNumber(0, 65535), serveDefaults.port)
     .option("--token-file <file>", "tokens that requests must bring, one on each line (or MOBILECLIP_TOKEN)")

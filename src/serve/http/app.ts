@@ -11,6 +11,7 @@ import { immich } from "../protocols/immich.ts"
 import { ollama } from "../protocols/ollama.ts"
 import { openai } from "../protocols/openai.ts"
 import { own } from "../protocols/own.ts"
+import { search } from "../protocols/search.ts"
 import { weaviate } from "../protocols/weaviate.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
 import { bodyReader } from "./body.ts"
@@ -19,7 +20,7 @@ import { RequestError, requestError } from "./errors.ts"
 import { Metrics } from "./metrics.ts"
 import { signalOf } from "./signal.ts"
 
-const protocols: readonly Protocol[] = [openai, cohere, ollama, weaviate, immich, own]
+const protocols: readonly Protocol[] = [openai, cohere, ollama, weaviate, immich, own, search]
 
 /** A request that was answered. It has nothing of what was asked. */
 export interface RequestRecord {
@@ -123,6 +124,7 @@ function invalid({ issues }: { readonly issues: readonly Issue[] }): RequestErro
 
 /** Hono's own refusal of a body that is not JSON. */
 function jsonError(error: unknown): unknown {
+  if (error instanceof RequestError) return error
   const { status, message } = error as { status?: unknown; message?: string }
   return status === 400 ? new RequestError("invalid", message ?? "the body is not JSON") : error
 }

@@ -2,6 +2,7 @@
 import type { HttpBindings } from "@hono/node-server"
 import type { OpenAPIHono } from "@hono/zod-openapi"
 import type { Models } from "../engine/models.ts"
+import type { ServedIndex } from "../search/served-index.ts"
 import type { FetchPicture } from "./content.ts"
 import type { RequestError } from "./errors.ts"
 
@@ -20,6 +21,8 @@ export interface Limits {
 
 export interface ServeContext {
   readonly models: Models
+  /** What is searched; null: this server has none. */
+  readonly index: ServedIndex | null
   readonly fetchPicture: FetchPicture
   readonly limits: Limits
 }
