@@ -141,7 +141,15 @@ const loadedWhenUsed =
   /^(@aws-sdk|@hono|@huggingface|@lancedb|@modelcontextprotocol|@nats-io|chokidar|exifr|hono|hyparquet|libheif-js|prom-client|vega|vega-lite)(\/|$)/
 const foldersLoadedWhenUsed = [
   ...["mcp", "reinforce/distributed", "cli/reinforce/distributed.ts"],
-  ...["serve/http", "serve/protocols", "serve/safety", "serve/server.ts", "serve/run-server.ts"],
+  ...[
+    "serve/http",
+    "serve/protocols",
+    "serve/safety",
+    "serve/server.ts",
+    "serve/run-server.ts",
+    "serve/app-files.ts",
+    "serve/search",
+  ],
 ]
 
 interface Import {

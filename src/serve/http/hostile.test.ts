@@ -132,8 +132,10 @@ test("a body that is half sent, and a client that goes away, leave nothing", asy
   socket.write(`${head("Content-Length: 100000")}{"input":`)
   await sleep(100)
   socket.destroy()
-  while (records.length === before) await sleep(10)
-  expect(records.at(-1)).toMatchObject({ status: 499 })
+  const own = () => records.slice(before).map(({ status }) => status)
+  // Answers to clients of before may be written down meanwhile.
+  while (!own().includes(499)) await sleep(10)
+  expect(own().filter((status) => status !== 499 && status !== 200)).toEqual([])
 })
 
 test("pipelined requests are answered in their order, and HTTP/1.0 once", async () => {

@@ -142,9 +142,10 @@ async function made(path: string, side: number, maxPixels?: number): Promise<Thu
 }
 
 function publicDescription(store: IndexStore): PublicDescription {
-  const { roots, failures, model, ...others } = describeIndex(store)
+  // Each by its name: what a description may get later is not for visitors by itself.
+  const { roots, failures, model, pictures, files, dim, taken, cameras, formats } = describeIndex(store)
   return {
-    ...others,
+    ...{ pictures, files, dim, taken, cameras, formats },
     ...{ folders: new PublicNames(roots).folders, failures: failures.count },
     model: isAbsolute(model) ? basename(model) : model,
   }
