@@ -94,11 +94,12 @@ export class EmbeddingServer implements AsyncDisposable {
 
   /** Answers what it was asked, takes nothing new, and ends. */
   async [Symbol.asyncDispose](): Promise<void> {
+    // Closing the port resets connections that wait to be accepted: those of before get their time, and no client is told to
+    // connect anew as long as the port is open.
+    await settled()
     this.isStopping = true
     for (const answer of this.answering) endAfter(answer)
     const closed = once(this.server, "close")
-    // Right after connections that wait were accepted: closing the port resets those that were not.
-    await setImmediate()
     // Node's own `close` of an HTTP server also cuts connections that may bring a request which is on its way.
     NetServer.prototype.close.call(this.server)
     const late = setTimeout(() => this.server.closeAllConnections(), this.limits.seconds * 1000)
