@@ -1,6 +1,7 @@
 /** licences.txt of the built page: each package of which something is in it, with its licence. */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import type { Plugin } from "vite"
 
 /** Folders of packages; the page and its workers are bundled one after the other. */
@@ -49,7 +50,7 @@ function filesOf(folder: string): string[] {
 /** ONNX Runtime's packages say MIT, and have no text. */
 function withoutFile(name: string): string {
   if (!name.startsWith("onnxruntime-")) throw new Error(`${name} is in the page, and has no file with its licence`)
-  const ours = readFileSync(join(dirname(new URL(import.meta.url).pathname), "../LICENSE"), "utf8")
+  const ours = readFileSync(fileURLToPath(new URL("../LICENSE", import.meta.url)), "utf8")
   const terms = ours.slice(ours.indexOf("Permission is hereby granted"))
   const others = "What it is built of: https://github.com/microsoft/onnxruntime/blob/main/ThirdPartyNotices.txt"
   return `MIT License\n\nCopyright (c) Microsoft Corporation\n\n${terms.trim()}\n\n${others}`

@@ -103,7 +103,7 @@ test("See: a picture's scores are the library's, with other labels and prompts t
   expect(await textOf(page.getByRole("alert"))).toMatch(/the template "no place" has no \{\}.*What to do: write \{\}/s)
 })
 
-test("See: the clipboard's picture is taken, and a file that is no picture is refused with what to do", async () => {
+test("See: the clipboard's picture is taken, and a dropped one; a file that is no picture is refused with what to do", async () => {
   const context = await fresh({ permissions: ["clipboard-read", "clipboard-write"] })
   const page = await openApp(context, served.url)
   await writeLabels(page)
@@ -126,6 +126,18 @@ test("See: the clipboard's picture is taken, and a file that is no picture is re
   found.forEach(([label, score]) => {
     expect(Math.abs(score - expected!.find((one) => one.label === label)!.score * 100)).toBeLessThan(0.06)
   })
+
+  await page.evaluate((base64) => {
+    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))
+    const dataTransfer = new DataTransfer()
+    dataTransfer.items.add(new File([bytes], "dropped.jpg", { type: "image/jpeg" }))
+    for (const name of ["dragover", "drop"])
+      document.body.dispatchEvent(new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true }))
+  }, pictures[2]!.buffer.toString("base64"))
+  await page.getByAltText("The picture dropped.jpg").waitFor()
+  await page.waitForTimeout(1500)
+  await expectScores(page, pictures[2]!)
+
   await page
     .getByLabel("Choose a picture")
     .setInputFiles({ name: "bad.jpg", mimeType: "image/jpeg", buffer: Buffer.from("x") })
@@ -200,10 +212,10 @@ test("Search: the library's cosines for what was typed last; the next visit enco
   await expectFound(page, "a yellow star")
 })
 
-test("Search: encoding pauses and goes on; a dropped folder is walked", async () => {
+test("Search: a folder is walked, and encoding pauses and goes on", async () => {
   const page = await openApp(await fresh(), served.url)
   const panel = await openTab(page, "Search")
-  const folder = mkdtempSync(join(tmpdir(), "dropped-"))
+  const folder = mkdtempSync(join(tmpdir(), "album-"))
   mkdirSync(join(folder, "inner"))
   const many = Array.from({ length: 8 }, (_, copy) =>
     pictures.map(({ buffer }, i) => ({ path: `${copy}-${i}.jpg`, buffer })),
@@ -224,6 +236,42 @@ test("Search: encoding pauses and goes on; a dropped folder is walked", async ()
   await panel.getByRole("button", { name: "Go on" }).click()
   await panel.getByText(`${many.length} pictures to search`).waitFor()
   rmSync(folder, { recursive: true })
+})
+
+test("Search: a folder's handle is kept, and the folder is opened again on the next visit", async () => {
+  const context = await fresh()
+  // The page's own folder, which a browser gives without a dialog, stands for one that a user chose.
+  await context.addInitScript(() => {
+    const choose = async () => (await navigator.storage.getDirectory()).getDirectoryHandle("album", { create: true })
+    Object.assign(globalThis, { showDirectoryPicker: choose })
+  })
+  const page = await openApp(context, served.url)
+  await page.evaluate(
+    async (files) => {
+      const album = await (await navigator.storage.getDirectory()).getDirectoryHandle("album", { create: true })
+      const inner = await album.getDirectoryHandle("inner", { create: true })
+      for (const [i, base64] of files.entries()) {
+        const file = await (i % 2 ? inner : album).getFileHandle(`${i}.jpg`, { create: true })
+        const writable = await file.createWritable()
+        await writable.write(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)))
+        await writable.close()
+      }
+    },
+    pictures.slice(0, 9).map(({ buffer }) => buffer.toString("base64")),
+  )
+  const panel = await openTab(page, "Search")
+  await panel.getByRole("button", { name: "Choose a folder …" }).click()
+  await panel.getByText("9 pictures to search").waitFor()
+  await page.reload()
+  await modelReady(page)
+  const again = await openTab(page, "Search")
+  await again.getByRole("button", { name: "Open “album” again" }).click()
+  await again.getByText("9 pictures to search, 9 known from before").waitFor()
+  await again.getByLabel("Look for").fill("a circle")
+  await again.locator(".found").nth(8).waitFor()
+  expect((await again.locator(".found .name").allInnerTexts()).toSorted()).toEqual(
+    Array.from({ length: 9 }, (_, i) => `${i}.jpg`),
+  )
 })
 
 test("Search: the server's index, where there is one: its verdicts, its error, and the words that it is asked", async () => {
@@ -460,6 +508,13 @@ test("after the first visit the page opens without its server, and computes the 
   await page.getByLabel("Choose a picture").setInputFiles(pictures[1]!)
   await expectScores(page, pictures[1]!)
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true)
+})
+
+test("a server with a token: the browser brings it for models too", async () => {
+  const token = "a token of enough letters"
+  await using guarded = await ServedTiny.start({ tokens: [token] })
+  const page = await openApp(await fresh({ httpCredentials: { username: "anyone", password: token } }), guarded.url)
+  expect(await textOf(page.locator(".model .status"))).toContain("tiny on the processor")
 })
 
 test("plain files below a path of another host; a new version waits, and takes over when the user agrees", async () => {

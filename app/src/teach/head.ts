@@ -117,6 +117,9 @@ interface Step {
   readonly change: Float64Array
 }
 
+/** Of the squared residual: what a step leaves undone, the next one does. */
+const inexact = 1e-4
+
 /** (HG + strength) direction = -gradient, by conjugate gradients in the inner product of G, in which that is symmetric. */
 function newtonStep(
   problem: Problem,
@@ -131,7 +134,7 @@ function newtonStep(
   let ofRest = times(problem, rest)
   const [along, ofAlong] = [rest.slice(), ofRest.slice()]
   let squared = dot(rest, ofRest)
-  const enough = squared * 1e-6
+  const enough = squared * inexact
   for (let i = 0; i < 2 * size && squared > enough && squared > 1e-30; i++) {
     const curved = curvature(problem, shares, ofAlong, along, strength, leftOut)
     const length = squared / dot(ofAlong, curved)

@@ -45,6 +45,7 @@ export async function train(
   const problem = problemOf(vectors, groups, count)
   const some = evenly(vectors.length, choosers)
   const turns = new Turns(strengths.length * some.length + vectors.length, signal, onProgress)
+  let worse = 0
   let best: { readonly strength: number; readonly loss: number; readonly fit: Fit } | null = null
   for (const strength of strengths) {
     const whole: Fit = fit(problem, { strength, from: best?.fit })
@@ -53,7 +54,11 @@ export async function train(
       loss += lossOf(withoutOne(problem, whole, strength, picture), groups[picture]!)
       await turns.next()
     }
-    if (best === null || loss < best.loss) best = { strength, loss, fit: whole }
+    const isBetter: boolean = best === null || loss < best.loss
+    if (isBetter) best = { strength, loss, fit: whole }
+    worse = isBetter ? 0 : worse + 1
+    // The loss has one valley; weaker ones would take the longest.
+    if (worse === 2) break
   }
   const { strength, fit: whole } = best!
   const judged: Judged[] = []
