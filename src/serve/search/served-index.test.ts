@@ -86,7 +86,7 @@ test("pictures that another process adds are found; ids stay through growth, for
 test("rows that get other numbers while a page is on its way give no hit another picture's id", async () => {
   const index = await another("renumbered")
   await using opened = await OpenedIndex.open({ folder: index, threads: 1, maxPixels: 1e6, cursorKey: randomBytes(32) })
-  const inner = opened["index"]
+  const inner: SearchIndex = Reflect.get(opened, "index")
   const search = inner.search.bind(inner)
   let pages = 0
   inner.search = async (request) => {
