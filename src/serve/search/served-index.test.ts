@@ -9,8 +9,10 @@ import { makeThumbnails } from "../../search/indexing/thumbnails.ts"
 import { SearchIndex } from "../../search/search-index.ts"
 import { compactIndex } from "../../search/upkeep/compact.ts"
 import { forgetPaths } from "../../search/upkeep/forget.ts"
+import { lifetimeDefaults } from "../processes/lasting.ts"
 import type { PublicPage } from "./index-work.ts"
 import { OpenedIndex } from "./opened-index.ts"
+import { ServedIndex } from "./served-index.ts"
 
 let made: IndexFolder
 beforeAll(async () => {
@@ -189,7 +191,9 @@ test("a model that is gone: texts that are new are refused, pictures of the inde
   }
 })
 
-test("a folder without an index is refused before the server listens", async () => {
-  await expect(made.serve({}, join(made.folder, "nothing"))).rejects.toThrow(/there is no index in/)
+test("a folder without an index is refused when it is opened", async () => {
+  const settings = { folder: join(made.folder, "nothing"), threads: 1, maxPixels: 1e6, cursorKey: randomBytes(32) }
+  const opening = ServedIndex.open(settings, { mostWaiting: 1, lifetime: lifetimeDefaults })
+  await expect(opening).rejects.toThrow(/there is no index in/)
   expect(existsSync(join(made.folder, "nothing"))).toBe(false)
 })
