@@ -18,7 +18,7 @@ beforeAll(async () => {
   made = await IndexFolder.make()
   server = await made.serve()
   own = await SearchIndex.open(made.index, { threads: 1 })
-}, 60_000)
+})
 afterAll(async () => {
   await own.dispose()
   await made[Symbol.asyncDispose]()
@@ -205,7 +205,7 @@ test("with tokens, only who brings one is answered; without an index nobody is",
   expect((await made.ask(without, "/v1/search", { query: "x" })).status).toBe(404)
   const headers = { authorization: "Bearer a token" }
   expect((await fetch(`${guarded.url}/v1/search/index`, { headers })).status).toBe(200)
-}, 60_000)
+})
 
 test("the description of the interface is valid and has the search", async () => {
   const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as { paths: object }
