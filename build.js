@@ -13,7 +13,13 @@ const root = dirname(fileURLToPath(import.meta.url))
 const lock = join(root, "dist", ".build-lock")
 const own = `${lock}.${process.pid}`
 const compiler = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc")
-const steps = [["kernels/build.js"], ["vocabulary/build.js"], [compiler, "-b"], ["bin/mobileclip.js", "setup"]]
+const steps = [
+  ["kernels/build.js"],
+  ["vocabulary/build.js"],
+  [compiler, "-b"],
+  ["bin/mobileclip.js", "setup"],
+  ["app/build.js"],
+]
 
 await takeLock()
 try {
@@ -35,6 +41,8 @@ function build() {
 /** tsc leaves what it made of sources that are gone, and `npm pack` would take that too. */
 function removeStale() {
   for (const name of readdirSync(join(root, "dist"), { recursive: true, encoding: "utf8" })) {
+    // Bundled, under names of its own.
+    if (/^app[/\\]/.test(name)) continue
     const source = name.replace(/\.(d\.ts|js|js\.map)$/, ".ts")
     if (source !== name && !existsSync(join(root, source))) rmSync(join(root, "dist", name))
   }

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs"
 import { availableParallelism, tmpdir, totalmem } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
@@ -28,6 +29,8 @@ const slow = [
   "src/cli/pictures-alone",
   "src/cli/standard-output",
   "src/experiments/quickstart/pipeline",
+  "src/serve/faults",
+  "src/serve/http/hostile",
   "src/finetune/finetune",
   "src/benchmark/latency/bench",
   "src/experiments/cifar10/pipeline",
@@ -61,6 +64,7 @@ const slow = [
   "src/cli/any-model",
   "src/browser/pictures/decode",
   "test/browser/example",
+  "test/app/app",
   "src/reinforce/local/reinforce-shard",
   "src/reinforce/tools/verify/verify",
   "src/cli/reinforce/run-verify",
@@ -96,6 +100,7 @@ const slow = [
   "src/reinforce/distributed/faults",
   "src/train/distributed/sync-batch-norm",
   "src/reinforce/pool/process-pool",
+  "src/serve/processes/lasting",
   "test/simulate-cluster",
   "test/build",
   "scan/index",
@@ -129,7 +134,11 @@ const environment = { OMP_NUM_THREADS: "1", XDG_CACHE_HOME: join(tmpdir(), "mobi
 // Forks, not threads: libtorch keeps process-wide state (generators, thread pools). One OpenMP thread each, because two
 // processes that both spin on two cores make each other many times slower. One process more than there are cores, because
 // some wait for others; none begins with less than 3 GB of memory.
-const common = { pool: "forks", env: environment, testTimeout: 120_000, hookTimeout: 120_000 } as const
+const common = {
+  ...{ pool: "forks", env: environment, testTimeout: 120_000, hookTimeout: 120_000 },
+  // The page imports the library as users do.
+  alias: { "mobileclip/browser": fileURLToPath(new URL("src/browser/index.ts", import.meta.url)) },
+} as const
 const maxWorkers = Math.max(2, Math.min(availableParallelism() + 1, Math.floor(totalmem() / 3e9)))
 
 export default defineConfig({
@@ -146,6 +155,7 @@ export default defineConfig({
           isolate: false,
           include: [
             "src/**/*.test.ts",
+            "app/src/**/*.test.ts",
             "torch/**/*.test.ts",
             "jpeg/**/*.test.ts",
             "scan/**/*.test.ts",

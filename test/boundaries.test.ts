@@ -72,6 +72,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "report",
   ],
   mcp: ["core", "host", "search", "weights", "run"],
+  // Vectors for other programs, over HTTP, and the page for people, which is built of `app/`.
+  serve: ["core", "host", "pictures", "run", "weights", "search", "embed"],
   // The suite over data: only its curves read runs of training.
   benchmark: [
     ...["core", "host", "native/own-cache.ts", "data", "model", "report", "tensor", "run", "evaluate", "export"],
@@ -89,7 +91,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: [
     ...["core", "host", "torch/index.ts", "model", "data", "hub", "reinforce", "train", "export", "report"],
     ...["native", "setup", "run", "evaluate", "weights", "teachers", "finetune", "experiments", "doctor", "benchmark"],
-    ...["pictures", "embed", "vector-cache", "search", "mcp"],
+    ...["pictures", "embed", "vector-cache", "search", "mcp", "serve"],
   ],
 }
 
@@ -136,8 +138,19 @@ const hostModules = /^(node:|sharp$|onnxruntime-node$)/
 
 /** Large packages that single commands need: no other command waits for them. A folder that is itself loaded so may name them. */
 const loadedWhenUsed =
-  /^(@aws-sdk|@huggingface|@lancedb|@modelcontextprotocol|@nats-io|chokidar|exifr|hyparquet|libheif-js|vega|vega-lite)(\/|$)/
-const foldersLoadedWhenUsed = ["mcp", "reinforce/distributed", "cli/reinforce/distributed.ts"]
+  /^(@aws-sdk|@hono|@huggingface|@lancedb|@modelcontextprotocol|@nats-io|chokidar|exifr|hono|hyparquet|libheif-js|prom-client|vega|vega-lite)(\/|$)/
+const foldersLoadedWhenUsed = [
+  ...["mcp", "reinforce/distributed", "cli/reinforce/distributed.ts"],
+  ...[
+    "serve/http",
+    "serve/protocols",
+    "serve/safety",
+    "serve/server.ts",
+    "serve/run-server.ts",
+    "serve/app-files.ts",
+    "serve/search",
+  ],
+]
 
 interface Import {
   readonly file: string
@@ -236,6 +249,19 @@ test("what only single commands need is loaded when it is used", () => {
   const loaded = atOnce.filter(({ target, ours }) => (ours ? isLater(target) : loadedWhenUsed.test(target)))
   expect(loaded.map(describeImport)).toEqual([])
   expect(productImports.filter(({ target }) => loadedWhenUsed.test(target)).length).toBeGreaterThan(10)
+})
+
+test("the page imports itself, the library by its name, and preact: no source of ours, no runtime", () => {
+  const folder = join(root, "app/src")
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+    /(?<!\.test)\.tsx?$/.test(name),
+  )
+  expect(files.length).toBeGreaterThan(20)
+  const targets = files.flatMap((name) => importsOf(join("app/src", name)))
+  const packages = new Set(targets.filter(({ ours }) => !ours).map(({ target }) => target))
+  expect(packages).toEqual(new Set(["preact", "preact/hooks", "@preact/signals", "mobileclip/browser"]))
+  const outside = targets.filter(({ target, ours }) => ours && !target.startsWith("app/src/"))
+  expect(outside.map(describeImport)).toEqual([])
 })
 
 function isAllowed({ file, target, typeOnly }: Import): boolean {

@@ -17,6 +17,7 @@ beforeEach(() => {
     "vocabulary/build.js",
     "node_modules/typescript/bin/tsc",
     "bin/mobileclip.js",
+    "app/build.js",
   ].entries())
     write(path, step(i))
 })
@@ -44,7 +45,7 @@ test("the steps of one build come before those of the next", async () => {
   const first = steps().map((line) => line.split(" ")[0])
   expect(new Set(builds.map(({ pid }) => String(pid)))).toEqual(new Set(first))
   const order = [...new Set(first)]
-  expect(steps()).toEqual(order.flatMap((pid) => [`${pid} 0`, `${pid} 1`, `${pid} 2`, `${pid} 3`]))
+  expect(steps()).toEqual(order.flatMap((pid) => [`${pid} 0`, `${pid} 1`, `${pid} 2`, `${pid} 3`, `${pid} 4`]))
   expect(readdirSync(join(folder, "dist"))).toEqual([])
 })
 
@@ -52,11 +53,12 @@ test("what was made of sources that are gone is removed", async () => {
   for (const path of ["dist/src/a.js", "dist/src/a.js.map", "dist/src/a.d.ts", "dist/src/old/b.js", "dist/src/c.json"])
     write(path, "")
   write("src/a.ts", "")
+  write("dist/app/assets/bundled.js", "")
   expect(await ended(build())).toBe(0)
   const left = readdirSync(join(folder, "dist"), { recursive: true, encoding: "utf8" }).filter((name) =>
     /\./.test(name),
   )
-  expect(left.sort()).toEqual(["src/a.d.ts", "src/a.js", "src/a.js.map", "src/c.json"])
+  expect(left.sort()).toEqual(["app/assets/bundled.js", "src/a.d.ts", "src/a.js", "src/a.js.map", "src/c.json"])
 })
 
 test("a build that was killed holds nothing, and one that fails ends with its step's code", async () => {

@@ -1,5 +1,5 @@
 /** The programs of examples/, one after the other: each takes what the one before left. */
-import { execFile } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -43,6 +43,29 @@ test("data, train, convert, classify, embed, evaluate, reinforce, shards, finetu
   )
   expect(await run("torch")).toBe("2 4 6\n")
 }, 120_000)
+
+test("client.ts and client.sh, of a server with a token", async () => {
+  const env = { ...process.env, MOBILECLIP_TOKEN: "a token of the test" }
+  const words = ["serve", "--model", "model", "--port", "0", "--threads", "1", "--log", "none"]
+  const server = spawn(process.execPath, [join(root, "bin/mobileclip.js"), ...words], { cwd: folder, env })
+  try {
+    const line = await new Promise<string>((resolve) => server.stderr.once("data", (data) => resolve(String(data))))
+    const asking = { cwd: folder, env: { ...env, MOBILECLIP_URL: /http:\S+/.exec(line)![0] } }
+    const run = (program: string, ...words: string[]) => promisify(execFile)(program, words, asking)
+    const client = join(root, "dist/examples/client.js")
+    const { stdout } = await run(process.execPath, client, "pictures/a/0.jpg", "a red circle", "a blue ring")
+    expect(stdout).toMatch(/^-?\d\.\d{3} a red circle\n-?\d\.\d{3} a blue ring\n$/)
+    const script = join(root, "examples/client.sh")
+    const [vector, labels] = (await run("sh", script, "pictures/a/0.jpg", "a red circle")).stdout.trim().split("\n")
+    expect(JSON.parse(vector!).data[0].embedding.length).toBeGreaterThan(100)
+    expect(JSON.parse(labels!)).toMatchObject({
+      model: "model",
+      results: [[{ label: expect.stringMatching(/red|blue/) }]],
+    })
+  } finally {
+    server.kill("SIGTERM")
+  }
+}, 60_000)
 
 /** 8 pictures of the shard in each of two class folders. */
 async function writePictures(): Promise<void> {

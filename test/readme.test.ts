@@ -102,6 +102,10 @@ const table: Readonly<Record<string, Entry>> = {
   "npx mobileclip index status": { add: "", printing: /photos/ },
   "npx mobileclip index migrate --model models/s2": { provenBy: "src/search/migrate/migrate-index.test.ts" },
   "npx mobileclip mcp": { provenBy: "src/cli/commands/mcp.test.ts" },
+  "npx mobileclip serve --model models/s0": { provenBy: "src/cli/commands/serve.test.ts" },
+  "npx mobileclip serve --model ViT-B-32__openai=models/s0 --host 0.0.0.0 --open": {
+    provenBy: "src/serve/compose.test.ts",
+  },
   "npx mobileclip finetune pictures --model MobileCLIP2-S0 --out runs/own": {
     add: `${one} --steps 2 --batch-size 8 --average 1`,
     leaves: ["runs/own/report.html", "runs/own/model/onnx/text_model.onnx"],

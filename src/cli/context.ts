@@ -3,8 +3,8 @@ import { commandLine } from "../core/shell-quote.ts"
 /** Lines that say how an interrupted command is gone on with; null where there is nothing to say. */
 export type GoOn = () => string | null | Promise<string | null>
 
-/** What a command's work is for: files, or results that are printed as they come. */
-export type Purpose = "saving" | "printing"
+/** What a command's work is for: files, results that are printed as they come, or answers, which a signal ends as it is meant to. */
+export type Purpose = "saving" | "printing" | "serving"
 
 /** What a command gets besides its arguments. */
 export interface CommandContext {

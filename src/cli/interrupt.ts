@@ -13,7 +13,7 @@ const doubled = 500
 type Signal = keyof typeof exitCodes
 
 export class Interrupt {
-  /** The exit code for the signal that came; null if none did. */
+  /** The exit code for the signal that came, 0 where a server was asked to stop; null if none did. */
   exitCode: number | null = null
   private readonly controller = new AbortController()
   /** Whether a command has begun work that it has to finish and save. */
@@ -21,6 +21,7 @@ export class Interrupt {
   private isListening = false
   private at = 0
   private what = ""
+  private purpose: Purpose = "saving"
   private goOn: GoOn = () => null
 
   /** @param nativeText what the addon writes on standard error in the place of `write`; null where it must not */
@@ -40,7 +41,8 @@ export class Interrupt {
     if (!this.isListening) for (const signal of signals()) process.on(signal, this.onSignal)
     this.isListening = true
     if (this.nativeText) armStopSignals({ text: this.nativeText(this.answer()), signals: signals(), doubled })
-    if (purpose === "saving") this.isWorking = true
+    if (purpose !== "printing") this.isWorking = true
+    this.purpose = purpose
     return this.controller.signal
   }
 
@@ -63,7 +65,7 @@ export class Interrupt {
       process.exit(exitCodes[signal])
     }
     this.at = performance.now()
-    this.exitCode = exitCodes[signal]
+    this.exitCode = this.purpose === "serving" ? 0 : exitCodes[signal]
     if (this.nativeText === null || claimAnswer()) this.write(this.answer())
     this.controller.abort()
   }

@@ -71,6 +71,10 @@ const commands: CommandTable = {
     summary: "find your own pictures by text or picture, in an index",
     load: () => import("./commands/search.ts"),
   },
+  serve: {
+    summary: "answer other programs with vectors, in the forms of OpenAI, Cohere, Ollama, Weaviate and Immich",
+    load: () => import("./commands/serve.ts"),
+  },
   mcp: { summary: "let an assistant search an index of pictures", load: () => import("./commands/mcp.ts") },
   evaluate: {
     summary: "score models on the 38-dataset suite or on your own tasks, and compare them",

@@ -29,11 +29,7 @@ export function addPictureOptions(command: Command): Command {
       "--files-from <file>",
       "a list of pictures: a path on each line, or with a NUL after each (find -print0); - is stdin",
     )
-    .addOption(
-      new Option("--orientation <what>", "apply: turn pictures as the camera noted; ignore: as training does")
-        .choices(orientations)
-        .default(readingDefaults.orientation),
-    )
+    .addOption(orientationOption())
     .option("--max-pixels <n>", "refuse larger pictures", wholeNumber(1), defaultMaxPixels)
 }
 
@@ -47,6 +43,12 @@ export async function picturesNamed(
   const { writeErr } = command.configureOutput()
   if (decode === "fast") writeErr?.(`--decode fast: vectors of large JPEG files differ a little; ${fastDeviation}\n`)
   return namedPictures({ paths, ...(filesFrom !== undefined && { filesFrom }) }, (line) => writeErr?.(`${line}\n`))
+}
+
+export function orientationOption(): Option {
+  return new Option("--orientation <what>", "apply: turn pictures as the camera noted; ignore: as training does")
+    .choices(orientations)
+    .default(readingDefaults.orientation)
 }
 
 export function decodeOption(): Option {

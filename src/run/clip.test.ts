@@ -138,3 +138,17 @@ test("the host is freed once, after what is under way", async () => {
   expect(order).toEqual(["encoded", "freed"])
   expect(await work).toHaveLength(2)
 })
+
+test("label vectors with a scale of their own are scored by it, others by the model's", async () => {
+  const vectors = Float32Array.of(1, 0, 0, 1)
+  const labels = { model: "noted", weights: null, embedDim: 2, labels: ["x", "y"], templates, vectors }
+  const shareOfX = async (logitScale: number | null) => {
+    const [scores] = await clip.classify([[1, 1]], { ...labels, logitScale })
+    const [tilted] = await clip.classify([[4, 3]], { ...labels, logitScale })
+    expect(scores!.map(({ score }) => score)).toEqual([0.5, 0.5])
+    return tilted!.find(({ label }) => label === "x")!.score
+  }
+  // The cosines are 0.8 and 0.6.
+  expect(await shareOfX(5)).toBeCloseTo(1 / (1 + Math.exp(-1)), 6)
+  expect(await shareOfX(null)).toBeCloseTo(1 / (1 + Math.exp(-20)), 6)
+})

@@ -106,7 +106,9 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
     }
     requireLabelVectors(labels, this.info)
     requireOwnTemplates(options.templates, labels)
-    return classifierOf(this.labelModel(), labels as LabelVectors)
+    // A head that was trained on pictures has a scale of its own.
+    const logitScale = (labels as LabelVectors).logitScale ?? this.logitScale
+    return classifierOf({ ...this.labelModel(), logitScale }, labels as LabelVectors)
   }
 
   /** The labels' vectors as data, from which a classifier is made without a text tower. They must not be written to. */

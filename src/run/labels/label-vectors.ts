@@ -71,7 +71,7 @@ export const labelHint = 'write ["cat", "dog"]'
  * What labels' vectors belong to: the checkpoint that the model was made from, which is the same for every type and layout of
  * its towers, else the file of the text tower. Null where no file says.
  */
-function weightsDigest(manifest: Manifest | null): string | null {
+export function weightsDigest(manifest: Manifest | null): string | null {
   if (manifest === null) return null
   const { source, towers, files } = manifest
   return source?.sha256 ?? files[(towers.text ?? towers.image).file]?.sha256 ?? null

@@ -28,7 +28,8 @@ export interface ThumbnailsResult {
   readonly failed: number
 }
 
-const side = 256
+/** Their longer side, in pixels. */
+export const thumbnailSide = 256
 
 /**
  * Of all pictures that have none; what is there is complete. Throws UserError where the index is in use, or cannot be written; the
@@ -75,7 +76,7 @@ async function make(store: IndexStore, id: number, path: string): Promise<boolea
   if (found === null || !("path" in found)) return false
   let bytes: Buffer
   try {
-    bytes = await thumbnail(found.path, { side, format: "webp" })
+    bytes = await thumbnail(found.path, { side: thumbnailSide, format: "webp" })
   } catch (error) {
     if (asUserError(error) instanceof EnvironmentError && !existsSync(found.path)) throw error
     return false

@@ -1,0 +1,138 @@
+/** The pictures of Search: encoded one batch after the other in the background, and known again on the next visit. */
+import { signal } from "@preact/signals"
+import type { Ready } from "../model/state.ts"
+import { encodeKept } from "../model/vectors.ts"
+import type { Received } from "../shared/intake.ts"
+
+export interface LibraryPicture extends Received {
+  /** Unit vector by the model that is open; null: not yet. */
+  vector: Float32Array | null
+}
+
+export interface Unread {
+  readonly path: string
+  readonly reason: string
+}
+
+export interface Progress {
+  readonly total: number
+  readonly done: number
+  /** Whose vectors were kept from before. */
+  readonly known: number
+  readonly unread: readonly Unread[]
+  /** Pictures a second that were encoded, not known; null: none yet. */
+  readonly rate: number | null
+  readonly isPaused: boolean
+  readonly isRunning: boolean
+  /** Why vectors are not kept for the next visit. */
+  readonly notKept: string | null
+}
+
+const nothing: Progress = {
+  ...{ total: 0, done: 0, known: 0, unread: [], rate: null, isPaused: false, isRunning: false, notKept: null },
+}
+
+/** Few enough that a search in between does not wait long. */
+const batchSize = 8
+
+export class PictureLibrary {
+  readonly progress = signal(nothing)
+  private pictures: LibraryPicture[] = []
+  private readonly paths = new Set<string>()
+  private model: Ready | null = null
+  /** Changes with the model and with what is removed: a run of before ends. */
+  private round = 0
+
+  /** Those that have vectors. */
+  get encoded(): readonly LibraryPicture[] {
+    return this.pictures.filter(({ vector }) => vector !== null)
+  }
+
+  add(received: readonly Received[]): void {
+    const fresh = received.filter(({ path, file }) => {
+      const key = `${path} ${file.size} ${file.lastModified}`
+      return !this.paths.has(key) && this.paths.add(key)
+    })
+    this.pictures.push(...fresh.map((one) => ({ ...one, vector: null })))
+    this.update({ total: this.pictures.length })
+    void this.run()
+  }
+
+  /** Vectors of another model say nothing to this one's texts: all are made, or found, again. */
+  use(model: Ready | null): void {
+    if (model === this.model) return
+    const isOther = model !== null && this.model !== null && model.key !== this.model.key
+    this.model = model
+    this.round++
+    if (isOther) for (const picture of this.pictures) picture.vector = null
+    this.progress.value = { ...nothing, total: this.pictures.length, done: this.encoded.length }
+    void this.run()
+  }
+
+  pause(isPaused: boolean): void {
+    this.update({ isPaused })
+    if (!isPaused) void this.run()
+  }
+
+  clear(): void {
+    this.round++
+    this.pictures = []
+    this.paths.clear()
+    this.progress.value = nothing
+  }
+
+  private async run(): Promise<void> {
+    const { model, round } = this
+    if (!model || this.progress.value.isRunning || this.progress.value.isPaused) return
+    this.update({ isRunning: true })
+    const failed = new Set(this.progress.value.unread.map(({ path }) => path))
+    const timing = { pictures: 0, seconds: 0 }
+    while (round === this.round && !this.progress.value.isPaused) {
+      const batch = this.pictures.filter(({ vector, path }) => vector === null && !failed.has(path)).slice(0, batchSize)
+      if (batch.length === 0) break
+      const unread = await this.encode(batch, model, timing)
+      if (round !== this.round) return
+      for (const { path } of unread) failed.add(path)
+      this.update({
+        unread: [...this.progress.value.unread, ...unread],
+        done: this.encoded.length,
+        rate: timing.seconds > 0 ? timing.pictures / timing.seconds : null,
+      })
+    }
+    if (round === this.round) this.update({ isRunning: false })
+  }
+
+  /** Gives those that could not be read. */
+  private async encode(
+    batch: readonly LibraryPicture[],
+    model: Ready,
+    timing: { pictures: number; seconds: number },
+  ): Promise<Unread[]> {
+    const began = performance.now()
+    const encoded = await encodeKept(
+      batch.map(({ file }) => file),
+      model,
+    )
+    if (model !== this.model) return []
+    const unread: Unread[] = []
+    let [known, notKept] = [0, this.progress.value.notKept]
+    for (const [i, one] of encoded.entries()) {
+      const picture = batch[i]!
+      if ("reason" in one) {
+        unread.push({ path: picture.path, reason: one.reason })
+        continue
+      }
+      picture.vector = one.vector
+      if (one.isKnown) known++
+      notKept = one.notKept ?? notKept
+    }
+    timing.pictures += batch.length - known
+    if (known < batch.length) timing.seconds += (performance.now() - began) / 1000
+    this.update({ known: this.progress.value.known + known, notKept })
+    return unread
+  }
+
+  private update(change: Partial<Progress>): void {
+    this.progress.value = { ...this.progress.value, ...change }
+  }
+}

@@ -1,0 +1,154 @@
+/** What a search found: what stands out, a divider, and what is weaker. */
+import { useSignal } from "@preact/signals"
+import { useEffect } from "preact/hooks"
+import { Picture } from "../shared/parts.tsx"
+import { thumbnailOf } from "../shared/thumbnail.ts"
+import { counted } from "../shared/words.ts"
+import type { LibraryPicture } from "./library.ts"
+import type { OwnAnswer } from "./search.tsx"
+import type { ServerAnswer, ServerHit } from "./server-index.ts"
+import { leastPictures, type Ranked, type Ranking } from "./stands-out.ts"
+
+const shownAtFirst = 48
+/** Of weaker ones. */
+const weakShown = 24
+
+interface OwnResultsProps {
+  readonly answer: OwnAnswer
+  readonly onLike: (picture: LibraryPicture) => void
+}
+
+export function OwnResults({ answer, onLike }: OwnResultsProps) {
+  const { pictures, ranking, query } = answer
+  const shown = useSignal(shownAtFirst)
+  useEffect(() => {
+    shown.value = shownAtFirst
+  }, [query])
+  if (pictures.length === 0) return <p role="status">There are no pictures to search yet.</p>
+  const standOut = ranking.standOut ?? ranking.ranked.length
+  const [above, below] = [ranking.ranked.slice(0, standOut), ranking.ranked.slice(standOut)]
+  const list = (ranked: readonly Ranked[], label: string) => (
+    <ol class="grid" aria-label={label}>
+      {ranked.map((one) => (
+        <Found key={pictures[one.index]!.path} one={one} picture={pictures[one.index]!} onLike={onLike} />
+      ))}
+    </ol>
+  )
+  return (
+    <section aria-label="Results">
+      <p role="status" class="verdict">
+        {verdictOf(ranking, pictures.length)}
+      </p>
+      <How ranking={ranking} count={pictures.length} />
+      {above.length > 0 && list(above.slice(0, shown.value), ranking.standOut === null ? "Nearest" : "What stands out")}
+      {above.length > shown.value && (
+        <button type="button" onClick={() => (shown.value += shownAtFirst)}>
+          Show more
+        </button>
+      )}
+      {below.length > 0 && (
+        <>
+          <h2 class="divider">Weaker</h2>
+          {list(below.slice(0, weakShown), "Weaker")}
+        </>
+      )}
+    </section>
+  )
+}
+
+function verdictOf({ standOut }: Ranking, count: number): string {
+  if (standOut === null) return `With fewer than ${leastPictures} pictures nothing can be said but which is nearest.`
+  if (standOut === 0)
+    return "Nothing stands out: no picture fits, or so many fit that none is above the others. The nearest are below."
+  return `${counted(standOut, "picture")} of ${count.toLocaleString("en")} ${standOut === 1 ? "stands" : "stand"} out.`
+}
+
+function How({ ranking, count }: { readonly ranking: Ranking; readonly count: number }) {
+  const best = ranking.ranked[0]
+  if (ranking.standOut === null || !best) return null
+  return (
+    <details class="explain">
+      <summary>How is that decided?</summary>
+      <p>
+        The query's cosine is taken with each of the {counted(count, "picture")}. z says how far a picture is above the
+        middle of these cosines, in their spread. The best here has z {best.z.toFixed(1)} (cosine{" "}
+        {best.cosine.toFixed(3)}). The best of {count.toLocaleString("en")} unrelated pictures would be above{" "}
+        {ranking.threshold.toFixed(1)} in one case of twenty, if cosines were normally distributed: pictures above that
+        stand out. Cosines themselves cannot be compared between queries.
+      </p>
+    </details>
+  )
+}
+
+interface FoundProps {
+  readonly one: Ranked
+  readonly picture: LibraryPicture
+  readonly onLike: (picture: LibraryPicture) => void
+}
+
+function Found({ one, picture, onLike }: FoundProps) {
+  const name = picture.path.split("/").at(-1)!
+  return (
+    <li class="found">
+      <Thumbnail file={picture.file} alt={name} />
+      <p class="name" title={picture.path}>
+        {name}
+      </p>
+      <p class="row">
+        <span class="soft">
+          z {one.z.toFixed(1)} · {one.cosine.toFixed(3)}
+        </span>
+        <button type="button" class="small" aria-label={`More like it: ${name}`} onClick={() => onLike(picture)}>
+          More like it
+        </button>
+      </p>
+    </li>
+  )
+}
+
+export function Thumbnail({ file, alt }: { readonly file: Blob; readonly alt: string }) {
+  const small = useSignal<Blob | null>(null)
+  useEffect(() => {
+    let isShown = true
+    void thumbnailOf(file).then((blob) => {
+      if (isShown) small.value = blob
+    })
+    return () => {
+      isShown = false
+    }
+  }, [file])
+  return small.value ? <Picture blob={small.value} alt={alt} /> : <span class="blank" />
+}
+
+export function ServerResults({ answer }: { readonly answer: ServerAnswer }) {
+  const { hits, matches } = answer
+  const [above, below] = [hits.filter(({ isMatch }) => isMatch), hits.filter(({ isMatch }) => !isMatch)]
+  return (
+    <section aria-label="Results">
+      <p role="status" class="verdict">
+        {hits.length === 0
+          ? "The index has no picture."
+          : matches === 0
+            ? "Nothing in the index stands out; the nearest are below."
+            : `${counted(matches, "picture")} of the index ${matches === 1 ? "stands" : "stand"} out.`}
+      </p>
+      {above.length > 0 && <Hits hits={above} label="What stands out" />}
+      {below.length > 0 && <h2 class="divider">Weaker</h2>}
+      {below.length > 0 && <Hits hits={below} label="Weaker" />}
+    </section>
+  )
+}
+
+function Hits({ hits, label }: { readonly hits: readonly ServerHit[]; readonly label: string }) {
+  return (
+    <ol class="grid" aria-label={label}>
+      {hits.map(({ id, name, z, thumbnail }) => (
+        <li key={id} class="found">
+          {thumbnail ? <img src={thumbnail} alt={name} loading="lazy" /> : <span class="blank" />}
+          <p class="name">{name}</p>
+          {z !== null && <p class="soft">z {z.toFixed(1)}</p>}
+        </li>
+      ))}
+    </ol>
+  )
+}

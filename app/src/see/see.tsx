@@ -1,0 +1,250 @@
+/** See: a picture or the camera, and which of some labels fits. */
+import { useSignal } from "@preact/signals"
+import { type LabelScore, UserError } from "mobileclip/browser"
+import { useEffect, useRef } from "preact/hooks"
+import { type Ready, ready } from "../model/state.ts"
+import { openTab, picturesOf, receiveIn } from "../shared/intake.ts"
+import { FileButton, Picture, Problem, ScoreBars } from "../shared/parts.tsx"
+import { isAbort } from "../shared/words.ts"
+import { closeCamera, FrameRate, nextFrame, openCamera } from "./camera.ts"
+import { Explain } from "./explain.tsx"
+import { labelsIn, templatesIn } from "./labels.ts"
+import { defaultTemplates, manyTemplates, presets } from "./presets.ts"
+import { written } from "./written.ts"
+
+export function See() {
+  const picture = useSignal<File | null>(null)
+  const isFilming = useSignal(false)
+  const scores = useSignal<readonly LabelScore[]>([])
+  const error = useSignal<unknown>(null)
+  const rate = useSignal<{ perSecond: number; frames: number } | null>(null)
+  const video = useRef<HTMLVideoElement>(null)
+
+  const show = (file: File) => {
+    isFilming.value = false
+    picture.value = file
+  }
+  useEffect(() => receiveIn("see", ([first]) => first && show(first.file)), [])
+  usePictureScores(ready.value, picture.value, isFilming.value, { scores, error })
+  useCamera(ready.value, isFilming.value && openTab.value === "see", video, { scores, error, rate, isFilming })
+
+  return (
+    <div class="see">
+      <div class="column">
+        <div class="row">
+          <FileButton
+            primary
+            multiple={false}
+            onFiles={(files) => {
+              const [first] = picturesOf(files)
+              if (first) show(first.file)
+              else
+                error.value = new UserError("that file is not a picture", "choose a JPEG, PNG, WebP, AVIF or GIF file")
+            }}
+          >
+            Choose a picture
+          </FileButton>
+          <button
+            type="button"
+            aria-pressed={isFilming.value}
+            onClick={() => {
+              error.value = null
+              isFilming.value = !isFilming.value
+            }}
+          >
+            {isFilming.value ? "Stop the camera" : "Use the camera"}
+          </button>
+        </div>
+        <div class="stage">
+          <video ref={video} muted playsInline hidden={!isFilming.value} aria-label="What the camera sees" />
+          {!isFilming.value && picture.value && (
+            <Picture blob={picture.value} alt={`The picture ${picture.value.name}`} />
+          )}
+          {!isFilming.value && !picture.value && (
+            <p class="soft">Choose, drop or paste a picture, or use the camera.</p>
+          )}
+        </div>
+        {isFilming.value && <Rate rate={rate.value} />}
+      </div>
+      <div class="column scores">
+        <Problem error={error.value} />
+        <div aria-live={isFilming.value ? "off" : "polite"}>
+          {scores.value.length > 0 && (
+            <ScoreBars
+              caption="Scores of the labels, the best first"
+              bars={scores.value.map(({ label, score, cosine }) => ({ label, score, cosine }))}
+            />
+          )}
+        </div>
+        {ready.value && <Explain scores={scores.value} logitScale={ready.value.clip.logitScale} />}
+      </div>
+      <Words />
+    </div>
+  )
+}
+
+function Rate({ rate }: { readonly rate: { perSecond: number; frames: number } | null }) {
+  if (!rate) return <p class="soft">Measuring …</p>
+  return (
+    <p class="soft">
+      <strong>{rate.perSecond.toFixed(1)} pictures a second</strong>, from a frame of the camera to its scores on this
+      page (median of the last {rate.frames})
+    </p>
+  )
+}
+
+function Words() {
+  const chosen = presets.find(({ labels }) => labels.join("\n") === written.labels.value)
+  return (
+    <fieldset class="words">
+      <legend>Words</legend>
+      <label>
+        Begin with
+        <select
+          value={chosen?.name ?? ""}
+          onChange={({ currentTarget }) => {
+            const preset = presets.find(({ name }) => name === currentTarget.value)
+            if (preset) written.labels.value = preset.labels.join("\n")
+          }}
+        >
+          {!chosen && <option value="">own words</option>}
+          {presets.map(({ name }) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Labels, one in each line
+        <textarea
+          rows={7}
+          spellcheck={false}
+          value={written.labels.value}
+          onInput={({ currentTarget }) => (written.labels.value = currentTarget.value)}
+        />
+      </label>
+      <details>
+        <summary>Prompts</summary>
+        <label>
+          What each label is put into, in place of {"{}"}; several lines are averaged
+          <textarea
+            rows={4}
+            spellcheck={false}
+            value={written.templates.value}
+            onInput={({ currentTarget }) => (written.templates.value = currentTarget.value)}
+          />
+        </label>
+        <div class="row">
+          <button type="button" onClick={() => (written.templates.value = defaultTemplates.join("\n"))}>
+            One prompt
+          </button>
+          <button type="button" onClick={() => (written.templates.value = manyTemplates.join("\n"))}>
+            Seven prompts
+          </button>
+          <button type="button" onClick={() => (written.templates.value = "{}")}>
+            The label alone
+          </button>
+        </div>
+      </details>
+    </fieldset>
+  )
+}
+
+// ------------------------------------------------------------------------------------------------------- computing
+
+interface Shown {
+  readonly scores: { value: readonly LabelScore[] }
+  readonly error: { value: unknown }
+}
+
+function classify({ clip }: Ready, picture: Blob | HTMLVideoElement, signal: AbortSignal): Promise<LabelScore[]> {
+  const labels = labelsIn(written.labels.value)
+  const templates = templatesIn(written.templates.value)
+  return clip.classify([picture], labels, { templates, signal }).then(([scores]) => scores!)
+}
+
+/** A change of the picture, the words or the model computes again; the last one counts. */
+function usePictureScores(
+  open: Ready | null,
+  picture: Blob | null,
+  isFilming: boolean,
+  { scores, error }: Shown,
+): void {
+  const [labels, templates] = [written.labels.value, written.templates.value]
+  useEffect(() => {
+    if (!open || !picture || isFilming) return
+    const own = new AbortController()
+    const timer = setTimeout(async () => {
+      try {
+        const found = await classify(open, picture, own.signal)
+        if (own.signal.aborted) return
+        ;[scores.value, error.value] = [found, null]
+      } catch (thrown) {
+        if (own.signal.aborted || isAbort(thrown)) return
+        ;[scores.value, error.value] = [[], thrown]
+      }
+    }, 150)
+    return () => {
+      clearTimeout(timer)
+      own.abort()
+    }
+  }, [open, picture, isFilming, labels, templates])
+}
+
+interface Filmed extends Shown {
+  readonly rate: { value: { perSecond: number; frames: number } | null }
+  readonly isFilming: { value: boolean }
+}
+
+function useCamera(
+  open: Ready | null,
+  isOn: boolean,
+  video: { current: HTMLVideoElement | null },
+  { scores, error, rate, isFilming }: Filmed,
+): void {
+  useEffect(() => {
+    if (!isOn || !open) return
+    const own = new AbortController()
+    let stream: MediaStream | null = null
+    const film = async () => {
+      stream = await openCamera(video.current!)
+      const measured = new FrameRate()
+      let last: number | null = null
+      while (!own.signal.aborted) {
+        await nextFrame(video.current!)
+        const found = await classify(open, video.current!, own.signal).catch(wordsProblem)
+        if (Array.isArray(found)) {
+          ;[scores.value, error.value] = [found, null]
+        } else {
+          ;[scores.value, error.value] = [[], found]
+          await pause(300)
+          continue
+        }
+        const now = performance.now()
+        if (last !== null) measured.add(now - last)
+        last = now
+        const { perSecond, frames } = measured
+        rate.value = perSecond === null ? null : { perSecond, frames }
+      }
+    }
+    film()
+      .catch((thrown) => {
+        if (own.signal.aborted || isAbort(thrown)) return
+        ;[error.value, isFilming.value] = [thrown, false]
+      })
+      .finally(() => closeCamera(stream))
+    return () => {
+      own.abort()
+      closeCamera(stream)
+    }
+  }, [open, isOn])
+}
+
+/** While words are being written they may be none, or without a place for the label: the camera goes on. */
+function wordsProblem(error: unknown): unknown {
+  if (error instanceof UserError) return error
+  throw error
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
+}

@@ -1,0 +1,171 @@
+import { createHash } from "node:crypto"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { request } from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { OpenAPIHono } from "@hono/zod-openapi"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { ServedTiny } from "../../test/served-tiny.ts"
+import { MobileCLIP } from "../weights/clip-node.ts"
+import { AppFiles } from "./app-files.ts"
+import type { ServeEnvironment } from "./http/context.ts"
+import { requestError } from "./http/errors.ts"
+
+let served: ServedTiny
+beforeAll(async () => {
+  served = await ServedTiny.start()
+})
+afterAll(() => served[Symbol.asyncDispose]())
+
+const get = (path: string, headers: Record<string, string> = {}) => fetch(`${served.url}${path}`, { headers })
+
+test("the page is isolated, so that WebAssembly has threads, and may load code and data of this server alone", async () => {
+  const answer = await get("/")
+  expect(answer.status).toBe(200)
+  expect(await answer.text()).toContain('<script type="module" crossorigin src="./assets/')
+  expect(Object.fromEntries(answer.headers)).toMatchObject({
+    "content-type": "text/html; charset=utf-8",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-embedder-policy": "require-corp",
+    "cache-control": "no-cache",
+    "x-content-type-options": "nosniff",
+  })
+  const policy = answer.headers.get("content-security-policy")!.split("; ")
+  expect(policy).toEqual(
+    expect.arrayContaining([
+      "default-src 'self'",
+      "script-src 'self' 'wasm-unsafe-eval'",
+      "connect-src 'self' blob: data:",
+    ]),
+  )
+})
+
+test("files have their types; those with a digest in their names are asked for once", async () => {
+  const html = await (await get("/")).text()
+  const script = /src="\.\/(assets\/[^"]+\.js)"/.exec(html)![1]!
+  const answer = await get(`/${script}`)
+  expect(answer.headers.get("content-type")).toBe("text/javascript; charset=utf-8")
+  expect(answer.headers.get("cache-control")).toBe("public, max-age=31536000, immutable")
+  expect(answer.headers.get("cross-origin-embedder-policy")).toBe("require-corp")
+  expect((await get("/service-worker.js")).headers.get("cache-control")).toBe("no-cache")
+  expect((await get("/manifest.webmanifest")).headers.get("content-type")).toBe("application/manifest+json")
+  expect((await fetch(`${served.url}/icon.svg`, { method: "HEAD" })).headers.get("content-type")).toBe("image/svg+xml")
+})
+
+test("the page is told the models, whose files are whole, and the library opens them from there", async () => {
+  const config = await (await get("/app/config.json")).json()
+  expect(config).toEqual({ models: [{ name: "tiny", url: "models/tiny/" }], index: false })
+  const manifest = JSON.parse(readFileSync(join(served.folder, "tiny/mobileclip.json"), "utf8"))
+  const digests = await Promise.all(
+    Object.keys(manifest.files).map(async (file) => {
+      const bytes = new Uint8Array(await (await get(`/app/models/tiny/${file}`)).arrayBuffer())
+      return [file, { bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") }]
+    }),
+  )
+  expect(Object.fromEntries(digests)).toEqual(manifest.files)
+  await using clip = await MobileCLIP.load(`${served.url}/app/models/tiny/`, { threads: 1 })
+  const vector = await clip.encodeText(served.texts[0]!)
+  expect([...vector]).toEqual(served.vector("text 0"))
+})
+
+test("an interrupted download goes on where it was", async () => {
+  const whole = Buffer.from(await (await get("/app/models/tiny/onnx/text_model.onnx")).arrayBuffer())
+  const rest = await get("/app/models/tiny/onnx/text_model.onnx", { range: "bytes=1000-" })
+  expect(rest.status).toBe(206)
+  expect(rest.headers.get("content-range")).toBe(`bytes 1000-${whole.length - 1}/${whole.length}`)
+  expect(Buffer.from(await rest.arrayBuffer()).equals(whole.subarray(1000))).toBe(true)
+})
+
+/** As it is written: fetch would resolve the dots. */
+function raw(path: string): Promise<{ status: number; body: string }> {
+  const { hostname, port } = new URL(served.url)
+  return new Promise((resolve, reject) => {
+    request({ hostname, port, path }, (answer) => {
+      let body = ""
+      answer.on("data", (chunk) => {
+        body += chunk
+      })
+      answer.on("end", () => resolve({ status: answer.statusCode!, body }))
+    })
+      .on("error", reject)
+      .end()
+  })
+}
+
+test.each([
+  "/app/models/tiny/../../../etc/passwd",
+  "/app/models/tiny/%2e%2e/%2e%2e/etc/passwd",
+  "/app/models/tiny/..%2f..%2fetc%2fpasswd",
+  "/app/models/tiny/..%5c..%5cetc",
+  "/app/models/tiny/notes.txt",
+  "/app/models/tiny/.hidden.json",
+  "/app/models/tiny/onnx",
+  "/app/models/other/mobileclip.json",
+  "/app/models/tiny/%E0%A4%A",
+  "/assets/../../package.json",
+  "/assets/%2e%2e/%2e%2e/package.json",
+])("%s is not there, and the answer names no path of the server", async (path) => {
+  writeFileSync(join(served.folder, "tiny/notes.txt"), "mine")
+  writeFileSync(join(served.folder, "tiny/.hidden.json"), "{}")
+  const { status, body } = await raw(path)
+  expect(status).toBe(404)
+  expect(body).not.toContain(served.folder)
+  expect(body).not.toContain("mine")
+})
+
+test("a model in a layout of others: its files are given out, and nothing beside them", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "layout-"))
+  mkdirSync(join(folder, "m/onnx"), { recursive: true })
+  for (const name of ["m/onnx/vision_model.onnx", "m/config.json", "m/readme.md", "secret.json"])
+    writeFileSync(join(folder, name), name)
+  symlinkSync(join(folder, "secret.json"), join(folder, "m/onnx/secret"))
+  mkdirSync(join(folder, "page"))
+  writeFileSync(join(folder, "page/index.html"), "<!doctype html>")
+  const models = new Map([
+    ["m", async () => join(folder, "m")],
+    ["gone", () => Promise.reject(new Error(`${folder} is gone`))],
+  ])
+  const files = await AppFiles.open({ folder: join(folder, "page"), models, hasIndex: true })
+  expect(files!.config).toEqual({
+    models: [
+      { name: "m", url: "models/m/" },
+      { name: "gone", url: "models/gone/" },
+    ],
+    index: true,
+  })
+  const app = new OpenAPIHono<ServeEnvironment>()
+  app.onError((error) => new Response("refused", { status: requestError(error).status }))
+  files!.register(app)
+  const text = async (name: string) => (await app.request(`/app/models/m/${name}`)).text()
+  for (const name of ["onnx/vision_model.onnx", "config.json"]) expect(await text(name)).toBe(`m/${name}`)
+  for (const name of ["readme.md", "onnx/secret", "..%2fsecret.json", "onnx/none.onnx"])
+    expect(await text(name)).toBe("refused")
+  expect(await (await app.request("/app/models/gone/config.json")).text()).toBe("refused")
+  rmSync(folder, { recursive: true })
+})
+
+test("where the page is not built there is none, and app: false leaves it out", async () => {
+  expect(await AppFiles.open({ folder: served.folder, models: new Map(), hasIndex: false })).toBeNull()
+  await using without = await ServedTiny.start({ app: false })
+  const statuses = await Promise.all(
+    ["/", "/app/config.json", "/app/models/tiny/mobileclip.json"].map(
+      async (path) => (await fetch(without.url + path)).status,
+    ),
+  )
+  expect(statuses).toEqual([404, 404, 404])
+})
+
+test("with tokens the page itself is open, and its models are not: a browser asks its user, and brings the token", async () => {
+  await using guarded = await ServedTiny.start({ tokens: ["a token of enough letters"] })
+  const ask = (path: string, authorization?: string) =>
+    fetch(guarded.url + path, authorization === undefined ? {} : { headers: { authorization } })
+  expect((await ask("/")).status).toBe(200)
+  const refused = await ask("/app/config.json")
+  expect(refused.status).toBe(401)
+  expect(refused.headers.get("www-authenticate")).toMatch(/^Basic realm=/)
+  expect((await ask("/app/models/tiny/mobileclip.json")).status).toBe(401)
+  expect((await ask("/v1/models")).headers.get("www-authenticate")).toBe("Bearer")
+  const basic = (password: string) => `Basic ${Buffer.from(`anyone:${password}`).toString("base64")}`
+  expect((await ask("/app/config.json", basic("a token of enough letters"))).status).toBe(200)
+  expect((await ask("/app/config.json", basic("another"))).status).toBe(401)
+})

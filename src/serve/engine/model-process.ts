@@ -1,0 +1,112 @@
+/**
+ * The process that computes a model for a server. Pictures go through threads that each have an image tower (`tower-threads.ts`),
+ * texts through one tower on all threads. Where the model's tower cannot be opened in threads, pictures are computed one by one.
+ */
+import { l2Normalize } from "../../core/arrays/similarity.ts"
+import { toMessage } from "../../core/error-message.ts"
+import { asUserError, isInputError } from "../../core/errors.ts"
+import { decodeImage } from "../../host/image/images.ts"
+import { type Course, chooseCourse } from "../../pictures/course.ts"
+import { encodeFiles, type PixelOptions } from "../../pictures/encode-files.ts"
+import { KeptTowers } from "../../pictures/kept-towers.ts"
+import { pixelOptions } from "../../pictures/reading.ts"
+import type { Captioner } from "../../run/caption/captioner.ts"
+import type { Model } from "../../run/model.ts"
+import type { TowerPlace } from "../../run/tower.ts"
+import { loadCaptioner, loadModel } from "../../weights/load-model.ts"
+import { serveParent, type Work } from "../processes/serve-parent.ts"
+import type { ModelAnswer, ModelSettings, ModelTask, ServedModel } from "./model-work.ts"
+
+serveParent<ModelSettings, ServedModel, ModelTask, ModelAnswer>(openModel)
+
+async function openModel(settings: ModelSettings): Promise<Work<ServedModel, ModelTask, ModelAnswer>> {
+  const { model: given, threads, maxPixels } = settings
+  const model = await loadModel(given, { threads })
+  const decode = pixelOptions(settings, maxPixels)
+  const encodePicture = pictureEncoder(model, decode, threads)
+  let captioner: Promise<Captioner> | null = null
+  const captions = async (bytes: Uint8Array, perImage: number) => {
+    captioner ??= loadCaptioner(given, { threads })
+    const image = await decodeImage(bytes, { ...decode, name: "the picture" })
+    return (await captioner).caption([image], { perImage })
+  }
+  return {
+    description: describe(model, encodePicture.slots),
+    do: (task) =>
+      answerOf(async () => {
+        if (task.kind === "texts") return vectors(model, await model.encodeTexts(task.texts))
+        if (task.kind === "picture") return vectors(model, await encodePicture.encode(task.bytes))
+        return { kind: "captions", captions: (await captions(task.bytes, task.perImage))[0]! }
+      }),
+  }
+}
+
+function describe(model: Model, pictureSlots: number): ServedModel {
+  const { name, embedDim, logitScale, manifest, contextLength, preprocessing } = model
+  return {
+    ...{ name, embedDim, logitScale, contextLength, preprocessing, pictureSlots },
+    license: manifest?.license ?? null,
+    hasCaptions: manifest?.decoder != null,
+  }
+}
+
+function vectors({ embedDim }: Model, rows: Float32Array): ModelAnswer {
+  return { kind: "vectors", vectors: l2Normalize(rows, embedDim) }
+}
+
+/** What is wrong with one picture is an answer, and no fault of the process. */
+async function answerOf(work: () => Promise<ModelAnswer>): Promise<ModelAnswer> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!isInputError(error)) throw error
+    return { kind: "refused", error: toMessage(asUserError(error)) }
+  }
+}
+
+interface PictureEncoder {
+  /** Pictures at a time: a thread computes one and has the next. */
+  readonly slots: number
+  encode(bytes: Uint8Array): Promise<Float32Array>
+}
+
+const name = "the picture"
+
+/** Milliseconds: opening towers takes as long as a dozen pictures, for which somebody would wait. */
+const idleTowers = 600_000
+
+function pictureEncoder(model: Model, decode: PixelOptions, threads: number): PictureEncoder {
+  const { place } = model
+  const course = chooseCourse([place], { threads, isFew: false })
+  return course.kind === "threads" && place ? inThreads(model, place, decode, course) : oneByOne(model, decode)
+}
+
+function oneByOne(model: Model, decode: PixelOptions): PictureEncoder {
+  const encode = async (bytes: Uint8Array) => {
+    for await (const [found] of encodeFiles([{ name, bytes }], [model], { decode, threads: 0 })) {
+      if ("error" in found!) throw found.error
+      return found!.vectors[0]!
+    }
+    throw new Error("a picture without an answer")
+  }
+  return { slots: 1, encode }
+}
+
+function inThreads(
+  { preprocessing, embedDim }: Model,
+  place: TowerPlace,
+  decode: PixelOptions,
+  course: Course,
+): PictureEncoder {
+  const kept = new KeptTowers(idleTowers)
+  const settings = { towers: [{ place, preprocessing, embedDim }], batchSize: course.batchSize, options: decode }
+  return {
+    slots: 2 * course.threads,
+    async encode(bytes) {
+      await using used = kept.use(settings, course.threads)
+      const [found] = await used.pool.encode([{ name, bytes }])
+      if (found instanceof Error) throw found
+      return found!.vectors[0]!
+    },
+  }
+}

@@ -1,0 +1,125 @@
+/** Several models by name: each is opened when it is asked for, and put away when nobody has asked for it for a while. */
+import { UserError } from "../../core/errors.ts"
+import { nearestNames } from "../../core/nearest.ts"
+import type { ModelSettings } from "./model-work.ts"
+import { ResultCache } from "./result-cache.ts"
+import { type EngineOptions, ModelEngine } from "./served-model.ts"
+
+export interface ModelsOptions extends EngineOptions {
+  /** Seconds without a request after which a model is put away; null: never. */
+  readonly idleSeconds: number | null
+  /** Bytes of vectors that are kept of each model. */
+  readonly cacheBytes: number
+}
+
+interface Entry {
+  readonly name: string
+  readonly settings: ModelSettings
+  readonly cache: ResultCache
+  engine: Promise<ModelEngine> | null
+  users: number
+  idle: NodeJS.Timeout | null
+}
+
+/** A name that no model is served under. */
+export class UnknownModel extends UserError {}
+
+export class Models implements AsyncDisposable {
+  private readonly entries: ReadonlyMap<string, Entry>
+  private readonly ending = new Set<Promise<void>>()
+  private closed = false
+
+  /** @param settings by the name that requests use; the first is what is used where none is named */
+  constructor(
+    settings: ReadonlyMap<string, ModelSettings>,
+    private readonly options: ModelsOptions,
+  ) {
+    this.entries = new Map(
+      [...settings].map(([name, each]) => [
+        name,
+        { name, settings: each, cache: new ResultCache(options.cacheBytes), engine: null, users: 0, idle: null },
+      ]),
+    )
+  }
+
+  get names(): string[] {
+    return [...this.entries.keys()]
+  }
+
+  /** The engines that are open. */
+  async open(): Promise<ReadonlyMap<string, ModelEngine>> {
+    const open = new Map<string, ModelEngine>()
+    for (const [name, { engine }] of this.entries) {
+      const known = await engine?.catch(() => null)
+      if (known) open.set(name, known)
+    }
+    return open
+  }
+
+  cacheCounts(name: string): ResultCache["counts"] {
+    return this.entries.get(name)!.cache.counts
+  }
+
+  /**
+   * Does `work` with the model, which stays open as long as it takes.
+   *
+   * @param name absent: the first model's
+   * @param work is told the name, too
+   * @throws UnknownModel; what opening the model fails with
+   */
+  async use<T>(name: string | undefined, work: (engine: ModelEngine, name: string) => Promise<T>): Promise<T> {
+    const entry = this.entry(name)
+    entry.users++
+    if (entry.idle) clearTimeout(entry.idle)
+    try {
+      return await work(await this.opened(entry), entry.name)
+    } finally {
+      entry.users--
+      this.putAwayLater(entry)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.closed = true
+    for (const entry of this.entries.values()) this.putAway(entry)
+    await Promise.all(this.ending)
+  }
+
+  private entry(name: string | undefined): Entry {
+    const found = name === undefined ? this.entries.values().next().value : this.entries.get(name)
+    if (found) return found
+    const near = nearestNames(name!, this.names).join(", ")
+    throw new UnknownModel(`no model is served as ${JSON.stringify(name)}`, `name one of these: ${near}`)
+  }
+
+  private opened(entry: Entry): Promise<ModelEngine> {
+    if (this.closed) throw new UserError("the server is stopping")
+    entry.engine ??= ModelEngine.open(entry.settings, entry.cache, this.options).catch((error) => {
+      entry.engine = null
+      throw error
+    })
+    return entry.engine
+  }
+
+  private putAwayLater(entry: Entry): void {
+    const { idleSeconds } = this.options
+    if (idleSeconds === null || entry.users > 0 || !entry.engine) return
+    if (entry.idle) clearTimeout(entry.idle)
+    entry.idle = setTimeout(() => {
+      if (entry.users === 0) this.putAway(entry)
+    }, idleSeconds * 1000)
+    entry.idle.unref()
+  }
+
+  private putAway(entry: Entry): void {
+    const { engine, idle } = entry
+    if (idle) clearTimeout(idle)
+    entry.engine = null
+    if (!engine) return
+    const ended = engine
+      .then((open) => open[Symbol.asyncDispose]())
+      .catch(() => {})
+      .finally(() => this.ending.delete(ended))
+    this.ending.add(ended)
+  }
+}

@@ -1,0 +1,144 @@
+/** A server whose processes die, whose queues are full, whose clients leave, and that is stopped: under load. */
+import { once } from "node:events"
+import { Agent, type IncomingMessage, request } from "node:http"
+import { connect } from "node:net"
+import { text as textOfStream } from "node:stream/consumers"
+import { setTimeout as sleep } from "node:timers/promises"
+import { expect, test } from "vitest"
+import { ServedTiny } from "../../test/served-tiny.ts"
+
+/** The same pixels in a file of other bytes, so that no cache knows it. */
+function variant(picture: Uint8Array, n: number): string {
+  const comment = Buffer.from(String(n).padStart(8, "0"))
+  const start = Buffer.from([0xff, 0xd8, 0xff, 0xfe, 0, comment.length + 2])
+  return Buffer.concat([start, comment, picture.subarray(2)]).toString("base64")
+}
+
+const embeddings = async (answer: Response) =>
+  ((await answer.json()) as { data: { embedding: number[] }[] }).data.map(({ embedding }) => embedding)
+
+async function metric(served: ServedTiny, line: RegExp): Promise<number> {
+  const text = await (await fetch(`${served.url}/metrics`)).text()
+  return Number(line.exec(text)?.[1])
+}
+
+test("its process is killed time and again: no request is lost", async () => {
+  await using served = await ServedTiny.start()
+  let [next, isOver] = [0, false]
+  const client = async () => {
+    while (!isOver) {
+      const n = next++
+      const input = n % 2 ? served.texts[n % 4]! : { image: variant(served.pictures[n % 3]!, n) }
+      const answer = await served.post("/v1/embeddings", { input })
+      expect(answer.status).toBe(200)
+      served.expectClose(await embeddings(answer), [n % 2 ? `text ${n % 4}` : `picture ${n % 3}`])
+    }
+  }
+  const clients = Promise.all(Array.from({ length: 6 }, client))
+  for (let kills = 0; kills < 3; kills++) {
+    const before = next
+    while (next < before + 20) await sleep(10)
+    const [pid] = await served.server.pids()
+    process.kill(pid!, "SIGKILL")
+  }
+  const before = next
+  while (next < before + 20) await sleep(10)
+  isOver = true
+  await clients
+  expect(await metric(served, /process_ends\{model="tiny",kind="died"\} (\d+)/)).toBe(3)
+})
+
+test("what a client that went away asked for is not computed", async () => {
+  await using served = await ServedTiny.start()
+  const input = Array.from({ length: 400 }, (_, i) => ({ image: variant(served.pictures[i % 3]!, i) }))
+  const stop = new AbortController()
+  const headers = { "content-type": "application/json" }
+  const body = JSON.stringify({ input })
+  const left = fetch(`${served.url}/v1/embeddings`, { method: "POST", headers, body, signal: stop.signal })
+  const waiting = () => metric(served, /waiting\{model="tiny",kind="pictures"\} (\d+)/)
+  while ((await waiting()) === 0) await sleep(1)
+  stop.abort()
+  await expect(left).rejects.toThrow("aborted")
+  while ((await waiting()) > 0) await sleep(1)
+  expect(await metric(served, /computed\{model="tiny",kind="pictures"\} (\d+)/)).toBeLessThan(400)
+  const [answer] = await embeddings(await served.post("/v1/embeddings", { input: [input[399]] }))
+  served.expectClose([answer!], ["picture 0"])
+})
+
+test("a queue that is full refuses with the seconds after which there is room, and queries still pass", async () => {
+  await using served = await ServedTiny.start({ engine: { mostWaiting: 30 } })
+  const input = (first: number, count: number) =>
+    Array.from({ length: count }, (_, i) => ({ image: variant(served.pictures[i % 3]!, first + i) }))
+  const large = served.post("/v1/embeddings", { input: input(0, 400) })
+  while ((await metric(served, /waiting\{model="tiny",kind="pictures"\} (\d+)/)) < 30) await sleep(1)
+  const [refused, query] = await Promise.all([
+    served.post("/v1/embeddings", { input: input(1000, 20) }),
+    served.post("/v1/embeddings", { input: input(2000, 1) }),
+  ])
+  const seconds = Number(refused.headers.get("retry-after"))
+  expect([refused.status, query.status]).toEqual([429, 200])
+  expect(await refused.json()).toMatchObject({
+    error: { message: `too many requests are waiting; ask again in ${seconds} s`, type: "rate_limit_error" },
+  })
+  await large
+  expect((await served.post("/v1/embeddings", { input: input(1000, 20) })).status).toBe(200)
+})
+
+test("models that are put away under load are opened again, and every answer is right", async () => {
+  await using served = await ServedTiny.start({ engine: { idleSeconds: 0.02, cacheBytes: 0 } }, ["tiny", "other"])
+  const client = async (model: string, pause: number) => {
+    for (let i = 0; i < 6; i++) {
+      const answer = await served.post("/v1/embeddings", { model, input: served.texts[i % 4] })
+      served.expectClose(await embeddings(answer), [`text ${i % 4}`])
+      await sleep(pause)
+    }
+  }
+  await Promise.all([client("tiny", 1), client("tiny", 100), client("other", 30), client("other", 250)])
+  while ((await served.server.pids()).length > 0) await sleep(10)
+  expect((await fetch(`${served.url}/ready`)).status).toBe(503)
+})
+
+test("a server that is stopped under load answers what it was asked, and resets no connection", async () => {
+  const served = await ServedTiny.start()
+  const { url } = served
+  const agent = new Agent({ keepAlive: true })
+  let [answered, isOver] = [0, false]
+  const client = async (): Promise<string> => {
+    while (!isOver) {
+      const outcome = await ask(url, agent, JSON.stringify({ input: `a text ${Math.random()}` }))
+      if (outcome !== "200") return outcome
+      answered++
+    }
+    return "200"
+  }
+  const clients = Promise.all(Array.from({ length: 16 }, client))
+  while (answered < 50) await sleep(5)
+  await served[Symbol.asyncDispose]()
+  isOver = true
+  expect(new Set(await clients)).toEqual(new Set(["ECONNREFUSED"]))
+})
+
+async function ask(url: string, agent: Agent, body: string): Promise<string> {
+  const headers = { "content-type": "application/json", "content-length": body.length }
+  try {
+    const asked = request(`${url}/v1/embeddings`, { method: "POST", agent, headers }).end(body)
+    const [answer] = (await once(asked, "response")) as [IncomingMessage]
+    await textOfStream(answer)
+    return String(answer.statusCode)
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+}
+
+test("a server that is stopped does not wait for a client that never ends", async () => {
+  const served = await ServedTiny.start({ limits: { seconds: 1 } })
+  const { hostname, port } = new URL(served.url)
+  const socket = connect(Number(port), hostname).on("error", () => {})
+  socket.write("POST /v1/embeddings HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
+  const drip = setInterval(() => socket.write(" "), 50)
+  await sleep(100)
+  const began = performance.now()
+  await served[Symbol.asyncDispose]()
+  expect(performance.now() - began).toBeLessThan(3000)
+  clearInterval(drip)
+})

@@ -1,0 +1,130 @@
+/** The application: every protocol on one server, with what holds for all of them. */
+import { OpenAPIHono } from "@hono/zod-openapi"
+import type { MiddlewareHandler } from "hono"
+import { cors } from "hono/cors"
+import { routePath } from "hono/route"
+import { secureHeaders } from "hono/secure-headers"
+import { version } from "../../host/version.ts"
+import { type AppFiles, isPagePath } from "../app-files.ts"
+import { cohere } from "../protocols/cohere.ts"
+import { immich } from "../protocols/immich.ts"
+import { ollama } from "../protocols/ollama.ts"
+import { openai } from "../protocols/openai.ts"
+import { own } from "../protocols/own.ts"
+import { search } from "../protocols/search.ts"
+import { weaviate } from "../protocols/weaviate.ts"
+import { openPaths, requireToken } from "../safety/tokens.ts"
+import { bodyReader } from "./body.ts"
+import type { Protocol, ServeApp, ServeContext, ServeEnvironment } from "./context.ts"
+import { RequestError, requestError } from "./errors.ts"
+import { Metrics } from "./metrics.ts"
+import { signalOf } from "./signal.ts"
+
+const protocols: readonly Protocol[] = [openai, cohere, ollama, weaviate, immich, own, search]
+
+/** A request that was answered. It has nothing of what was asked. */
+export interface RequestRecord {
+  readonly method: string
+  /** As it was declared. */
+  readonly route: string
+  readonly status: number
+  readonly milliseconds: number
+}
+
+export interface AppOptions {
+  /** What requests have to bring; none: everybody may ask. */
+  readonly tokens?: readonly string[] | undefined
+  /** The page for people; none: there is none. */
+  readonly page?: AppFiles | null | undefined
+  /** Origins whose pages may ask ("*": all); absent: none but the server's own. */
+  readonly corsOrigins?: readonly string[] | undefined
+  readonly onRequest?: ((record: RequestRecord) => void) | undefined
+  /** Gets an error that is a fault of ours, with its stack. */
+  readonly onFault?: ((error: unknown) => void) | undefined
+}
+
+export function createApp(context: ServeContext, options: AppOptions = {}): ServeApp {
+  const { tokens = [], page, corsOrigins, onFault } = options
+  const app: ServeApp = new OpenAPIHono<ServeEnvironment>({
+    defaultHook: (result) => {
+      if (!result.success) throw invalid(result.error)
+    },
+  })
+  const metrics = new Metrics(context.models)
+  app.onError((error, c) => {
+    const told = requestError(jsonError(error))
+    if (told.kind === "internal") onFault?.(error)
+    return refusal(c.req.path, told)
+  })
+  app.notFound((c) => refusal(c.req.path, new RequestError("notFound", `there is no ${c.req.method} ${c.req.path}`)))
+  app.use(recording(context, metrics, options))
+  app.use(secureHeaders({ crossOriginResourcePolicy: corsOrigins ? false : "same-origin" }))
+  if (corsOrigins) app.use(cors({ origin: corsOrigins.includes("*") ? "*" : [...corsOrigins] }))
+  app.use(async (c, next) => {
+    const isOpen = openPaths.includes(c.req.path) || (page && isPagePath(c.req.path))
+    if (!isOpen) requireToken(c.req.header("authorization"), tokens)
+    await next()
+  })
+  const forms = protocols.flatMap(({ forms = [] }) => forms)
+  app.use(bodyReader(context.limits, forms))
+  for (const { register } of protocols) register(app, context)
+  page?.register(app)
+  app.get("/metrics", async (c) => c.body(await metrics.text(), 200, { "Content-Type": metrics.contentType }))
+  app.doc31("/openapi.json", openapi)
+  return app
+}
+
+/** Says how long a request may take, and writes down how long it took. */
+function recording(
+  { limits }: ServeContext,
+  metrics: Metrics,
+  { onRequest }: AppOptions,
+): MiddlewareHandler<ServeEnvironment> {
+  return async (c, next) => {
+    const began = performance.now()
+    c.set("signal", signalOf(c.env.outgoing, limits.seconds))
+    await next()
+    const [route, milliseconds] = [c.res.status === 404 ? "*" : routePath(c, -1), performance.now() - began]
+    metrics.record(route, c.res.status, milliseconds / 1000)
+    onRequest?.({ method: c.req.method, route, status: c.res.status, milliseconds })
+  }
+}
+
+const openapi = {
+  openapi: "3.1.0",
+  info: {
+    title: "mobileclip",
+    version: version(),
+    description: "Vectors of texts and pictures in one space, in the forms of several services.",
+  },
+}
+
+function refusal(path: string, error: RequestError): Response {
+  const { errorBody } = protocols.find(({ owns }) => owns(path)) ?? openai
+  const headers: Record<string, string> = {}
+  if (error.retryAfter !== null) headers["Retry-After"] = String(error.retryAfter)
+  // A browser asks its user for it where the page wants something: the token is the password.
+  if (error.kind === "unauthorized")
+    headers["WWW-Authenticate"] = path.startsWith("/app/")
+      ? 'Basic realm="mobileclip, the token as password"'
+      : "Bearer"
+  return Response.json(errorBody(error), { status: error.status, headers })
+}
+
+interface Issue {
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+}
+
+function invalid({ issues }: { readonly issues: readonly Issue[] }): RequestError {
+  const [first] = issues
+  const field = first!.path.map(String).join(".")
+  return new RequestError("invalid", `${field || "the body"}: ${first!.message}`, field || null)
+}
+
+/** Hono's own refusal of a body that is not JSON. */
+function jsonError(error: unknown): unknown {
+  if (error instanceof RequestError) return error
+  const { status, message } = error as { status?: unknown; message?: string }
+  return status === 400 ? new RequestError("invalid", message ?? "the body is not JSON") : error
+}

@@ -1,0 +1,263 @@
+/** Requests as no client of good will sends them: each is refused in one line, and others are answered meanwhile. */
+import { once } from "node:events"
+import { connect, type Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
+import { crc32, deflateSync, gzipSync } from "node:zlib"
+import sharp from "sharp"
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
+import { ServedTiny } from "../../../test/served-tiny.ts"
+import type { RequestRecord } from "./app.ts"
+
+let served: ServedTiny
+/** Whose time is soon over. */
+let hasty: ServedTiny
+let png: Buffer
+const [records, faults]: [RequestRecord[], unknown[]] = [[], []]
+beforeAll(async () => {
+  // Before there are connections: it takes a while, in which they would end.
+  png = largePng()
+  const limits = { bodyBytes: 2e6, bodiesBytes: 5e6, pixels: 1e7 }
+  const onFault = (error: unknown) => faults.push(error)
+  served = await ServedTiny.start({ limits, onFault, onRequest: (record) => records.push(record) })
+  hasty = await ServedTiny.start({ limits: { ...limits, seconds: 2 }, onFault })
+})
+afterAll(() => Promise.all([served, hasty].map((each) => each[Symbol.asyncDispose]())))
+
+afterEach(async () => {
+  const answer = await served.post("/v1/embeddings", { input: served.texts[0]! })
+  const { data } = (await answer.json()) as { data: { embedding: number[] }[] }
+  served.expectClose(
+    data.map(({ embedding }) => embedding),
+    ["text 0"],
+  )
+  expect(faults).toEqual([])
+})
+
+/** What is sent as it stands, with pauses in milliseconds; what comes back until the server closes. */
+function raw(...parts: (string | Buffer | number)[]): Promise<string> {
+  return exchange(served, parts)
+}
+
+async function exchange(server: ServedTiny, parts: readonly (string | Buffer | number)[]): Promise<string> {
+  const socket = open(server)
+  const answer = received(socket)
+  for (const part of parts) {
+    if (socket.destroyed) break
+    if (typeof part === "number") await sleep(part)
+    else socket.write(part)
+  }
+  return answer
+}
+
+function open(server = served): Socket {
+  const { hostname, port } = new URL(server.url)
+  return connect(Number(port), hostname).on("error", () => {})
+}
+
+async function received(socket: Socket, milliseconds = 30_000): Promise<string> {
+  let text = ""
+  socket.on("data", (data) => {
+    text += data.toString("latin1")
+  })
+  const timer = setTimeout(() => socket.destroy(), milliseconds)
+  await once(socket, "close")
+  clearTimeout(timer)
+  return text
+}
+
+const head = (...lines: string[]) =>
+  ["POST /v1/embeddings HTTP/1.1", "Host: a", "Content-Type: application/json", ...lines, "", ""].join("\r\n")
+const json = '{"input":"a"}'
+const statuses = (answer: string) => [...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status))
+
+test.each([
+  ["both lengths", head("Content-Length: 13", "Transfer-Encoding: chunked"), `0\r\n\r\n${json}`],
+  ["two lengths", head("Content-Length: 13", "Content-Length: 5"), json],
+  ["a length that is not a number", head("Content-Length: 0x0d"), json],
+  ["a chunk of no size", head("Transfer-Encoding: chunked"), `zz\r\n${json}\r\n0\r\n\r\n`],
+  ["a chunk longer than it says", head("Transfer-Encoding: chunked"), `2\r\n${json}\r\n0\r\n\r\n`],
+  ["an unknown encoding", head("Transfer-Encoding: chunked, gzip"), `d\r\n${json}\r\n0\r\n\r\n`],
+  ["a header that is folded", head("X-A: b", " c", "Transfer-Encoding:", " chunked"), `d\r\n${json}\r\n0\r\n\r\n`],
+  ["a space before the colon", head("Transfer-Encoding : chunked"), `d\r\n${json}\r\n0\r\n\r\n`],
+  ["a header without a name", head(": a", "Content-Length: 13"), json],
+  ["a zero byte in a header", head("X-A: \0", "Content-Length: 13"), json],
+])("%s: no second request is seen in it", async (_what, start, body) => {
+  const smuggled = "GET /v1/models HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+  const answer = await raw(start, body, smuggled)
+  expect(statuses(answer)).toEqual([400])
+  expect(answer).not.toContain('"object":"list"')
+})
+
+test("headers beyond 16 kB are 431", async () => {
+  expect(statuses(await raw(head(`X-A: ${"a".repeat(20_000)}`, "Content-Length: 13"), json))).toEqual([431])
+  const many = Array.from({ length: 3000 }, (_, i) => `X-${i}: a`)
+  expect(statuses(await raw(head(...many, "Content-Length: 13"), json))).toEqual([431])
+})
+
+test("bodies over the limit are 413, whether they say their length or not, and none of them is kept", async () => {
+  const answer = await served.post("/v1/embeddings", { input: "a".repeat(2e6) })
+  expect(answer.status).toBe(413)
+  expect(await answer.json()).toMatchObject({ error: { message: "a request may have 2000000 bytes" } })
+  const chunk = `10000\r\n${"a".repeat(0x10000)}\r\n`
+  expect(statuses(await raw(head("Transfer-Encoding: chunked"), ...Array(40).fill(chunk), "0\r\n\r\n"))).toEqual([413])
+})
+
+test("bodies that together hold too many bytes are 429, until others are done", async () => {
+  const half = Buffer.alloc(1_800_000, "a")
+  const sockets = Array.from({ length: 3 }, () => open(hasty))
+  const answers = sockets.map((socket) => received(socket))
+  for (const socket of sockets) socket.write(head("Content-Length: 1900000"))
+  for (const socket of sockets) socket.write(half)
+  const late = await Promise.race(answers)
+  expect(late).toContain("\r\nretry-after: 1\r\n")
+  expect(statuses(late)).toEqual([429])
+  // The others send no more: they are ended.
+  expect((await Promise.all(answers)).map((answer) => statuses(answer)).sort()).toEqual([[408], [408], [429]])
+})
+
+test("clients that are slow with headers or bodies are ended after the time limit", async () => {
+  const began = performance.now()
+  const [headers, body] = await Promise.all([
+    exchange(hasty, ["POST /v1/embeddings HTTP/1.1\r\nHost: a\r\n", ...drip("X-A: b\r\n")]),
+    exchange(hasty, [head("Content-Length: 1000"), ...drip("{")]),
+  ])
+  expect([statuses(headers), statuses(body)]).toEqual([[408], [408]])
+  // After two seconds, which are looked at every second; such a client would go on for 20.
+  expect(performance.now() - began).toBeGreaterThan(1900)
+})
+
+/** For 20 seconds, or until the connection ends. */
+function drip(part: string): (string | number)[] {
+  return Array.from({ length: 40 }, () => [part, 500]).flat()
+}
+
+test("a body that is half sent, and a client that goes away, leave nothing", async () => {
+  const before = records.length
+  const socket = open()
+  socket.write(`${head("Content-Length: 100000")}{"input":`)
+  await sleep(100)
+  socket.destroy()
+  while (records.length === before) await sleep(10)
+  expect(records.slice(before).map(({ status }) => status)).toEqual([499])
+})
+
+test("a client that reads slowly does not hold others", async () => {
+  const socket = open()
+  const body = JSON.stringify({ input: Array(2000).fill("a"), encoding_format: "float" })
+  for (let i = 0; i < 20; i++) socket.write(head(`Content-Length: ${body.length}`) + body)
+  socket.pause()
+  const answer = await served.post("/v1/embeddings", { input: served.texts[1]! })
+  expect(answer.status).toBe(200)
+  socket.destroy()
+})
+
+test("pipelined requests are answered in their order, and HTTP/1.0 once", async () => {
+  const body = (input: string) => JSON.stringify({ input, encoding_format: "base64" })
+  const one = (input: string) => head(`Content-Length: ${body(input).length}`) + body(input)
+  const last = head("Content-Length: 13", "Connection: close") + json
+  const answer = await raw(one("a") + one("b") + one("a") + last)
+  const vectors = [...answer.matchAll(/"embedding":"?([^"]+)/g)].map(([, vector]) => vector)
+  expect(statuses(answer)).toEqual([200, 200, 200, 200])
+  expect(vectors[0]).toBe(vectors[2])
+  expect(vectors[0]).not.toBe(vectors[1])
+  const old = await raw(`POST /v1/embeddings HTTP/1.0\r\nContent-Length: 13\r\n\r\n${json}`)
+  expect(statuses(old)).toEqual([200])
+})
+
+const deep = (open: string, close: string) => open.repeat(100_000) + close.repeat(100_000)
+
+test.each([
+  ["100,000 arrays in each other", `{"input":${deep("[", "]")}}`],
+  ["100,000 objects in each other", `{"input":${deep('{"text":', "}").replace("}", "1}")}}`],
+  [
+    "objects in a field that nobody reads",
+    `{"input":"","options":${deep('{"a":', "}").replace("}", "1}")},"input":[]}`,
+  ],
+  ["huge numbers", '{"input":"a","dimensions":1e999}'],
+  ["a number of a million digits", `{"input":"a","dimensions":${"9".repeat(1e6)}}`],
+  ["token ids", `{"input":[${Array(1000).fill(49406)}]}`],
+  ["lists of token ids", '{"input":[[49406,320,49407]]}'],
+  ["no JSON", "{"],
+  ["nothing", ""],
+  ["null", "null"],
+  ["a prototype", '{"__proto__":{"input":"a"},"constructor":1}'],
+  ["invalid UTF-8", Buffer.from([...Buffer.from('{"input":"'), 0xff, 0xfe, ...Buffer.from('"}')])],
+  ["UTF-16", Buffer.from(json, "utf16le")],
+  ["gzip", gzipSync(json)],
+])("%s: 400 in one line", async (_what, body) => {
+  const headers = { "content-type": "application/json" }
+  const answer = await fetch(`${served.url}/v1/embeddings`, { method: "POST", headers, body })
+  const { error } = (await answer.json()) as { error: { message: string } }
+  expect(answer.status).toBe(400)
+  expect(error.message.length).toBeLessThan(300)
+  expect(error.message).not.toMatch(/\n|\/src\/|\/tmp\//)
+})
+
+test("a body of another type is refused by name; without a type it is JSON", async () => {
+  const ask = (type: string) =>
+    fetch(`${served.url}/v1/embeddings`, { method: "POST", headers: { "content-type": type }, body: json })
+  for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"]) {
+    const answer = await ask(type)
+    expect(answer.status).toBe(415)
+    const message = "a body of application/json is expected: send Content-Type: application/json"
+    expect(await answer.json()).toMatchObject({ error: { message } })
+  }
+  expect((await ask("application/json; charset=utf-8")).status).toBe(200)
+  const untyped = `POST /v1/embeddings HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 13\r\n\r\n${json}`
+  expect(statuses(await raw(untyped))).toEqual([200])
+})
+
+test("10,000 parts are refused, of a list and of a form", async () => {
+  const answer = await served.post("/v1/embeddings", { input: Array(10_000).fill("a") })
+  expect(answer.status).toBe(413)
+  const form = new FormData()
+  for (let i = 0; i < 10_000; i++) form.append("image", "a")
+  const predicted = await fetch(`${served.url}/predict`, { method: "POST", body: form })
+  expect(predicted.status).toBe(422)
+})
+
+/** A whole PNG file, of one bit for each pixel: 112 MB of zeros. */
+function largePng(): Buffer {
+  const chunk = (name: string, data: Buffer) => {
+    const [size, body, sum] = [Buffer.alloc(4), Buffer.concat([Buffer.from(name), data]), Buffer.alloc(4)]
+    size.writeUInt32BE(data.length)
+    sum.writeUInt32BE(crc32(body))
+    return Buffer.concat([size, body, sum])
+  }
+  const head = Buffer.alloc(13)
+  head.writeUInt32BE(30_000, 0)
+  head.writeUInt32BE(30_000, 4)
+  head[8] = 1
+  const rows = deflateSync(Buffer.alloc(30_000 * (1 + 30_000 / 8)))
+  const signature = Buffer.from("89504e470d0a1a0a", "hex")
+  return Buffer.concat([signature, chunk("IHDR", head), chunk("IDAT", rows), chunk("IEND", Buffer.alloc(0))])
+}
+
+function blank(format: "webp" | "avif" | "tiff" | "jpeg"): Promise<Buffer> {
+  const create = { width: 4000, height: 4000, channels: 3, background: "white" } as const
+  return sharp({ create }).toFormat(format, { effort: 0, compression: "deflate" }).toBuffer()
+}
+
+test.each(["png", "webp", "avif", "tiff", "jpeg"] as const)(
+  "a %s that unfolds to many times its size is refused by its head",
+  async (format) => {
+    const bytes = format === "png" ? png : await blank(format)
+    expect(bytes.length).toBeLessThan(300_000)
+    const began = process.cpuUsage()
+    const answer = await served.post("/v1/embeddings", { input: { image: bytes.toString("base64") } })
+    expect(process.cpuUsage(began).user).toBeLessThan(500_000)
+    expect(answer.status).toBe(400)
+    const { error } = (await answer.json()) as { error: { message: string } }
+    const side = format === "png" ? 30_000 : 4000
+    expect(error.message).toContain(`the picture has ${side} x ${side} pixels, more than the limit of 10,000,000`)
+  },
+)
+
+test("a text of a million characters has the vector that the library gives it", async () => {
+  const text = `${"a photo of two yellow triangles beside a star, ".repeat(20)}${"a".repeat(1e6)}`
+  const answer = await served.post("/v1/embeddings", { input: [text] })
+  const { data } = (await answer.json()) as { data: { embedding: number[] }[] }
+  const expected = await served.clip((clip) => clip.encodeText(text))
+  const largest = Math.max(...data[0]!.embedding.map((value, i) => Math.abs(value - expected[i]!)))
+  expect(largest).toBeLessThan(2e-6)
+})

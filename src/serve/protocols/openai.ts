@@ -1,0 +1,170 @@
+/**
+ * OpenAI's embeddings (`POST /v1/embeddings`, `GET /v1/models`), with pictures: `input` is a text, a data URI, `{ text }` or
+ * `{ image }`, or a list of these (so are Jina's and NVIDIA's); `messages` with vLLM's content parts make one vector.
+ * openai-node asks for base64, so that is the hot path: little-endian float32.
+ */
+import { createRoute, z } from "@hono/zod-openapi"
+import { type Content, encodeContents, isDataUri } from "../http/content.ts"
+import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
+import { type ErrorKind, RequestError } from "../http/errors.ts"
+import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
+import { base64Of, meanOf, pictureContent, requireOwnDimension, textContent, tokensOf } from "./shared.ts"
+
+const picture = z.string().min(1).describe("A data URI, base64, or an address where the server allows them")
+const part = z.union([
+  z.string().describe("A text, or a picture as a data URI"),
+  z.object({ text: z.string() }),
+  z.object({ image: picture }),
+])
+const tokens = z.union([z.array(z.int()).min(1), z.array(z.array(z.int()).min(1)).min(1)])
+const messagePart = z.union([
+  z.object({ type: z.enum(["text", "input_text"]), text: z.string() }),
+  z.object({ type: z.literal("image_url"), image_url: z.union([picture, z.object({ url: picture })]) }),
+  z.object({ type: z.literal("input_image"), image_url: picture }),
+])
+const message = z.object({ role: z.string(), content: z.union([z.string(), z.array(messagePart)]) })
+
+const request = z
+  .object({
+    model: z.string().nullish().describe("As /v1/models has it; absent: the server's first model"),
+    input: z.union([part, z.array(part), tokens]).nullish(),
+    messages: z.array(message).min(1).nullish().describe("One vector: of a text, of a picture, or of their mean"),
+    encoding_format: z.enum(["float", "base64"]).nullish().describe("Default: float"),
+    modality: z.enum(["text", "image"]).nullish().describe("image: plain texts of input are pictures"),
+    dimensions: z.int().positive().nullish().describe("The model's own number, or absent"),
+  })
+  .openapi("EmbeddingRequest")
+
+const embedding = z.union([z.array(z.number()), z.string()]).describe("A unit vector, or its float32 in base64")
+const response = z
+  .object({
+    object: z.literal("list"),
+    data: z.array(z.object({ object: z.literal("embedding"), index: z.int(), embedding })),
+    model: z.string(),
+    usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
+  })
+  .openapi("EmbeddingResponse")
+
+const model = z.object({
+  id: z.string(),
+  object: z.literal("model"),
+  created: z.int(),
+  owned_by: z.string(),
+})
+
+const embeddings = createRoute({
+  method: "post",
+  path: "/v1/embeddings",
+  summary: "Unit vectors of texts and pictures (OpenAI, Jina, NVIDIA, vLLM)",
+  request: { body: jsonBody(request) },
+  responses: { 200: jsonResponse(response, "Vectors, in the order of the input") },
+})
+const models = createRoute({
+  method: "get",
+  path: "/v1/models",
+  summary: "The models that are served",
+  responses: { 200: jsonResponse(z.object({ object: z.literal("list"), data: z.array(model) }), "Models") },
+})
+
+export const openai: Protocol = {
+  name: "OpenAI",
+  owns: (path) => path === "/v1/embeddings" || path === "/v1/models",
+  register,
+  errorBody: ({ kind, message, parameter }) => ({
+    error: { message, type: types[kind], param: parameter, code: kind === "notFound" ? "model_not_found" : null },
+  }),
+}
+
+const types: Record<ErrorKind, string> = {
+  ...{ invalid: "invalid_request_error", notFound: "invalid_request_error", unsupported: "invalid_request_error" },
+  ...{ mediaType: "invalid_request_error", gone: "invalid_request_error" },
+  ...{ tooLarge: "invalid_request_error", unauthorized: "authentication_error", busy: "rate_limit_error" },
+  ...{ internal: "server_error", unavailable: "server_error", timeout: "server_error" },
+}
+
+function register(app: ServeApp, context: ServeContext): void {
+  app.openapi(embeddings, async (c) => c.json(await embed(c.req.valid("json"), context, c.get("signal")), 200))
+  app.openapi(models, (c) => {
+    const data = context.models.names.map((id) => ({
+      ...{ id, object: "model" as const, created: 0, owned_by: "mobileclip" },
+    }))
+    return c.json({ object: "list" as const, data }, 200)
+  })
+}
+
+type Request = z.infer<typeof request>
+
+async function embed(given: Request, context: ServeContext, signal: AbortSignal): Promise<z.infer<typeof response>> {
+  const contents = await contentsOf(given, context, signal)
+  return context.models.use(given.model ?? undefined, async (engine, model) => {
+    const { embedDim } = engine.model
+    requireOwnDimension(given.dimensions, embedDim, "dimensions")
+    const vectors = await encodeContents(engine, contents, askingOf(contents, signal))
+    const rows = given.messages ? [meanOf(vectors, embedDim)] : vectors
+    const data = rows.map((row, index) => ({
+      ...{ object: "embedding" as const, index },
+      embedding: given.encoding_format === "base64" ? base64Of(row) : [...row],
+    }))
+    const { total } = await tokensOf(contents)
+    return { object: "list", data, model, usage: { prompt_tokens: total, total_tokens: total } }
+  })
+}
+
+/** In the order of the input; those of messages make one vector together. */
+function contentsOf(
+  { input, messages, modality }: Request,
+  context: ServeContext,
+  signal: AbortSignal,
+): Promise<Content[]> {
+  const picture = (value: string, field: string) => pictureContent(value, field, context, signal)
+  if ((input == null) === (messages == null))
+    throw new RequestError("invalid", "either input or messages is expected", "input")
+  if (messages) return contentsOfMessages(messages, context, picture)
+  const list = Array.isArray(input) ? input : [input!]
+  if (!isListOfParts(list)) throw tokenIds()
+  if (list.length === 0) throw new RequestError("invalid", "input is an empty list", "input")
+  requireParts(list.length, context.limits, "input")
+  const contents = list.map((each, i) => {
+    const field = Array.isArray(input) ? `input[${i}]` : "input"
+    if (typeof each === "object") return "image" in each ? picture(each.image, field) : textContent(each.text)
+    const isPicture = modality === "image" || (modality !== "text" && isDataUri(each))
+    return isPicture ? picture(each, field) : textContent(each)
+  })
+  return Promise.all(contents)
+}
+
+type Part = z.infer<typeof part>
+
+function isListOfParts(list: readonly (Part | number | number[])[]): list is Part[] {
+  return !list.some((each) => typeof each === "number" || Array.isArray(each))
+}
+
+async function contentsOfMessages(
+  messages: readonly z.infer<typeof message>[],
+  { limits }: ServeContext,
+  picture: (url: string, field: string) => Promise<Content>,
+): Promise<Content[]> {
+  const parts = messages.flatMap(partsOfMessage)
+  requireParts(parts.length, limits, "messages")
+  if (parts.length === 0) throw new RequestError("invalid", "messages hold no text and no picture", "messages")
+  return Promise.all(parts.map((each) => ("text" in each ? textContent(each.text) : picture(each.url, "messages"))))
+}
+
+/** A text that is empty stands beside a picture in vLLM's own examples. */
+function partsOfMessage({ content }: z.infer<typeof message>): ({ text: string } | { url: string })[] {
+  if (typeof content === "string") return [{ text: content }]
+  const parts = content.map((part) => {
+    if ("text" in part) return { text: part.text }
+    return { url: typeof part.image_url === "string" ? part.image_url : part.image_url.url }
+  })
+  return parts.filter((part) => "url" in part || part.text.trim() !== "")
+}
+
+function tokenIds(): RequestError {
+  const what = "input holds token ids, which belong to another model's tokenizer: send the texts themselves"
+  return new RequestError(
+    "invalid",
+    `${what} (LangChain: checkEmbeddingCtxLength or check_embedding_ctx_length false)`,
+    "input",
+  )
+}

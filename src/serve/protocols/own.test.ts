@@ -1,0 +1,79 @@
+import { Validator } from "@seriousme/openapi-schema-validator"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { ServedTiny } from "../../../test/served-tiny.ts"
+import type { RequestRecord } from "../http/app.ts"
+
+let served: ServedTiny
+const records: RequestRecord[] = []
+beforeAll(async () => {
+  served = await ServedTiny.start({ onRequest: (record) => records.push(record), corsOrigins: ["https://page.test"] })
+})
+afterAll(() => served[Symbol.asyncDispose]())
+
+const base64 = (i: number) => Buffer.from(served.pictures[i]!).toString("base64")
+
+test("labels of pictures are the library's", async () => {
+  const labels = ["circle", "square", "star"]
+  const expected = await served.clip((clip) => clip.classify([...served.pictures], labels, { top: 2 }))
+  const answer = await served.post("/v1/classify", { images: [0, 1, 2].map(base64), labels, top: 2 })
+  const { results } = (await answer.json()) as { results: typeof expected }
+  expect(results.map((each) => each.map(({ label }) => label))).toEqual(
+    expected.map((each) => each.map(({ label }) => label)),
+  )
+  const differences = results.flatMap((each, i) => each.map(({ score }, j) => Math.abs(score - expected[i]![j]!.score)))
+  // The logit scale makes some 1e-7 of a cosine some 1e-5.
+  expect(Math.max(...differences)).toBeLessThan(5e-5)
+})
+
+test.each([
+  ["/v1/classify", { images: [], labels: ["a"] }, 400, /^images: /],
+  ["/v1/classify", { images: ["AAAA"], labels: ["a"], templates: ["no place"] }, 400, /\{\}/],
+  ["/v1/caption", { images: ["AAAA"] }, 400, /^tiny writes no captions/],
+])("%s refuses %j", async (path, body, status, message) => {
+  const answer = await served.post(path, body)
+  expect(answer.status).toBe(status)
+  expect(await answer.json()).toMatchObject({ error: { message: expect.stringMatching(message) } })
+})
+
+test("it says that it is well, and what it does in Prometheus' form", async () => {
+  expect(await (await fetch(`${served.url}/health`)).json()).toEqual({ status: "ok" })
+  expect(await (await fetch(`${served.url}/ready`)).json()).toEqual({ status: "ok", models: ["tiny"] })
+  await fetch(`${served.url}/nothing/${Math.random()}`)
+  const text = await (await fetch(`${served.url}/metrics`)).text()
+  expect(text).toContain('mobileclip_requests_total{route="/health",status="200"} 1')
+  expect(text).toContain('mobileclip_requests_total{route="*",status="404"} 1')
+  expect(text).toMatch(/mobileclip_computed\{model="tiny",kind="pictures"\} [34]/)
+  expect(text).toMatch(/mobileclip_process_bytes\{model="tiny",kind="resident"\} [1-9]/)
+})
+
+test("its description is valid OpenAPI 3.1 and has every route", async () => {
+  const document = (await (await fetch(`${served.url}/openapi.json`)).json()) as { paths: object }
+  const { valid, errors } = await new Validator().validate(document)
+  expect(errors ?? []).toEqual([])
+  expect(valid).toBe(true)
+  expect(Object.keys(document.paths)).toEqual(
+    expect.arrayContaining(["/v1/embeddings", "/v2/embed", "/api/embed", "/vectorize", "/v1/classify", "/health"]),
+  )
+})
+
+test("what is written down of a request has nothing of its content", () => {
+  const [record] = records.filter(({ route }) => route === "/v1/classify")
+  expect(Object.keys(record!).sort()).toEqual(["method", "milliseconds", "route", "status"])
+})
+
+test("pages of other origins may ask where they are named, and no others", async () => {
+  const ask = (origin: string) => fetch(`${served.url}/health`, { headers: { origin } })
+  expect((await ask("https://page.test")).headers.get("access-control-allow-origin")).toBe("https://page.test")
+  expect((await ask("https://other.test")).headers.get("access-control-allow-origin")).toBeNull()
+})
+
+test("with tokens, only who brings one is answered; balancers need none", async () => {
+  await using other = await ServedTiny.start({ tokens: ["first", "second"] })
+  const ask = (path: string, token?: string) =>
+    fetch(`${other.url}${path}`, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } })
+  const statuses = await Promise.all([ask("/v1/models"), ask("/v1/models", "third"), ask("/v1/models", "second")])
+  expect(statuses.map(({ status }) => status)).toEqual([401, 401, 200])
+  expect(statuses[0]!.headers.get("www-authenticate")).toBe("Bearer")
+  expect((await ask("/health")).status).toBe(200)
+  expect((await ask("/metrics")).status).toBe(401)
+})

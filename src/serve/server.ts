@@ -1,0 +1,153 @@
+/** A server of embeddings that listens: opened, and stopped without losing what it is asked. */
+import { randomBytes } from "node:crypto"
+import { once } from "node:events"
+import type { Server, ServerResponse } from "node:http"
+import { type AddressInfo, Server as NetServer } from "node:net"
+import { setImmediate, setTimeout as sleep } from "node:timers/promises"
+import { createAdaptorServer } from "@hono/node-server"
+import { EnvironmentError } from "../core/errors.ts"
+import { modelDirectory } from "../weights/model-directory.ts"
+import { AppFiles } from "./app-files.ts"
+import { engineDefaults, limitDefaults, serveDefaults } from "./defaults.ts"
+import type { ModelSettings } from "./engine/model-work.ts"
+import { Models, type ModelsOptions } from "./engine/models.ts"
+import { type AppOptions, createApp } from "./http/app.ts"
+import type { FetchPicture } from "./http/content.ts"
+import type { Limits } from "./http/context.ts"
+import { RequestError } from "./http/errors.ts"
+import type { ServedIndexSettings } from "./search/index-work.ts"
+import { ServedIndex } from "./search/served-index.ts"
+
+export interface ServeOptions extends Omit<AppOptions, "page"> {
+  /** Whether the page for people is given out, where it is built; default: yes. */
+  readonly app?: boolean
+  readonly host?: string
+  /** 0: any that is free. */
+  readonly port?: number
+  readonly limits?: Partial<Limits>
+  readonly engine?: Partial<ModelsOptions>
+  /** Default: none are fetched. */
+  readonly fetchPicture?: FetchPicture | undefined
+  /** What /v1/search looks through; default: nothing. */
+  readonly index?: Omit<ServedIndexSettings, "cursorKey"> | undefined
+}
+
+export class EmbeddingServer implements AsyncDisposable {
+  private isStopping = false
+  private readonly answering = new Set<ServerResponse>()
+
+  private constructor(
+    private readonly server: Server,
+    private readonly models: Models,
+    private readonly limits: Limits,
+    readonly index: ServedIndex | null,
+  ) {
+    server.prependListener("request", (_, answer: ServerResponse) => {
+      this.answering.add(answer)
+      answer.once("close", () => this.answering.delete(answer))
+      if (this.isStopping) endAfter(answer)
+    })
+  }
+
+  /**
+   * @param models by the name that requests use; the first is opened before the server listens
+   * @throws UserError where it, or the index, cannot be opened; EnvironmentError where the port is taken
+   */
+  static async start(models: ReadonlyMap<string, ModelSettings>, options: ServeOptions = {}): Promise<EmbeddingServer> {
+    const { host, port } = { ...serveDefaults, ...options }
+    const limits = limitsOf(options.limits)
+    const engine = { ...engineDefaults, ...options.engine }
+    const opened = new Models(models, engine)
+    let index: ServedIndex | null = null
+    try {
+      if (options.index) index = await ServedIndex.open({ ...options.index, cursorKey: randomBytes(32) }, engine)
+      await opened.use(undefined, async () => {})
+      const fetchPicture = options.fetchPicture ?? refuseAddresses
+      const folders = new Map([...models].map(([name, { model }]) => [name, () => modelDirectory(model)]))
+      const hasIndex = index !== null
+      const page = options.app === false ? null : await AppFiles.open({ models: folders, hasIndex })
+      const app = createApp({ models: opened, index, fetchPicture, limits }, { ...options, page })
+      const server = createServer(app.fetch, limits)
+      server.listen(port, host)
+      await Promise.race([once(server, "listening"), once(server, "error").then(([error]) => Promise.reject(error))])
+      return new EmbeddingServer(server, opened, limits, index)
+    } catch (error) {
+      await index?.[Symbol.asyncDispose]()
+      await opened[Symbol.asyncDispose]()
+      throw (error as { code?: unknown }).code === "EADDRINUSE"
+        ? new EnvironmentError(`port ${port} of ${host} is in use`, "choose another with --port", { cause: error })
+        : error
+    }
+  }
+
+  get url(): string {
+    const { address, port, family } = this.server.address() as AddressInfo
+    return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
+  }
+
+  /** Of the processes that have a model open. */
+  async pids(): Promise<number[]> {
+    const engines = [...(await this.models.open()).values()]
+    const pids = await Promise.all(engines.map((engine) => engine.process.pid()))
+    return pids.filter((pid) => pid !== undefined)
+  }
+
+  /** Answers what it was asked, takes nothing new, and ends. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Closing the port resets connections that wait to be accepted: those of before get their time, and no client is told to
+    // connect anew as long as the port is open.
+    await settled()
+    this.isStopping = true
+    for (const answer of this.answering) endAfter(answer)
+    const closed = once(this.server, "close")
+    // Node's own `close` of an HTTP server also cuts connections that may bring a request which is on its way.
+    NetServer.prototype.close.call(this.server)
+    const late = setTimeout(() => this.server.closeAllConnections(), this.limits.seconds * 1000)
+    await settled()
+    this.server.closeIdleConnections()
+    await closed
+    clearTimeout(late)
+    // Ends what looks after connections.
+    this.server.close()
+    await Promise.all([this.models[Symbol.asyncDispose](), this.index?.[Symbol.asyncDispose]()])
+  }
+}
+
+/** The next request of this client finds another server, or none. */
+function endAfter(answer: ServerResponse): void {
+  if (!answer.headersSent) answer.setHeader("Connection", "close")
+}
+
+function limitsOf(given: Partial<Limits> = {}): Limits {
+  const limits = { ...limitDefaults, ...given }
+  return { ...limits, bodiesBytes: Math.max(limits.bodiesBytes, limits.bodyBytes) }
+}
+
+function createServer(fetch: Parameters<typeof createAdaptorServer>[0]["fetch"], { seconds }: Limits): Server {
+  const requestTimeout = seconds * 1000
+  const serverOptions = {
+    ...{ requestTimeout, headersTimeout: Math.min(10_000, requestTimeout), keepAliveTimeout: 5000 },
+    connectionsCheckingInterval: Math.min(1000, requestTimeout),
+  }
+  const server = createAdaptorServer({
+    fetch,
+    hostname: "localhost",
+    overrideGlobalObjects: false,
+    serverOptions,
+  }) as Server
+  // A client that does not read its answer is left after a while.
+  return server.setTimeout(requestTimeout + 5000)
+}
+
+/** Timers come before what has arrived: on a busy machine both may be due, and what has arrived is to be read first. */
+async function settled(): Promise<void> {
+  await sleep(settling)
+  for (let turn = 0; turn < 2; turn++) await setImmediate()
+}
+
+/** Milliseconds in which what clients have sent arrives. */
+const settling = 200
+
+const refuseAddresses: FetchPicture = async () => {
+  throw new RequestError("invalid", "this server does not fetch pictures from addresses: send their bytes", "input")
+}
