@@ -547,7 +547,7 @@ test("plain files below a path of another host; a new version waits, and takes o
 
 // ------------------------------------------------------------------------------------------------- keyboard and axe
 
-test("everything by the keyboard: tabs by arrows, a file by Enter, words, results, a head", async () => {
+test("everything by the keyboard: tabs by arrows, a file by Space, words, results, a head", async () => {
   const page = await openApp(await fresh(), served.url)
   const focused = () =>
     page.evaluate(
@@ -564,9 +564,9 @@ test("everything by the keyboard: tabs by arrows, a file by Enter, words, result
     }
     throw new Error(`Tab does not reach ${name}`)
   }
-  const chooseByEnter = async (files: readonly GivenFile[]) => {
+  const chooseBySpace = async (files: readonly GivenFile[]) => {
     const chooser = page.waitForEvent("filechooser")
-    await page.keyboard.press("Enter")
+    await page.keyboard.press("Space")
     await (await chooser).setFiles([...files])
   }
   await tabTo("See")
@@ -577,13 +577,13 @@ test("everything by the keyboard: tabs by arrows, a file by Enter, words, result
   await page.keyboard.press("ArrowRight")
   expect(await focused()).toBe("See")
   await tabTo("Choose a picture")
-  await chooseByEnter([pictures[0]!])
+  await chooseBySpace([pictures[0]!])
   await barsIn(page.locator("#panel-see"))
 
   await page.locator("#tab-see").focus()
   await page.keyboard.press("ArrowRight")
   await tabTo("Add pictures")
-  await chooseByEnter(pictures)
+  await chooseBySpace(pictures)
   await page.getByText("24 pictures to search").waitFor()
   await tabTo("Look for")
   await page.keyboard.type("a star")
@@ -599,7 +599,7 @@ test("everything by the keyboard: tabs by arrows, a file by Enter, words, result
     ["another", pictures.slice(4, 8)],
   ] as const) {
     await tabTo(`Add pictures to ${name}`)
-    await chooseByEnter(some)
+    await chooseBySpace(some)
   }
   await expect.poll(() => page.getByRole("button", { name: "Teach" }).isEnabled()).toBe(true)
   await tabTo("Teach")
