@@ -40,7 +40,7 @@ type Method = (typeof methods)[number]
 /** The calibrated strength from which a picture is above the divider, for all kinds here. */
 const divider = defaultStrictness.text
 
-/** Of nothing in the pictures. No word of them is in a caption of the background, from which the divider is learnt. */
+/** Texts of what is not in the pictures. No word of them is in a caption of the background, from which the divider is learnt. */
 const nonsense = [
   ...["blorp quantel vix", "xqzt", "asdf jkl", "lorem ipsum dolor", "zzz zzz zzz", "grelfinch obbar", "hjkl qwerty"],
   ...["mathematics", "the quarterly report", "stock prices", "quantum theory", "inflation", "democracy", "jealousy"],

@@ -59,7 +59,7 @@ async function fromCache(url: string, large: boolean): Promise<Response> {
   const kept = await cache.match(url)
   if (kept) return kept
   const response = await whole(url)
-  // A full disk is no reason not to answer.
+  // The answer is given also where the disk is full.
   await cache.put(url, response.clone()).catch(() => {})
   return response
 }

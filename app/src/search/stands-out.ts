@@ -45,7 +45,7 @@ export function bestOfUnrelated(count: number): number {
   return root - (Math.log(chance) + Math.log(4 * Math.PI)) / (2 * root)
 }
 
-/** Of sorted values, between neighbours by a straight line; NaN of none. */
+/** A quantile of sorted values, between neighbours by a straight line; NaN where there are none. */
 function quantile(sorted: Float64Array, share: number): number {
   const place = (sorted.length - 1) * share
   const [low, high] = [sorted[Math.floor(place)] ?? Number.NaN, sorted[Math.ceil(place)] ?? Number.NaN]

@@ -46,7 +46,7 @@ function cameraError(error: unknown): Error {
   const { name, message } = Object(error) as { name?: string; message?: string }
   if (name === "NotAllowedError")
     return new UserError("the camera was not allowed", "allow it in the browser's bar of addresses, and try again")
-  if (name === "NotFoundError") return new UserError("there is no camera here", "choose a picture, or paste one")
+  if (name === "NotFoundError") return new UserError("this device has no camera", "choose a picture, or paste one")
   if (name === "NotReadableError")
     return new UserError("the camera is used by another program", "close that program, and try again")
   return new UserError(`the camera does not start: ${message ?? name}`, "choose a picture, or paste one")

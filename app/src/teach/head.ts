@@ -117,7 +117,7 @@ interface Step {
   readonly change: Float64Array
 }
 
-/** Of the squared residual: what a step leaves undone, the next one does. */
+/** Where a solution counts as found, as a share of the squared residual: what a step leaves undone, the next one does. */
 const inexact = 1e-4
 
 /** (HG + strength) direction = -gradient, by conjugate gradients in the inner product of G, in which that is symmetric. */

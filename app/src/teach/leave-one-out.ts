@@ -22,7 +22,7 @@ export interface Trained {
   /** One for each picture. */
   readonly judged: readonly Judged[]
   readonly right: number
-  /** Of the share of right ones: Wilson's, 95 %. */
+  /** The interval of the share of right ones: Wilson's, 95 %. */
   readonly interval: readonly [low: number, high: number]
 }
 
