@@ -7,7 +7,7 @@ import type { FollowedIndex, IndexState } from "./followed-index.ts"
 import { listPictures } from "./list-pictures.ts"
 import { pageOf } from "./page.ts"
 import { dataVersion } from "./rows/data-version.ts"
-import { type RankedRow, type RankRequest, rankRows } from "./rows/find-hits.ts"
+import { type RankedRow, rankRows } from "./rows/find-hits.ts"
 import { lookUpRows } from "./rows/look-up.ts"
 import { findWords, noWords, type WordHits, wordHits, wordsOf } from "./rows/words.ts"
 import { looksAt, type SearchPage } from "./search-page.ts"
@@ -39,7 +39,9 @@ export async function answerQuery(
   const asked = {
     ...{ query: query.vector, count: found.count, mask: found.mask, words: found.words, wordWeight, threads },
   }
-  const ranked = await rankRows(scanner, { ...asked, k: limit + 1, after: cursor ?? undefined })
+  const looksFurther = !cursor && calibration.hasDivider && limit < looksAt
+  const atOnce = looksFurther && isSinglePass(scanner, found.count)
+  const ranked = await rankRows(scanner, { ...asked, k: atOnce ? looksAt : limit + 1, after: cursor ?? undefined })
   clock.step("scan")
   const rows = ranked.slice(0, limit)
   const positions = rows.map(({ position }) => position)
@@ -58,8 +60,9 @@ export async function answerQuery(
     ...{ cursor: next && cursorText(next), generation: open.generation, folder: state.store.folder },
   })
   if (cursor || page.matches !== 0) return page
-  const matchesBelow =
-    last && limit < looksAt ? await matchesAfter(last, looksAt - limit, scanner, asked, calibration) : 0
+  const first =
+    looksFurther && last && !atOnce ? await rankRows(scanner, { ...asked, k: looksAt, after: undefined }) : ranked
+  const matchesBelow = looksFurther ? await matchesAmong(first.slice(limit), scanner, calibration) : 0
   clock.step("look further")
   return { ...page, matchesBelow }
 }
@@ -74,15 +77,12 @@ function isTorn(
   return contents.size < positions.length && dataVersion(store) !== version
 }
 
-/** How many of the `k` rows after one are matches. */
-async function matchesAfter(
-  after: RankedRow,
-  k: number,
-  scanner: Scanner,
-  asked: Omit<RankRequest, "k" | "after">,
-  { zOf, verdict }: Calibration,
-): Promise<number> {
-  const rows = await rankRows(scanner, { ...asked, k, after })
+/** Whether more hits cost no more: neither are candidates fetched for each, nor vectors. */
+function isSinglePass(scanner: Scanner, count: number): boolean {
+  return scanner.kind !== "lancedb" && !scanner.usesCodes(count)
+}
+
+async function matchesAmong(rows: readonly RankedRow[], scanner: Scanner, { zOf, verdict }: Calibration) {
   const vectors = await scanner.read(Uint32Array.from(rows, ({ position }) => position))
   const { dim } = scanner
   return rows.filter(({ score }, i) => verdict(zOf(score, vectors.subarray(i * dim, (i + 1) * dim))) === "match").length
