@@ -85,11 +85,10 @@ export class EmbeddingServer implements AsyncDisposable {
     return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
   }
 
-  /** Of the processes that have a model open. */
-  async pids(): Promise<number[]> {
-    const engines = [...(await this.models.open()).values()]
-    const pids = await Promise.all(engines.map((engine) => engine.process.pid()))
-    return pids.filter((pid) => pid !== undefined)
+  /** Of the processes that have a model open, and the one that has the index, which is the last. */
+  pids(): number[] {
+    const owners = [...this.models.open().values(), ...(this.index ? [this.index] : [])]
+    return owners.flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]))
   }
 
   /** Answers what it was asked, takes nothing new, and ends. */
@@ -148,6 +147,6 @@ async function settled(): Promise<void> {
 /** Milliseconds in which what clients have sent arrives. */
 const settling = 200
 
-const refuseAddresses: FetchPicture = async () => {
-  throw new RequestError("invalid", "this server does not fetch pictures from addresses: send their bytes", "input")
+const refuseAddresses: FetchPicture = async (_url, field) => {
+  throw new RequestError("invalid", "this server does not fetch pictures from addresses: send their bytes", field)
 }

@@ -95,7 +95,7 @@ test("a picture that cannot be read is refused alone", async () => {
 test("a process that is killed under load loses no request", async () => {
   await using models = open({ cacheBytes: 0 })
   await models.use("tiny", async (engine) => {
-    const first = (await engine.process.pid())!
+    const first = engine.process.pid!
     const asked = Array.from({ length: 60 }, (_, i) =>
       i % 2 ? engine.encodeTexts([texts[i % 4]!]) : engine.encodePictures([pictures[i % 5]!]),
     )
@@ -106,7 +106,7 @@ test("a process that is killed under load loses no request", async () => {
       const [wanted, at] = i % 2 ? [expected.texts, i % 4] : [expected.pictures, i % 5]
       expectClose([row!], wanted.subarray(16 * at, 16 * (at + 1)))
     })
-    expect(await engine.process.pid()).not.toBe(first)
+    expect(engine.process.pid).not.toBe(first)
     expect(engine.process.counts.deaths).toBe(1)
   })
 })
@@ -114,8 +114,8 @@ test("a process that is killed under load loses no request", async () => {
 test("a process is replaced by age while requests go on", async () => {
   await using models = open({ cacheBytes: 0, lifetime: { mostTasks: 10, mostBytes: 1e12 } })
   await models.use("tiny", async (engine) => {
-    const first = await engine.process.pid()
-    for (let i = 0; i < 400 && (await engine.process.pid()) === first; i++) {
+    const first = engine.process.pid
+    for (let i = 0; i < 400 && engine.process.pid === first; i++) {
       expectClose(await engine.encodeTexts([texts[i % 4]!]), expected.texts.subarray(16 * (i % 4), 16 * ((i % 4) + 1)))
       await sleep(10)
     }
@@ -131,7 +131,7 @@ test("a model is put away after a while, and opened again when it is asked for",
     first = engine
     await engine.encodeTexts(["a"])
   })
-  const pid = (await first!.process.pid())!
+  const pid = first!.process.pid!
   while (isRunning(pid)) await sleep(10)
   expect((await models.open()).size).toBe(0)
   await models.use("tiny", async (engine) => {

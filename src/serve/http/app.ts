@@ -50,9 +50,9 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
       if (!result.success) throw invalid(result.error)
     },
   })
-  const metrics = new Metrics(context.models)
+  const metrics = new Metrics(context.models, context.index)
   app.onError((error, c) => {
-    const told = requestError(jsonError(error))
+    const told = requestError(jsonError(error), protocolOf(c.req.path).content)
     if (told.kind === "internal") onFault?.(error)
     return refusal(c.req.path, told)
   })
@@ -99,8 +99,12 @@ const openapi = {
   },
 }
 
+function protocolOf(path: string): Protocol {
+  return protocols.find(({ owns }) => owns(path)) ?? openai
+}
+
 function refusal(path: string, error: RequestError): Response {
-  const { errorBody } = protocols.find(({ owns }) => owns(path)) ?? openai
+  const { errorBody } = protocolOf(path)
   const headers: Record<string, string> = {}
   if (error.retryAfter !== null) headers["Retry-After"] = String(error.retryAfter)
   // A browser asks its user for it where the page wants something: the token is the password.

@@ -45,6 +45,8 @@ export interface Protocol {
   readonly name: string
   /** Whether a path is one of this protocol's. */
   owns(path: string): boolean
+  /** The field that holds texts or pictures, where a refusal names fields. */
+  readonly content?: string
   /** Its paths that take multipart/form-data, and no JSON. */
   readonly forms?: readonly string[]
   register(app: ServeApp, context: ServeContext): void

@@ -69,6 +69,7 @@ const models = createRoute({
 export const openai: Protocol = {
   name: "OpenAI",
   owns: (path) => path === "/v1/embeddings" || path === "/v1/models",
+  content: "input",
   register,
   errorBody: ({ kind, message, parameter }) => ({
     error: { message, type: types[kind], param: parameter, code: kind === "notFound" ? "model_not_found" : null },

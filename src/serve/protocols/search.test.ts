@@ -145,7 +145,7 @@ test.each<[string, object | (() => Promise<object>), number, string | null, RegE
   ["a limit", { query: "x", limit: 101 }, 400, "limit", /100/],
   ["a huge cursor", { query: "x", cursor: long }, 400, "cursor", /50000/],
   ["a path for a picture", { image: "/etc/passwd" }, 400, "image", /image is not a picture/],
-  ["an address for a picture", { image: "http://127.0.0.1/x" }, 400, "input", /does not fetch/],
+  ["an address for a picture", { image: "http://127.0.0.1/x" }, 400, "image", /does not fetch/],
   ["a file for a picture", { image: "file:///etc/passwd" }, 400, "image", /image is not base64/],
   ["bytes that are not a picture", { image: "bm90IGEgcGljdHVyZQ==" }, 400, "image", /^image is not /],
   ["half a picture", async () => ({ image: (await pixel(80, 80)).slice(0, 120) }), 400, null, /picture|image/],
