@@ -8,6 +8,7 @@ import { FatalTask } from "../processes/lasting.ts"
 export const statuses = {
   invalid: 400,
   unauthorized: 401,
+  forbidden: 403,
   notFound: 404,
   tooLarge: 413,
   mediaType: 415,
