@@ -52,9 +52,13 @@ export class AppBrowser implements AsyncDisposable {
   }
 }
 
-/** A page whose model is open. */
+/**
+ * A page whose model is open. Its file choosers are listened to as long as it lives: what a first listener switches on may reach a
+ * busy page after the key that opens the chooser, which the browser then cancels by itself.
+ */
 export async function openApp(context: BrowserContext, url: string): Promise<Page> {
   const page = await context.newPage()
+  page.on("filechooser", () => {})
   await page.goto(url)
   await modelReady(page)
   return page
