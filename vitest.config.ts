@@ -63,7 +63,7 @@ const slow = [
   "src/cli/evaluate/suite",
   "src/cli/any-model",
   "src/browser/pictures/decode",
-  "test/browser/example",
+  "test/examples-page",
   "test/app/app",
   "src/reinforce/local/reinforce-shard",
   "src/reinforce/tools/verify/verify",

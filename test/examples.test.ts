@@ -2,7 +2,7 @@
 import { execFile, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -42,7 +42,7 @@ test("data, train, convert, classify, embed, evaluate, reinforce, shards, finetu
     /^16 pictures encoded, 16 files in the index\nthe best 3 of 16\n(-?\d\.\d{3} (match|weak) \S+\.jpg\n){3}$/,
   )
   expect(await run("torch")).toBe("2 4 6\n")
-}, 120_000)
+}, 300_000)
 
 test("client.ts and client.sh, of a server with a token", async () => {
   const env = { ...process.env, MOBILECLIP_TOKEN: "a token of the test" }
@@ -78,25 +78,46 @@ async function writePictures(): Promise<void> {
   }
 }
 
+/** Without what a reader has installed and built beside the page. */
+const built = /^vite-page\/(node_modules|dist|public|package-lock\.json)/
+const examples = readdirSync(join(root, "examples"), { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile())
+  .map((entry) => relative(join(root, "examples"), join(entry.parentPath, entry.name)))
+  .filter((name) => !built.test(name))
+const textOf = (path: string) => readFileSync(join(root, path), "utf8")
+
 test("what is there to be copied runs on the oldest Node that is supported: it disposes without `using`", () => {
   const markdown = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)]
   const blocks = markdown.flatMap((name) => {
-    const text = readFileSync(join(root, name), "utf8")
-    return [...text.matchAll(/```(?:ts|js|mjs)\n([\s\S]*?)```/g)].map(([, code]) => ({ name, code: code! }))
+    return [...textOf(name).matchAll(/```(?:ts|js|mjs)\n([\s\S]*?)```/g)].map(([, code]) => ({ name, code: code! }))
   })
-  const examples = readdirSync(join(root, "examples")).map((name) => ({
-    name,
-    code: readFileSync(join(root, "examples", name), "utf8"),
-  }))
   expect(blocks.length).toBeGreaterThan(0)
-  for (const { name, code } of [...blocks, ...examples])
+  for (const { name, code } of [...blocks, ...examples.map((name) => ({ name, code: textOf(`examples/${name}`) }))])
     expect(code, name).not.toMatch(/\busing\s+\w+\s*=|Symbol\.(asyncD|d)ispose/)
 })
 
 test("no example is longer than 30 lines", () => {
-  const names = readdirSync(join(root, "examples"))
-  expect(names.length).toBeGreaterThan(6)
-  for (const name of names) {
-    expect(readFileSync(join(root, "examples", name), "utf8").split("\n").length, name).toBeLessThanOrEqual(31)
-  }
+  expect(examples).toContain("vite-page/main.ts")
+  for (const name of examples.filter((name) => name !== "README.md"))
+    expect(textOf(`examples/${name}`).split("\n").length, name).toBeLessThanOrEqual(31)
+})
+
+test("examples/README.md lists every example, with the command that its first lines have", () => {
+  const rows = [...textOf("examples/README.md").matchAll(/^\| \[([^\]]+)\]\(\1\) +\|.*$/gm)]
+  const names = new Set(examples.map((name) => name.split("/")[0]!))
+  names.delete("README.md")
+  expect(rows.map(([, name]) => name).sort()).toEqual([...names].sort())
+  const commands = rows
+    .filter(([, name]) => name!.endsWith(".ts"))
+    .flatMap(([row, name]) => {
+      const [shown] = /`node dist\/examples\/[^`]+`/.exec(textOf(`examples/${name}`)) ?? []
+      return shown ? [[row, shown] as const] : []
+    })
+  expect(commands).toHaveLength(12)
+  for (const [row, shown] of commands) expect(row).toContain(shown)
+})
+
+test("examples/compose.yaml is that of docs/serve.md, whose command and exchange src/serve/compose.test.ts runs", () => {
+  const [, shown] = /```yaml\n([\s\S]*?)```/.exec(textOf("docs/serve.md"))!
+  expect(textOf("examples/compose.yaml")).toBe(shown)
 })

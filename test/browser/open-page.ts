@@ -24,7 +24,7 @@ export class TestPage implements AsyncDisposable {
     const browser = await launchChromium({ args: [...args] })
     const page = await browser.newPage()
     await page.goto(opened.url)
-    if (!site.script) await page.waitForFunction(() => "mobileclip" in globalThis)
+    await page.waitForFunction(() => "mobileclip" in globalThis)
     return new TestPage(page, browser, opened)
   }
 

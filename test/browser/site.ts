@@ -26,8 +26,6 @@ export const isolationHeaders = {
 
 export interface SiteOptions {
   readonly headers?: Readonly<Record<string, string>>
-  /** The page's script. */
-  readonly script?: string
   /** Contents by their paths. */
   readonly files?: Readonly<Record<string, string | Uint8Array>>
   /** Folders of this machine by their paths. */
@@ -41,9 +39,9 @@ export class TestSite implements AsyncDisposable {
     private readonly server: StaticServer,
   ) {}
 
-  static async open({ headers = {}, script = "test/browser/page.ts", files = {}, folders = {} }: SiteOptions = {}) {
+  static async open({ headers = {}, files = {}, folders = {} }: SiteOptions = {}) {
     const folder = temporaryFolder("site")
-    await bundle(script, folder.path)
+    await bundle(folder.path)
     for (const file of wasmFiles)
       copyFileSync(join(root, "node_modules", file), join(folder.path, "worker", basename(file)))
     for (const [path, content] of Object.entries({ "index.html": html, ...files })) {
@@ -79,11 +77,11 @@ const wasmFiles = [
   "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm",
 ]
 
-async function bundle(script: string, folder: string): Promise<void> {
+async function bundle(folder: string): Promise<void> {
   await build({
     absWorkingDir: root,
     entryPoints: {
-      page: script,
+      page: "test/browser/page.ts",
       "worker/wasm": "src/browser/worker/wasm.ts",
       "worker/webgpu": "src/browser/worker/webgpu.ts",
     },
