@@ -97,15 +97,15 @@ export class AppFiles {
     app.get(`${below}/config.json`, (c) => c.json(this.config, 200, { "Cache-Control": "no-cache" }))
     app.get(`${below}/models/:name/:file{.+}`, async (c) => {
       const { name, file } = c.req.param()
-      return sent(await this.modelFile(name, file), c.req.header("range"), "no-cache")
+      return sent(c.req.raw, await this.modelFile(name, file), "no-cache", c.req.header("range"))
     })
-    app.get("/", () => this.page("index.html"))
-    for (const name of this.names) app.get(`/${name}`, () => this.page(name))
+    app.get("/", (c) => this.page(c.req.raw, "index.html"))
+    for (const name of this.names) app.get(`/${name}`, (c) => this.page(c.req.raw, name))
   }
 
-  private page(name: string): Promise<Response> {
+  private page(request: Request, name: string): Promise<Response> {
     const cache = lasting.test(name) ? "public, max-age=31536000, immutable" : "no-cache"
-    return sent(join(this.folder, name), undefined, cache)
+    return sent(request, join(this.folder, name), cache)
   }
 
   /** Throws RequestError where there is no such file of a model. */
@@ -145,7 +145,7 @@ async function hasFile(folder: string, file: string): Promise<boolean> {
 }
 
 /** @param range of bytes to the end, with which an interrupted download goes on */
-async function sent(path: string, range: string | undefined, cache: string): Promise<Response> {
+async function sent({ method }: Request, path: string, cache: string, range?: string): Promise<Response> {
   const { size, mtimeMs } = await stat(path)
   const start = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0)
   const from = start < size ? start : 0
@@ -159,6 +159,8 @@ async function sent(path: string, range: string | undefined, cache: string): Pro
     ETag: `"${size.toString(36)}-${Math.round(mtimeMs).toString(36)}"`,
     ...(from > 0 && { "Content-Range": `bytes ${from}-${size - 1}/${size}` }),
   }
-  const body = Readable.toWeb(createReadStream(path, { start: from })) as ReadableStream<Uint8Array>
-  return new Response(size === 0 ? null : body, { status: from > 0 ? 206 : 200, headers })
+  // A file that is opened for a body which nobody reads stays open.
+  const isRead = size > 0 && method !== "HEAD"
+  const body = isRead ? (Readable.toWeb(createReadStream(path, { start: from })) as ReadableStream<Uint8Array>) : null
+  return new Response(body, { status: from > 0 ? 206 : 200, headers })
 }

@@ -1,7 +1,9 @@
 /** A server whose processes die, whose queues are full, whose clients leave, and that is stopped: under load. */
 import { once } from "node:events"
+import { renameSync } from "node:fs"
 import { Agent, type IncomingMessage, request } from "node:http"
 import { connect } from "node:net"
+import { join } from "node:path"
 import { text as textOfStream } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 import { expect, test } from "vitest"
@@ -95,7 +97,21 @@ test("models that are put away under load are opened again, and every answer is 
   }
   await Promise.all([client("tiny", 1), client("tiny", 100), client("other", 30), client("other", 250)])
   while ((await served.server.pids()).length > 0) await sleep(10)
-  expect((await fetch(`${served.url}/ready`)).status).toBe(503)
+  // A balancer that took the server out now would keep the request away that opens the model again.
+  const ready = await fetch(`${served.url}/ready`)
+  expect([ready.status, await ready.json()]).toEqual([200, { status: "ok", models: [] }])
+})
+
+test("a server whose model's folder is gone is not ready, until the model can be opened again", async () => {
+  await using served = await ServedTiny.start({ engine: { idleSeconds: 0.02, cacheBytes: 0 } })
+  const [folder, away] = [join(served.folder, "tiny"), join(served.folder, "away")]
+  const ask = async () => (await served.post("/v1/embeddings", { input: "a" })).status
+  const ready = async () => (await fetch(`${served.url}/ready`)).status
+  await expect.poll(() => served.server.pids()).toEqual([])
+  renameSync(folder, away)
+  expect([await ask(), await ready()]).toEqual([500, 503])
+  renameSync(away, folder)
+  expect([await ask(), await ready()]).toEqual([200, 200])
 })
 
 test("a server that is stopped under load answers what it was asked, and resets no connection", async () => {

@@ -61,8 +61,13 @@ export async function runServer(given: readonly string[], options: RunServerOpti
 
 /** From a file, or the environment: a command line is seen by everybody on a machine. */
 async function tokensOf(file: string | undefined): Promise<string[]> {
-  const lines = file === undefined ? (process.env.MOBILECLIP_TOKEN ?? "").split("\n") : await readLines(file)
+  const { MOBILECLIP_TOKEN: variable } = process.env
+  if (file === undefined && variable === undefined) return []
+  const lines = file === undefined ? variable!.split("\n") : await readLines(file)
   const tokens = lines.map((line) => line.trim()).filter((line) => line !== "")
+  // Who names tokens does not mean a server that asks for none.
+  if (tokens.length === 0)
+    throw new UserError(`${file ?? "MOBILECLIP_TOKEN"} has no token`, "openssl rand -hex 32 makes one; or name none")
   if (tokens.some(({ length }) => length < shortestToken))
     throw new UserError(`a token has less than ${shortestToken} characters`, "openssl rand -hex 32 makes one")
   return tokens

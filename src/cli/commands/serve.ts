@@ -64,7 +64,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--max-batch <n>", "texts that are computed at once", wholeNumber(1, 1024), engineDefaults.textBatch)
     .option("--max-delay <ms>", "how long an idle model waits for more texts", number(0, 1000), engineDefaults.maxDelay)
     .option("--max-waiting <n>", "texts, and pictures, that may wait", wholeNumber(1), engineDefaults.mostWaiting)
-    .option("--idle-ttl <s>", "put a model away when nobody asked for so long (default: never)", number(1))
+    .option("--idle-ttl <s>", "put a model away when nobody asked for so long (default: never)", number(1, 2e6))
     .option("--cache-mb <n>", "vectors of what was asked before, per model", wholeNumber(0), 256)
     .option("--body-mb <n>", "size of a request", wholeNumber(1, 2048), limitDefaults.bodyBytes / 2 ** 20)
     .option("--max-pixels <n>", "refuse larger pictures", wholeNumber(1), limitDefaults.pixels)

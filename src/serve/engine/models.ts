@@ -19,9 +19,14 @@ interface Entry {
   /** Of the engine, which may still be opened. */
   opening: Promise<ModelEngine> | null
   engine: ModelEngine | null
+  /** Whether it could not be opened when it was last tried. */
+  hasFailed: boolean
   users: number
   idle: NodeJS.Timeout | null
 }
+
+/** Milliseconds; a timer that is set to more goes off at once. */
+const longestTimer = 2 ** 31 - 1
 
 /** A name that no model is served under. */
 export class UnknownModel extends UserError {}
@@ -45,6 +50,7 @@ export class Models implements AsyncDisposable {
           cache: new ResultCache(options.cacheBytes),
           opening: null,
           engine: null,
+          hasFailed: false,
           users: 0,
           idle: null,
         },
@@ -59,6 +65,11 @@ export class Models implements AsyncDisposable {
   /** The engines that are open. */
   open(): ReadonlyMap<string, ModelEngine> {
     return new Map([...this.entries].flatMap(([name, { engine }]) => (engine ? [[name, engine]] : [])))
+  }
+
+  /** Whether a request for one of them can be answered: one that was put away is opened for it. */
+  get areReady(): boolean {
+    return !this.closed && [...this.entries.values()].some(({ hasFailed }) => !hasFailed)
   }
 
   cacheCounts(name: string): ResultCache["counts"] {
@@ -106,9 +117,11 @@ export class Models implements AsyncDisposable {
   private async openedAnew(entry: Entry): Promise<ModelEngine> {
     try {
       entry.engine = await ModelEngine.open(entry.settings, entry.cache, this.options)
+      entry.hasFailed = false
       return entry.engine
     } catch (error) {
       entry.opening = null
+      entry.hasFailed = true
       throw error
     }
   }
@@ -117,9 +130,12 @@ export class Models implements AsyncDisposable {
     const { idleSeconds } = this.options
     if (idleSeconds === null || entry.users > 0 || !entry.opening) return
     if (entry.idle) clearTimeout(entry.idle)
-    entry.idle = setTimeout(() => {
-      if (entry.users === 0) this.putAway(entry)
-    }, idleSeconds * 1000)
+    entry.idle = setTimeout(
+      () => {
+        if (entry.users === 0) this.putAway(entry)
+      },
+      Math.min(idleSeconds * 1000, longestTimer),
+    )
     entry.idle.unref()
   }
 

@@ -14,6 +14,7 @@ import { own } from "../protocols/own.ts"
 import { search } from "../protocols/search.ts"
 import { weaviate } from "../protocols/weaviate.ts"
 import { requireLocalName } from "../safety/local-names.ts"
+import { requireOwnOrigin } from "../safety/own-origin.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
 import { bodyReader } from "./body.ts"
 import type { Protocol, ServeApp, ServeContext, ServeEnvironment } from "./context.ts"
@@ -61,10 +62,13 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
   })
   app.notFound((c) => refusal(c, new RequestError("notFound", `there is no ${c.req.method} ${c.req.path}`)))
   app.use(recording(context, metrics, options))
-  app.use(secureHeaders({ crossOriginResourcePolicy: corsOrigins ? false : "same-origin" }))
+  // Who adds TLS decides what browsers remember of it, for the name and all below it.
+  const crossOriginResourcePolicy = corsOrigins ? false : "same-origin"
+  app.use(secureHeaders({ crossOriginResourcePolicy, strictTransportSecurity: false }))
   if (corsOrigins) app.use(cors({ origin: corsOrigins.includes("*") ? "*" : [...corsOrigins] }))
   app.use(async (c, next) => {
     if (hasLocalNames) requireLocalName(c.req.header("host"))
+    requireOwnOrigin(c.req.raw, corsOrigins)
     const isOpen = openPaths.includes(c.req.path) || (page && isPagePath(c.req.path))
     if (!isOpen && !context.thumbnailKeys?.opens(new URL(c.req.url)))
       requireToken(c.req.header("authorization"), tokens)

@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http"
 import type { HttpBindings } from "@hono/node-server"
 import type { Context, MiddlewareHandler } from "hono"
 import { matchedRoutes } from "hono/route"
+import { formParts, jsonValues } from "./body-parts.ts"
 import type { Limits } from "./context.ts"
 import { RequestError } from "./errors.ts"
 
@@ -20,7 +21,8 @@ export function bodyReader(limits: Limits, forms: readonly string[]): Middleware
     const body = new GrowingBody(limits, held)
     try {
       const bytes = await body.read(incoming)
-      if (!forms.includes(c.req.path) && !isUtf8(bytes)) throw new RequestError("invalid", "the body is not UTF-8")
+      if (forms.includes(c.req.path)) requireFewFields(bytes, c.req.header("content-type") ?? "")
+      else requireFewValues(bytes, limits)
       // The adapter takes a body from here where there is one.
       Object.assign(incoming, { rawBody: bytes })
       await next()
@@ -73,6 +75,28 @@ class GrowingBody {
     this.chunks.push(chunk)
     return null
   }
+}
+
+/** A part of a request may be an object of objects. */
+const valuesOfPart = 8
+const otherValues = 200
+
+function requireFewValues(bytes: Buffer, { parts }: Limits): void {
+  if (!isUtf8(bytes)) throw new RequestError("invalid", "the body is not UTF-8")
+  const most = parts * valuesOfPart + otherValues
+  if (jsonValues(bytes, most) <= most) return
+  throw new RequestError(
+    "tooLarge",
+    `the body has more than ${most} values; a request may have ${parts} texts and pictures`,
+  )
+}
+
+/** Immich's form has two. */
+const mostFields = 16
+
+function requireFewFields(bytes: Buffer, type: string): void {
+  if (formParts(bytes, type, mostFields) <= mostFields) return
+  throw new RequestError("tooLarge", `the form has more than ${mostFields} fields`)
 }
 
 function tooLarge({ bodyBytes }: Limits): RequestError {

@@ -3,7 +3,8 @@ import type { Asking, ModelEngine } from "../engine/served-model.ts"
 import { RequestError } from "./errors.ts"
 
 export type Content =
-  | { readonly kind: "text"; readonly text: string }
+  /** `isCut`: the end is missing, which no model would have read. */
+  | { readonly kind: "text"; readonly text: string; readonly isCut?: boolean }
   | { readonly kind: "picture"; readonly bytes: Uint8Array }
 
 /** Gets a picture from an address, where that is allowed. Throws RequestError, which names the field that the address is in. */

@@ -1,5 +1,5 @@
 /** What routes are declared with, and what all of them ask of a request. */
-import type { z } from "@hono/zod-openapi"
+import { z } from "@hono/zod-openapi"
 import type { Asking } from "../engine/served-model.ts"
 import type { Limits } from "./context.ts"
 import { RequestError } from "./errors.ts"
@@ -12,6 +12,16 @@ export function jsonResponse<Schema extends z.ZodType>(schema: Schema, descripti
   return { content: { "application/json": { schema } }, description } as const
 }
 
+/** An array whose check ends at the first wrong element: zod would check all, and write a sentence about each. */
+export function listOf<Schema extends z.ZodType>(element: Schema) {
+  const upToFirstWrong = (value: unknown) => {
+    if (!Array.isArray(value)) return value
+    const wrong = value.findIndex((each) => !element.safeParse(each).success)
+    return wrong < 0 ? value : value.slice(0, wrong + 1)
+  }
+  return z.preprocess(upToFirstWrong, z.array(element))
+}
+
 export function requireParts(count: number, { parts }: Limits, field: string): void {
   if (count <= parts) return
   throw new RequestError("tooLarge", `${field} has ${count} parts, and a request may have ${parts}`, field)
@@ -20,6 +30,6 @@ export function requireParts(count: number, { parts }: Limits, field: string): v
 /** A request of so few parts is a person's: it comes before bulk work. */
 const fewParts = 8
 
-export function askingOf(parts: readonly unknown[], signal: AbortSignal): Asking {
-  return { priority: parts.length <= fewParts ? "query" : "bulk", signal }
+export function askingOf(parts: number, signal: AbortSignal): Asking {
+  return { priority: parts <= fewParts ? "query" : "bulk", signal }
 }

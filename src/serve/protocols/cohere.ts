@@ -4,7 +4,7 @@ import { createRoute, z } from "@hono/zod-openapi"
 import { type Content, encodeContents } from "../http/content.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { RequestError } from "../http/errors.ts"
-import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
+import { askingOf, jsonBody, jsonResponse, listOf, requireParts } from "../http/requests.ts"
 import {
   inType,
   meanOf,
@@ -27,15 +27,14 @@ const request = z
     model: z.string().optional(),
     texts: z.array(z.string()).optional(),
     images: z.array(z.string()).optional().describe("Data URIs"),
-    inputs: z
-      .array(z.object({ content: z.array(contentPart).min(1) }))
+    inputs: listOf(z.object({ content: listOf(contentPart) }))
       .optional()
       .describe("One vector each: of a text, of a picture, or of their mean"),
     input_type: z
       .string()
       .optional()
       .describe("Accepted and not needed: a CLIP has one space for queries and documents"),
-    embedding_types: z.array(z.enum(vectorTypes)).min(1).default(["float"]),
+    embedding_types: z.array(z.enum(vectorTypes)).min(1).max(vectorTypes.length).default(["float"]),
     output_dimension: z.int().positive().optional().describe("The model's own number, or absent"),
     truncate: z
       .enum(["NONE", "END"])
@@ -90,7 +89,7 @@ async function embed(given: Request, context: ServeContext, signal: AbortSignal)
     requireOwnDimension(given.output_dimension, embedDim, "output_dimension")
     const { total, longest } = await tokensOf(contents)
     if (given.truncate === "NONE") requireWhole(longest, engine.model, "texts")
-    const vectors = (await encodeContents(engine, contents, askingOf(contents, signal))).values()
+    const vectors = (await encodeContents(engine, contents, askingOf(contents.length, signal))).values()
     const vectorsOf = (group: readonly Content[]) => group.map(() => vectors.next().value!)
     const rows = groups.map((group) => meanOf(vectorsOf(group), embedDim))
     const images = contents.filter(({ kind }) => kind === "picture").length
@@ -129,7 +128,7 @@ async function groupsOf(
 }
 
 function byType(rows: readonly Float32Array[], types: readonly VectorType[]) {
-  return Object.fromEntries(types.map((type) => [type, rows.map((row) => inType(row, type))])) as z.infer<
+  return Object.fromEntries([...new Set(types)].map((type) => [type, rows.map((row) => inType(row, type))])) as z.infer<
     typeof response
   >["embeddings"]
 }

@@ -7,8 +7,18 @@ import { createRoute, z } from "@hono/zod-openapi"
 import { type Content, encodeContents, isDataUri } from "../http/content.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { type ErrorKind, RequestError } from "../http/errors.ts"
-import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
-import { base64Of, meanOf, pictureContent, requireOwnDimension, textContent, tokensOf } from "./shared.ts"
+import { askingOf, jsonBody, jsonResponse, listOf, requireParts } from "../http/requests.ts"
+import {
+  inType,
+  meanOf,
+  pictureContent,
+  requireOwnDimension,
+  requireWhole,
+  textContent,
+  tokensOf,
+  type VectorType,
+  vectorTypes,
+} from "./shared.ts"
 
 const picture = z.string().min(1).describe("A data URI, base64, or an address where the server allows them")
 const part = z.union([
@@ -22,20 +32,30 @@ const messagePart = z.union([
   z.object({ type: z.literal("image_url"), image_url: z.union([picture, z.object({ url: picture })]) }),
   z.object({ type: z.literal("input_image"), image_url: picture }),
 ])
-const message = z.object({ role: z.string(), content: z.union([z.string(), z.array(messagePart)]) })
+const message = z.object({ role: z.string(), content: z.union([z.string(), listOf(messagePart)]) })
 
 const request = z
   .object({
     model: z.string().nullish().describe("As /v1/models has it; absent: the server's first model"),
-    input: z.union([part, z.array(part), tokens]).nullish(),
+    input: z.union([part, listOf(part), tokens]).nullish(),
     messages: z.array(message).min(1).nullish().describe("One vector: of a text, of a picture, or of their mean"),
     encoding_format: z.enum(["float", "base64"]).nullish().describe("Default: float"),
+    embedding_type: z
+      .enum(vectorTypes)
+      .nullish()
+      .describe("Jina's and NVIDIA's name for the type of a vector's values"),
+    truncate: z
+      .enum(["NONE", "END"])
+      .nullish()
+      .describe("NVIDIA's: a text longer than the model's context loses its end; with NONE it is refused"),
     modality: z.enum(["text", "image"]).nullish().describe("image: plain texts of input are pictures"),
     dimensions: z.int().positive().nullish().describe("The model's own number, or absent"),
   })
   .openapi("EmbeddingRequest")
 
-const embedding = z.union([z.array(z.number()), z.string()]).describe("A unit vector, or its float32 in base64")
+const embedding = z
+  .union([z.array(z.number()), z.string()])
+  .describe("A unit vector, its float32 in base64, or another type of it")
 const response = z
   .object({
     object: z.literal("list"),
@@ -105,15 +125,21 @@ async function embed(given: Request, context: ServeContext, signal: AbortSignal)
   return context.models.use(given.model ?? undefined, async (engine, model) => {
     const { embedDim } = engine.model
     requireOwnDimension(given.dimensions, embedDim, "dimensions")
-    const vectors = await encodeContents(engine, contents, askingOf(contents, signal))
+    const { total, longest } = await tokensOf(contents)
+    if (given.truncate === "NONE") requireWhole(longest, engine.model, "input")
+    const vectors = await encodeContents(engine, contents, askingOf(contents.length, signal))
     const rows = given.messages ? [meanOf(vectors, embedDim)] : vectors
     const data = rows.map((row, index) => ({
       ...{ object: "embedding" as const, index },
-      embedding: given.encoding_format === "base64" ? base64Of(row) : [...row],
+      embedding: inType(row, typeOf(given)),
     }))
-    const { total } = await tokensOf(contents)
     return { object: "list", data, model, usage: { prompt_tokens: total, total_tokens: total } }
   })
+}
+
+/** openai-node asks for base64 by itself, also where its user asks for another type. */
+function typeOf({ encoding_format, embedding_type }: Request): VectorType {
+  return embedding_type ?? encoding_format ?? "float"
 }
 
 /** In the order of the input; those of messages make one vector together. */

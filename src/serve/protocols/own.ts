@@ -65,8 +65,9 @@ const health = createRoute({
 const ready = createRoute({
   method: "get",
   path: "/ready",
-  summary: "Whether a model is open, so that the next request need not wait for one",
-  responses: { 200: jsonResponse(state, "It is"), 503: jsonResponse(state, "It is not") },
+  summary:
+    "Whether requests can be answered, and which models are open; one that was put away is opened when it is asked for",
+  responses: { 200: jsonResponse(state, "They can"), 503: jsonResponse(state, "They cannot") },
 })
 
 export const own: Protocol = {
@@ -83,7 +84,7 @@ function register(app: ServeApp, context: ServeContext): void {
   app.openapi(health, (c) => c.json({ status: "ok" as const }, 200))
   app.openapi(ready, (c) => {
     const models = [...context.models.open().keys()]
-    return models.length > 0
+    return context.models.areReady
       ? c.json({ status: "ok" as const, models }, 200)
       : c.json({ status: "unavailable" as const, models }, 503)
   })
@@ -94,18 +95,28 @@ async function classify(
   context: ServeContext,
   signal: AbortSignal,
 ): Promise<z.infer<typeof classifyResponse>> {
-  requireParts(images.length + labels.length * templates.length, context.limits, "the request")
+  const texts = labels.length * templates.length
+  requireParts(images.length + texts, context.limits, "the request")
+  requireFewScores(images.length * Math.min(labels.length, top ?? labels.length))
   const pictures = await bytesOf(images, context, signal)
   return context.models.use(model, async (engine, name) => {
-    const asking = askingOf(images, signal)
     const [vectors, rows] = await Promise.all([
-      labelRows(engine, labels, templates, asking),
-      engine.encodePictures(pictures, asking),
+      labelRows(engine, labels, templates, askingOf(texts, signal)),
+      engine.encodePictures(pictures, askingOf(images.length, signal)),
     ])
     const { embedDim, logitScale } = engine.model
     const results = rankLabels(concatenate(rows), { labels, vectors, embedDim, logitScale }, top)
     return { model: name, results }
   })
+}
+
+/** Each label is written once for each picture. */
+const mostScores = 50_000
+
+function requireFewScores(count: number): void {
+  if (count <= mostScores) return
+  const what = `the answer would have ${count} scores, and may have ${mostScores}: ask for fewer with top, or of fewer pictures`
+  throw new RequestError("tooLarge", what, "top")
 }
 
 async function caption(
@@ -116,7 +127,7 @@ async function caption(
   requireParts(images.length, context.limits, "images")
   const pictures = await bytesOf(images, context, signal)
   return context.models.use(model, async (engine, name) => {
-    const asking = askingOf(images, signal)
+    const asking = askingOf(images.length, signal)
     const captions = await Promise.all(pictures.map((bytes) => engine.caption(bytes, perImage, asking)))
     return { model: name, captions: captions.map((each) => [...each]) }
   })

@@ -11,7 +11,10 @@ import { RequestError } from "../http/errors.ts"
 const mostCharacters = 2000
 
 export function textContent(text: string): Content {
-  return { kind: "text", text: text.length > mostCharacters ? text.trimStart().slice(0, mostCharacters) : text }
+  if (text.length <= mostCharacters) return { kind: "text", text }
+  // For a tokenizer white space is one space, however much there is.
+  const whole = text.replace(/\s+/g, " ").trim()
+  return { kind: "text", text: whole.slice(0, mostCharacters), isCut: whole.length > mostCharacters }
 }
 
 /** @param field names it in messages: "input[3]" */
@@ -67,14 +70,14 @@ function packBits(vector: Float32Array): number[] {
 
 let tokenizer: Tokenizer | null = null
 
-/** Tokens of all texts together, and of the longest one, the two at a text's ends included. */
+/** Tokens of all texts together, and of the longest one, the two at a text's ends included; Infinity where one was cut. */
 export async function tokensOf(contents: readonly Content[]): Promise<{ total: number; longest: number }> {
   tokenizer ??= new Tokenizer()
   let [total, longest, began] = [0, 0, performance.now()]
   for (const content of contents) {
     const { length } = content.kind === "text" ? tokenizer.encode(content.text) : []
     total += length
-    longest = Math.max(longest, length)
+    longest = Math.max(longest, content.kind === "text" && content.isCut ? Number.POSITIVE_INFINITY : length)
     if (performance.now() - began < longestTurn) continue
     await nextTurn()
     began = performance.now()
