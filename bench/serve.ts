@@ -37,7 +37,7 @@ const { values: options } = parseArgs({
 
 const threads = availableParallelism()
 const seconds = Number(options.seconds)
-/** Of a round: short ones that take turns see the same load of the machine. */
+/** Seconds of a round: short ones that take turns see the same load of the machine. */
 const slice = 3
 const clients = options.clients.split(",").map(Number)
 const most = Math.max(...clients)

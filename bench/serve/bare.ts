@@ -13,7 +13,7 @@ import { textOf } from "./load.ts"
 export interface BareRate {
   /** Texts or pictures a second. */
   readonly rate: number
-  /** Of one. */
+  /** One takes so many. */
   readonly processorSeconds: number
 }
 

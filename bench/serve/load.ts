@@ -27,7 +27,7 @@ export interface LoadOrder {
 
 export interface LoadReport {
   readonly answered: number
-  /** Of requests that were not answered as expected: their number by status, or by the connection's error. */
+  /** Requests that were not answered as expected: their number by status, or by the connection's error. */
   readonly failures: Readonly<Record<string, number>>
   /** Measured. */
   readonly seconds: number
@@ -97,7 +97,7 @@ function texts({ parts = 1, known = 0 }: LoadOrder): AskedOf {
   }
 }
 
-/** Each with a comment of its own right after the first marker: other bytes, the same pixels. Of base64 only that part is made anew. */
+/** Each with a comment of its own right after the first marker: other bytes, the same pixels. Only that part of the base64 is made anew. */
 function pictures({ pictures: folder }: LoadOrder): AskedOf {
   const files = readdirSync(folder).map((name) => readFileSync(join(folder, name)))
   const ends = files.map((bytes) => Buffer.from(bytes.subarray(2).toString("base64")))
@@ -120,7 +120,7 @@ const refused: readonly Asked[] = [
   { path: "/nothing", status: 404 },
 ]
 
-/** Of twenty, nine are texts, four pictures, three searches, one a thumbnail, and three are refused. */
+/** Nine in twenty are texts, four pictures, three searches, one a thumbnail, and three are refused. */
 async function mixed(order: LoadOrder): Promise<AskedOf> {
   const [text, picture, thumbnails] = [texts(order), pictures(order), await foundThumbnails(order)]
   return (n) => {

@@ -18,7 +18,7 @@ export interface RunServerOptions
     Pick<AppOptions, "corsOrigins" | "onRequest" | "onFault"> {
   readonly host?: string | undefined
   readonly port?: number | undefined
-  /** Of a model; default: one for each processor. */
+  /** A model's; default: one for each processor. */
   readonly threads?: number | undefined
   /** The folder of an index that is searched. */
   readonly index?: string | undefined

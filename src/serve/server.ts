@@ -93,7 +93,7 @@ export class EmbeddingServer implements AsyncDisposable {
     return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
   }
 
-  /** Of the processes that have a model open, and the one that has the index, which is the last. */
+  /** Numbers of the processes that have a model open, and last of the one that has the index. */
   pids(): number[] {
     const owners = [...this.models.open().values(), ...(this.index ? [this.index] : [])]
     return owners.flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]))

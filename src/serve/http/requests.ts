@@ -20,6 +20,6 @@ export function requireParts(count: number, { parts }: Limits, field: string): v
 /** A request of so few parts is a person's: it comes before bulk work. */
 const fewParts = 8
 
-export function askingOf(parts: readonly unknown[], signal: AbortSignal): Asking {
-  return { priority: parts.length <= fewParts ? "query" : "bulk", signal }
+export function askingOf(parts: number, signal: AbortSignal): Asking {
+  return { priority: parts <= fewParts ? "query" : "bulk", signal }
 }

@@ -90,7 +90,7 @@ async function embed(given: Request, context: ServeContext, signal: AbortSignal)
     requireOwnDimension(given.output_dimension, embedDim, "output_dimension")
     const { total, longest } = await tokensOf(contents)
     if (given.truncate === "NONE") requireWhole(longest, engine.model, "texts")
-    const vectors = (await encodeContents(engine, contents, askingOf(contents, signal))).values()
+    const vectors = (await encodeContents(engine, contents, askingOf(contents.length, signal))).values()
     const vectorsOf = (group: readonly Content[]) => group.map(() => vectors.next().value!)
     const rows = groups.map((group) => meanOf(vectorsOf(group), embedDim))
     const images = contents.filter(({ kind }) => kind === "picture").length

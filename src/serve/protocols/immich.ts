@@ -37,7 +37,7 @@ async function predict(form: Form, { models }: ServeContext, signal: AbortSignal
   const wanted = content.kind === "picture" ? visual : textual
   if (!wanted) throw invalidFormat()
   return models.use(wanted.modelName, async (engine) => {
-    const [vector] = await encodeContents(engine, [content], askingOf([content], signal))
+    const [vector] = await encodeContents(engine, [content], askingOf(1, signal))
     // A text that holds JSON, as Immich's service writes it and its database reads it.
     const clip = JSON.stringify([...vector!])
     if (content.kind === "text") return { clip }

@@ -79,7 +79,7 @@ async function embed(given: Request, context: ServeContext, signal: AbortSignal)
     requireOwnDimension(dimensions, engine.model.embedDim, "dimensions")
     const { total, longest } = await tokensOf(contents)
     if (!truncate) requireWhole(longest, engine.model, "input")
-    const vectors = await encodeContents(engine, contents, askingOf(contents, signal))
+    const vectors = await encodeContents(engine, contents, askingOf(contents.length, signal))
     return {
       ...{ model, embeddings: vectors.map((vector) => [...vector]) },
       total_duration: nanoseconds(performance.now() - began),

@@ -105,7 +105,7 @@ async function embed(given: Request, context: ServeContext, signal: AbortSignal)
   return context.models.use(given.model ?? undefined, async (engine, model) => {
     const { embedDim } = engine.model
     requireOwnDimension(given.dimensions, embedDim, "dimensions")
-    const vectors = await encodeContents(engine, contents, askingOf(contents, signal))
+    const vectors = await encodeContents(engine, contents, askingOf(contents.length, signal))
     const rows = given.messages ? [meanOf(vectors, embedDim)] : vectors
     const data = rows.map((row, index) => ({
       ...{ object: "embedding" as const, index },

@@ -28,7 +28,7 @@ const classifyRequest = z
 const labelScore = z.object({
   label: z.string(),
   score: z.number().describe("Probability among these labels: one always fits, even where none does"),
-  cosine: z.number().describe("Of this label alone, in the same scale for all pictures"),
+  cosine: z.number().describe("This label's alone, in the same scale for all pictures"),
 })
 const classifyResponse = z
   .object({ model: z.string(), results: z.array(z.array(labelScore)) })
@@ -97,10 +97,9 @@ async function classify(
   requireParts(images.length + labels.length * templates.length, context.limits, "the request")
   const pictures = await bytesOf(images, context, signal)
   return context.models.use(model, async (engine, name) => {
-    const asking = askingOf(images, signal)
     const [vectors, rows] = await Promise.all([
-      labelRows(engine, labels, templates, asking),
-      engine.encodePictures(pictures, asking),
+      labelRows(engine, labels, templates, askingOf(labels.length * templates.length, signal)),
+      engine.encodePictures(pictures, askingOf(images.length, signal)),
     ])
     const { embedDim, logitScale } = engine.model
     const results = rankLabels(concatenate(rows), { labels, vectors, embedDim, logitScale }, top)
@@ -116,7 +115,7 @@ async function caption(
   requireParts(images.length, context.limits, "images")
   const pictures = await bytesOf(images, context, signal)
   return context.models.use(model, async (engine, name) => {
-    const asking = askingOf(images, signal)
+    const asking = askingOf(images.length, signal)
     const captions = await Promise.all(pictures.map((bytes) => engine.caption(bytes, perImage, asking)))
     return { model: name, captions: captions.map((each) => [...each]) }
   })

@@ -61,7 +61,7 @@ async function vectorize(
     ...(images ?? []).map((image, i) => pictureContent(image, `images[${i}]`, context, signal)),
   ])
   return context.models.use(undefined, async (engine) => {
-    const rows = (await encodeContents(engine, contents, askingOf(contents, signal))).map((row) => [...row])
+    const rows = (await encodeContents(engine, contents, askingOf(contents.length, signal))).map((row) => [...row])
     const textVectors = texts ? rows.slice(0, texts.length) : null
     return { textVectors, imageVectors: images ? rows.slice(texts?.length ?? 0) : null }
   })
