@@ -9,7 +9,7 @@ import type { ModelsOptions } from "./engine/models.ts"
 import type { AppOptions } from "./http/app.ts"
 import type { Limits } from "./http/context.ts"
 import { fetchDefaults, pictureFetcher } from "./safety/fetch-picture.ts"
-import { isLoopback } from "./safety/local-names.ts"
+import { isLoopback } from "./safety/foreign-pages.ts"
 import { servedModels } from "./served-names.ts"
 import { EmbeddingServer } from "./server.ts"
 

@@ -13,7 +13,7 @@ import { openai } from "../protocols/openai.ts"
 import { own } from "../protocols/own.ts"
 import { search } from "../protocols/search.ts"
 import { weaviate } from "../protocols/weaviate.ts"
-import { requireLocalName } from "../safety/local-names.ts"
+import { requireLocalName, requireOwnSite } from "../safety/foreign-pages.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
 import { bodyReader } from "./body.ts"
 import type { Protocol, ServeApp, ServeContext, ServeEnvironment } from "./context.ts"
@@ -65,6 +65,7 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
   if (corsOrigins) app.use(cors({ origin: corsOrigins.includes("*") ? "*" : [...corsOrigins] }))
   app.use(async (c, next) => {
     if (hasLocalNames) requireLocalName(c.req.header("host"))
+    if (!corsOrigins && c.req.method === "POST") requireOwnSite(c.req.header("sec-fetch-site"))
     const isOpen = openPaths.includes(c.req.path) || (page && isPagePath(c.req.path))
     if (!isOpen && !context.thumbnailKeys?.opens(new URL(c.req.url)))
       requireToken(c.req.header("authorization"), tokens)

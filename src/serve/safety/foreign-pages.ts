@@ -1,7 +1,6 @@
 /**
- * Which names a server without tokens may be asked by, where it listens on this machine alone. A page of the internet can let its
- * own name stand for this machine (DNS rebinding), and would then be of the server's origin for a browser: its requests bring that
- * name.
+ * Pages of the internet, in a browser on this machine, that ask a server which is not theirs. One can let its own name stand for
+ * this machine (DNS rebinding), and would then be of the server's origin for the browser: its requests bring that name.
  */
 import { isIP } from "node:net"
 import { quoted } from "../../core/errors.ts"
@@ -21,6 +20,15 @@ export function requireLocalName(header: string | undefined): void {
     "forbidden",
     `this server answers at localhost, not at ${quoted(header)}: start it with --token-file, or --open, to be asked by other names`,
   )
+}
+
+/**
+ * Throws RequestError. A page of another site may send forms, and bodies without a type, without asking first: it cannot read the
+ * answers, and could keep a server busy. Browsers say where a request comes from; others do not.
+ */
+export function requireOwnSite(header: string | undefined): void {
+  if (header === "cross-site")
+    throw new RequestError("forbidden", "pages of other sites may not ask this server, unless --cors names them")
 }
 
 /** An address is not a name that somebody else could let stand for this machine. */
