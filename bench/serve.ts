@@ -79,7 +79,7 @@ async function requireSame(model: string): Promise<void> {
 }
 
 async function measureBatches(model: string, tower: "text" | "image"): Promise<void> {
-  const found = await bareBatches(model, tower, { threads, seconds: 1, rounds: Number(options.rounds) })
+  const found = await bareBatches(model, tower, { threads, seconds: 0.5, rounds: Number(options.rounds) })
   const alone = median(found.get(1)!.map(({ rate }) => rate))
   for (const [batch, rates] of found) {
     const rate = median(rates.map((each) => each.rate))
