@@ -31,6 +31,7 @@ const slow = [
   "src/experiments/quickstart/pipeline",
   "src/serve/faults",
   "src/serve/http/hostile",
+  "src/serve/memory",
   "src/finetune/finetune",
   "src/benchmark/latency/bench",
   "src/experiments/cifar10/pipeline",

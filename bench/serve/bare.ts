@@ -13,7 +13,7 @@ import { textOf } from "./load.ts"
 export interface BareRate {
   /** Texts or pictures a second. */
   readonly rate: number
-  /** Of one. */
+  /** One takes so many. */
   readonly processorSeconds: number
 }
 
@@ -26,6 +26,32 @@ export async function bareTexts(model: string, threads: number, batch: number, s
     await opened.encodeTexts(next())
     return batch
   })
+}
+
+export const batchSizes = [1, 2, 4, 8, 16] as const
+
+/** By batch, in turns over the rounds, so that all see the same load of the machine. Pixels are in memory. */
+export async function bareBatches(
+  model: string,
+  tower: "text" | "image",
+  { threads, seconds, rounds }: { readonly threads: number; readonly seconds: number; readonly rounds: number },
+): Promise<Map<number, BareRate[]>> {
+  await using opened = await loadModel(model, { threads })
+  const pixels = new Float32Array(Math.max(...batchSizes) * 3 * opened.preprocessing.size ** 2).fill(0.5)
+  let count = 0
+  const steps = {
+    text: (batch: number) => opened.encodeTexts(Array.from({ length: batch }, () => textOf(count++))),
+    image: (batch: number) => opened.encodePixels(pixels.slice(0, (pixels.length / 16) * batch), batch),
+  }
+  const step = async (batch: number) => {
+    await steps[tower](batch)
+    return batch
+  }
+  const found = new Map<number, BareRate[]>(batchSizes.map((batch) => [batch, []]))
+  for (const batch of batchSizes) await step(batch)
+  for (let round = 0; round < rounds; round++)
+    for (const [batch, rates] of found) rates.push(await rateOf(seconds, () => step(batch)))
+  return found
 }
 
 /** @param step computes some, and says how many */

@@ -9,11 +9,16 @@ import { quantile } from "../../src/core/arrays/quantile.ts"
 
 export interface LoadOrder {
   readonly url: string
-  readonly kind: "texts" | "pictures"
+  /** mixed: texts, pictures, searches, thumbnails and what is refused; it needs a server with an index. */
+  readonly kind: "texts" | "pictures" | "mixed"
   readonly clients: number
   readonly seconds: number
-  /** Texts of a request; default: 1. */
+  /** Requests after which the load ends, if the time is not over before; default: none. */
+  readonly requests?: number
+  /** New texts of a request; default: 1. */
   readonly parts?: number
+  /** Texts of a request beside them that are always the same, so that the cache has them; default: 0. */
+  readonly known?: number
   /** A folder of JPEG files. */
   readonly pictures: string
   /** Requests after which contents come again; null: never, so that no cache knows them. */
@@ -22,7 +27,7 @@ export interface LoadOrder {
 
 export interface LoadReport {
   readonly answered: number
-  /** Of requests that were not answered with 200: their number by status, or by the connection's error. */
+  /** Requests that were not answered as expected: their number by status, or by the connection's error. */
   readonly failures: Readonly<Record<string, number>>
   /** Measured. */
   readonly seconds: number
@@ -38,7 +43,10 @@ const program = fileURLToPath(import.meta.url)
 
 /** What a process of clients reports. */
 export async function runLoad(order: LoadOrder): Promise<LoadReport> {
-  const child = spawn(process.execPath, [program, JSON.stringify(order)], { stdio: ["ignore", "pipe", "inherit"] })
+  const compiled = program.endsWith(".ts") ? program.replace(/\/bench\/(?!.*\/bench\/)/, "/dist/bench/") : program
+  const child = spawn(process.execPath, [compiled.replace(/\.ts$/, ".js"), JSON.stringify(order)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  })
   let text = ""
   child.stdout.on("data", (data) => {
     text += data
@@ -70,17 +78,27 @@ export function textOf(n: number): string {
   return `${n} ${Array.from({ length: count }, (_, i) => words[(n * 31 + i * 17) % words.length]).join(" ")}`
 }
 
-type BodyOf = (n: number) => readonly (Buffer | string)[]
+interface Asked {
+  readonly path: string
+  readonly body?: readonly (Buffer | string)[]
+  /** What it is to be answered with; default: 200. */
+  readonly status?: number
+}
 
-function textBodies(parts: number): BodyOf {
+type AskedOf = (n: number) => Asked
+
+const embeddings = "/v1/embeddings"
+
+function texts({ parts = 1, known = 0 }: LoadOrder): AskedOf {
+  const same = Array.from({ length: known }, (_, i) => `the known text ${i}`)
   return (n) => {
     const input = Array.from({ length: parts }, (_, i) => textOf(n * parts + i))
-    return [JSON.stringify({ input, encoding_format: "base64" })]
+    return { path: embeddings, body: [JSON.stringify({ input: [...same, ...input], encoding_format: "base64" })] }
   }
 }
 
-/** Each with a comment of its own right after the first marker: other bytes, the same pixels. Of base64 only that part is made anew. */
-function pictureBodies(folder: string): BodyOf {
+/** Each with a comment of its own right after the first marker: other bytes, the same pixels. Only that part of the base64 is made anew. */
+function pictures({ pictures: folder }: LoadOrder): AskedOf {
   const files = readdirSync(folder).map((name) => readFileSync(join(folder, name)))
   const ends = files.map((bytes) => Buffer.from(bytes.subarray(2).toString("base64")))
   const [head, tail] = ['{"encoding_format":"base64","input":[{"image":"data:image/jpeg;base64,', '"}]}']
@@ -88,12 +106,44 @@ function pictureBodies(folder: string): BodyOf {
     const comment = Buffer.from(String(n).padStart(12, "0"))
     // Two bytes, two, two and twelve: a multiple of three, so that what follows begins at a character of base64.
     const start = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xfe, 0, comment.length + 2]), comment])
-    return [head, start.toString("base64"), ends[n % ends.length]!, tail]
+    return { path: embeddings, body: [head, start.toString("base64"), ends[n % ends.length]!, tail] }
   }
 }
 
+const refused: readonly Asked[] = [
+  { path: embeddings, body: ["{"], status: 400 },
+  { path: embeddings, body: [JSON.stringify({ input: { image: "bm90IGEgcGljdHVyZQ==" } })], status: 400 },
+  { path: embeddings, body: [JSON.stringify({ input: { image: "http://127.0.0.1/a.jpg" } })], status: 400 },
+  { path: embeddings, body: [JSON.stringify({ input: Array(3000).fill("a") })], status: 413 },
+  { path: embeddings, body: [JSON.stringify({ input: "a", model: "another" })], status: 404 },
+  { path: "/v1/search", body: [JSON.stringify({ query: "a", folders: ["/etc"] })], status: 400 },
+  { path: "/nothing", status: 404 },
+]
+
+/** Nine in twenty are texts, four pictures, three searches, one a thumbnail, and three are refused. */
+async function mixed(order: LoadOrder): Promise<AskedOf> {
+  const [text, picture, thumbnails] = [texts(order), pictures(order), await foundThumbnails(order)]
+  return (n) => {
+    const turn = n % 20
+    if (turn < 9) return text(n)
+    if (turn < 13) return picture(n)
+    if (turn < 16) return { path: "/v1/search", body: [JSON.stringify({ query: textOf(n), limit: 5 })] }
+    if (turn === 16) return { path: `${thumbnails[n % thumbnails.length]}?side=${64 + (n % 128)}` }
+    return refused[n % refused.length]!
+  }
+}
+
+async function foundThumbnails({ url }: LoadOrder): Promise<string[]> {
+  const headers = { "content-type": "application/json" }
+  const answer = await fetch(`${url}/v1/search`, { method: "POST", headers, body: '{"query":"a"}' })
+  const { hits } = (await answer.json()) as { hits: { thumbnail: string }[] }
+  return hits.map(({ thumbnail }) => thumbnail)
+}
+
+const kinds = { texts, pictures, mixed } as const
+
 async function load(order: LoadOrder): Promise<LoadReport> {
-  const bodyOf = order.kind === "texts" ? textBodies(order.parts ?? 1) : pictureBodies(order.pictures)
+  const askedOf = await kinds[order.kind](order)
   const agent = new Agent({ keepAlive: true, maxSockets: order.clients })
   // Other numbers than any earlier process had.
   const first = order.repeat === null ? Date.now() % 1e12 : 0
@@ -103,11 +153,12 @@ async function load(order: LoadOrder): Promise<LoadReport> {
   const end = began + order.seconds * 1000
   await Promise.all(
     Array.from({ length: order.clients }, async () => {
-      while (performance.now() < end) {
+      while (performance.now() < end && next < (order.requests ?? Infinity)) {
         const n = next++
+        const asked = askedOf(first + (order.repeat === null ? n : n % order.repeat))
         const start = performance.now()
-        const outcome = await post(order.url, agent, bodyOf(first + (order.repeat === null ? n : n % order.repeat)))
-        if (outcome === "200") times.push(performance.now() - start)
+        const outcome = await send(order.url, agent, asked)
+        if (outcome === String(asked.status ?? 200)) times.push(performance.now() - start)
         else failures[outcome] = (failures[outcome] ?? 0) + 1
       }
     }),
@@ -119,11 +170,12 @@ async function load(order: LoadOrder): Promise<LoadReport> {
   return { answered: times.length, failures, seconds, p50, p99, longest: Math.max(...times), processorSeconds }
 }
 
-async function post(url: string, agent: Agent, parts: readonly (Buffer | string)[]): Promise<string> {
-  const length = parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0)
-  const headers = { "content-type": "application/json", "content-length": length }
-  const asked = request(`${url}/v1/embeddings`, { method: "POST", agent, headers })
-  for (const part of parts) asked.write(part)
+/** The status, or the connection's error. */
+async function send(url: string, agent: Agent, { path, body }: Asked): Promise<string> {
+  const length = (body ?? []).reduce((sum, part) => sum + Buffer.byteLength(part), 0)
+  const headers = body && { "content-type": "application/json", "content-length": length }
+  const asked = request(`${url}${path}`, { method: body ? "POST" : "GET", agent, ...(headers && { headers }) })
+  for (const part of body ?? []) asked.write(part)
   asked.end()
   try {
     const [answer] = await once(asked, "response")

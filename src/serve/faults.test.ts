@@ -40,7 +40,7 @@ test("its process is killed time and again: no request is lost", async () => {
   for (let kills = 0; kills < 3; kills++) {
     const before = next
     while (next < before + 20) await sleep(10)
-    const [pid] = await served.server.pids()
+    const [pid] = served.server.pids()
     process.kill(pid!, "SIGKILL")
   }
   const before = next
@@ -86,6 +86,18 @@ test("a queue that is full refuses with the seconds after which there is room, a
   expect((await served.post("/v1/embeddings", { input: input(1000, 20) })).status).toBe(200)
 })
 
+test("one picture with hundreds of labels is bulk work, and refuses no query", async () => {
+  await using served = await ServedTiny.start({ engine: { mostWaiting: 30, textBatch: 1 } })
+  const labels = Array.from({ length: 1000 }, (_, i) => `label ${i}`)
+  const large = served.post("/v1/classify", { images: [variant(served.pictures[0]!, 1)], labels })
+  while ((await metric(served, /waiting\{model="tiny",kind="texts"\} (\d+)/)) < 30) await sleep(1)
+  const query = await served.post("/v1/embeddings", { input: served.texts[0] })
+  expect(query.status).toBe(200)
+  served.expectClose(await embeddings(query), ["text 0"])
+  expect(await metric(served, /waiting\{model="tiny",kind="texts"\} (\d+)/)).toBeGreaterThan(0)
+  expect((await large).status).toBe(200)
+})
+
 test("models that are put away under load are opened again, and every answer is right", async () => {
   await using served = await ServedTiny.start({ engine: { idleSeconds: 0.02, cacheBytes: 0 } }, ["tiny", "other"])
   const client = async (model: string, pause: number) => {
@@ -96,7 +108,7 @@ test("models that are put away under load are opened again, and every answer is 
     }
   }
   await Promise.all([client("tiny", 1), client("tiny", 100), client("other", 30), client("other", 250)])
-  while ((await served.server.pids()).length > 0) await sleep(10)
+  while (served.server.pids().length > 0) await sleep(10)
   // A balancer that took the server out now would keep the request away that opens the model again.
   const ready = await fetch(`${served.url}/ready`)
   expect([ready.status, await ready.json()]).toEqual([200, { status: "ok", models: [] }])
@@ -109,7 +121,7 @@ test("a server whose model's folder is gone is not ready, until the model can be
   const ready = async () => (await fetch(`${served.url}/ready`)).status
   await expect.poll(() => served.server.pids()).toEqual([])
   renameSync(folder, away)
-  expect([await ask(), await ready()]).toEqual([500, 503])
+  expect([await ask(), await ready()]).toEqual([503, 503])
   renameSync(away, folder)
   expect([await ask(), await ready()]).toEqual([200, 200])
 })

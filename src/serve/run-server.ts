@@ -9,7 +9,7 @@ import type { ModelsOptions } from "./engine/models.ts"
 import type { AppOptions } from "./http/app.ts"
 import type { Limits } from "./http/context.ts"
 import { fetchDefaults, pictureFetcher } from "./safety/fetch-picture.ts"
-import { isLoopback } from "./safety/local-names.ts"
+import { isLoopback } from "./safety/foreign-pages.ts"
 import { servedModels } from "./served-names.ts"
 import { EmbeddingServer } from "./server.ts"
 
@@ -18,7 +18,7 @@ export interface RunServerOptions
     Pick<AppOptions, "corsOrigins" | "onRequest" | "onFault"> {
   readonly host?: string | undefined
   readonly port?: number | undefined
-  /** Of a model; default: one for each processor. */
+  /** A model's; default: one for each processor. */
   readonly threads?: number | undefined
   /** The folder of an index that is searched. */
   readonly index?: string | undefined

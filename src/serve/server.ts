@@ -15,7 +15,7 @@ import { type AppOptions, createApp } from "./http/app.ts"
 import type { FetchPicture } from "./http/content.ts"
 import type { Limits } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
-import { isLoopback } from "./safety/local-names.ts"
+import { isLoopback } from "./safety/foreign-pages.ts"
 import { ThumbnailKeys } from "./safety/thumbnail-keys.ts"
 import type { ServedIndexSettings } from "./search/index-work.ts"
 import { ServedIndex } from "./search/served-index.ts"
@@ -93,7 +93,7 @@ export class EmbeddingServer implements AsyncDisposable {
     return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
   }
 
-  /** Of the processes that have a model open, and the one that has the index, which is the last. */
+  /** Numbers of the processes that have a model open, and last of the one that has the index. */
   pids(): number[] {
     const owners = [...this.models.open().values(), ...(this.index ? [this.index] : [])]
     return owners.flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]))

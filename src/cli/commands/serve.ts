@@ -1,6 +1,7 @@
 /** mobileclip serve */
 import { inspect } from "node:util"
 import { type Command, Option } from "commander"
+import { oneLine, UserError } from "../../core/errors.ts"
 import type { PictureReading } from "../../pictures/reading.ts"
 import { engineDefaults, limitDefaults, serveDefaults } from "../../serve/defaults.ts"
 import type { RequestRecord } from "../../serve/http/app.ts"
@@ -29,6 +30,8 @@ interface Options extends PictureReading {
   readonly timeout: number
   readonly log: (typeof logs)[number]
 }
+
+const cacheMbDefault = engineDefaults.cacheBytes / 2 ** 20
 
 const logs = ["lines", "json", "none"] as const
 
@@ -65,7 +68,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--max-delay <ms>", "how long an idle model waits for more texts", number(0, 1000), engineDefaults.maxDelay)
     .option("--max-waiting <n>", "texts, and pictures, that may wait", wholeNumber(1), engineDefaults.mostWaiting)
     .option("--idle-ttl <s>", "put a model away when nobody asked for so long (default: never)", number(1, 2e6))
-    .option("--cache-mb <n>", "vectors of what was asked before, per model", wholeNumber(0), 256)
+    .option("--cache-mb <n>", "vectors of what was asked before, per model", wholeNumber(0), cacheMbDefault)
     .option("--body-mb <n>", "size of a request", wholeNumber(1, 2048), limitDefaults.bodyBytes / 2 ** 20)
     .option("--max-pixels <n>", "refuse larger pictures", wholeNumber(1), limitDefaults.pixels)
     .option("--timeout <s>", "time of a request", number(1, 3600), limitDefaults.seconds)
@@ -92,7 +95,7 @@ async function run(options: Options, command: Command, context: CommandContext):
     signal: context.abortOnInterrupt("answering what was asked, then stopping", undefined, "serving"),
     onListening: (url, names) => say(`${names.join(", ")}: ${url}`),
     ...(log !== "none" && { onRequest: (record) => say(logLine(record, log)) }),
-    onFault: (error) => say(inspect(error)),
+    onFault: (error) => say(error instanceof UserError ? oneLine(error.message, 1000) : inspect(error)),
   })
 }
 

@@ -1,5 +1,5 @@
 /** Several models by name: each is opened when it is asked for, and put away when nobody has asked for it for a while. */
-import { UserError } from "../../core/errors.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import type { ModelSettings } from "./model-work.ts"
 import { ResultCache } from "./result-cache.ts"
@@ -16,7 +16,7 @@ interface Entry {
   readonly name: string
   readonly settings: ModelSettings
   readonly cache: ResultCache
-  /** Of the engine, which may still be opened. */
+  /** The engine, which may not be open yet. */
   opening: Promise<ModelEngine> | null
   engine: ModelEngine | null
   /** Whether it could not be opened when it was last tried. */
@@ -109,7 +109,7 @@ export class Models implements AsyncDisposable {
   }
 
   private opened(entry: Entry): Promise<ModelEngine> {
-    if (this.closed) throw new UserError("the server is stopping")
+    if (this.closed) throw new EnvironmentError("the server is stopping", "ask again")
     entry.opening ??= this.openedAnew(entry)
     return entry.opening
   }

@@ -89,7 +89,7 @@ test("batches of bulk work are as small as a query can wait for, those of querie
   await queue.add([0], "query")
   await Promise.all([queue.add(Array(6).fill(1), "bulk"), queue.add(Array(8).fill(2), "bulk")])
   await queue.add(Array(8).fill(3), "query")
-  // Of 60 ms each, or more, at most four are within 250 ms.
+  // At 60 ms each, or more, at most four are within 250 ms.
   const [first, ...later] = batches
   const last = later.pop()
   expect([first, last]).toEqual([1, 8])

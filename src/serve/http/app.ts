@@ -13,8 +13,7 @@ import { openai } from "../protocols/openai.ts"
 import { own } from "../protocols/own.ts"
 import { search } from "../protocols/search.ts"
 import { weaviate } from "../protocols/weaviate.ts"
-import { requireLocalName } from "../safety/local-names.ts"
-import { requireOwnOrigin } from "../safety/own-origin.ts"
+import { requireLocalName, requireOwnOrigin } from "../safety/foreign-pages.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
 import { bodyReader } from "./body.ts"
 import type { Protocol, ServeApp, ServeContext, ServeEnvironment } from "./context.ts"
@@ -43,7 +42,7 @@ export interface AppOptions {
   /** Origins whose pages may ask ("*": all); absent: none but the server's own. */
   readonly corsOrigins?: readonly string[] | undefined
   readonly onRequest?: ((record: RequestRecord) => void) | undefined
-  /** Gets an error that is a fault of ours, with its stack. */
+  /** Gets what clients are not told: a UserError where a model cannot be used now, else a fault of ours with its stack. */
   readonly onFault?: ((error: unknown) => void) | undefined
 }
 
@@ -57,7 +56,7 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
   const metrics = new Metrics(context.models, context.index)
   app.onError((error, c) => {
     const told = requestError(jsonError(error), protocolOf(c.req.path).content)
-    if (told.kind === "internal") onFault?.(error)
+    if (told.kind === "internal" || (told.kind === "unavailable" && told !== error)) onFault?.(error)
     return refusal(c, told)
   })
   app.notFound((c) => refusal(c, new RequestError("notFound", `there is no ${c.req.method} ${c.req.path}`)))

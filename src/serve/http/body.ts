@@ -39,7 +39,7 @@ class GrowingBody {
 
   constructor(
     private readonly limits: Limits,
-    /** Of all requests together. */
+    /** All requests together hold so many. */
     private readonly held: { bytes: number },
   ) {}
 

@@ -1,5 +1,5 @@
 /** What a request is refused with. Each protocol puts it into its own shape. */
-import { EnvironmentError, type UserError } from "../../core/errors.ts"
+import { UserError } from "../../core/errors.ts"
 import { ContentError } from "../engine/model-work.ts"
 import { UnknownModel } from "../engine/models.ts"
 import { QueueFull } from "../engine/task-queue.ts"
@@ -56,8 +56,9 @@ export function requestError(error: unknown, content: string | null = null): Req
     return new RequestError("unsupported", "a process ended each time it worked on this: leave it out", content)
   if (error instanceof UnknownModel) return new RequestError("notFound", withHint(error), "model")
   if (error instanceof ContentError) return new RequestError("invalid", withHint(error), content)
-  if (error instanceof EnvironmentError)
-    return new RequestError("unavailable", "the model cannot compute now; ask again")
+  // A model that was there when the server was started may be gone now.
+  if (error instanceof UserError)
+    return new RequestError("unavailable", "the model cannot compute now; the server's log says why")
   return new RequestError("internal", "an unexpected error in mobileclip; its log says more")
 }
 

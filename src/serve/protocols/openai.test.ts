@@ -1,6 +1,9 @@
+import { join } from "node:path"
 import OpenAI from "openai"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { ServedTiny } from "../../../test/served-tiny.ts"
+import { readingDefaults } from "../../pictures/reading.ts"
+import { EmbeddingServer } from "../server.ts"
 
 let served: ServedTiny
 let client: OpenAI
@@ -177,6 +180,24 @@ test.each([
   expect(await answer.json()).toMatchObject({
     error: { message: expect.stringMatching(message), type: "invalid_request_error", param },
   })
+})
+
+test("a model that is gone when it is asked for is unavailable: the log is told why, the client is not", async () => {
+  const faults: unknown[] = []
+  const settings = { threads: 1, maxPixels: 1e8, ...readingDefaults }
+  await using server = await EmbeddingServer.start(
+    new Map([
+      ["tiny", { ...settings, model: join(served.folder, "tiny") }],
+      ["gone", { ...settings, model: join(served.folder, "gone") }],
+    ]),
+    { port: 0, onFault: (error) => faults.push(error) },
+  )
+  const headers = { "content-type": "application/json" }
+  const body = JSON.stringify({ input: "a", model: "gone" })
+  const answer = await fetch(`${server.url}/v1/embeddings`, { method: "POST", headers, body })
+  const message = "the model cannot compute now; the server's log says why"
+  expect([answer.status, await answer.json()]).toMatchObject([503, { error: { message, type: "server_error" } }])
+  expect(faults).toEqual([expect.objectContaining({ message: expect.stringContaining(join(served.folder, "gone")) })])
 })
 
 test("a body that is not JSON, and a path that is not there", async () => {

@@ -28,7 +28,7 @@ const classifyRequest = z
 const labelScore = z.object({
   label: z.string(),
   score: z.number().describe("Probability among these labels: one always fits, even where none does"),
-  cosine: z.number().describe("Of this label alone, in the same scale for all pictures"),
+  cosine: z.number().describe("This label's alone, in the same scale for all pictures"),
 })
 const classifyResponse = z
   .object({ model: z.string(), results: z.array(z.array(labelScore)) })

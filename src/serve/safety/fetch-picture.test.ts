@@ -60,9 +60,12 @@ function network(): NetworkRules & { readonly lookups: string[] } {
   }
 }
 
-const never = new AbortController().signal
 const fetching = (url: string, rules: NetworkRules = network(), limits = {}) =>
-  pictureFetcher({ ...fetchDefaults, seconds: 1, bytes: 1000, ...limits }, rules)(url, "images[1]", never)
+  pictureFetcher({ ...fetchDefaults, seconds: 1, bytes: 1000, ...limits }, rules)(
+    url,
+    "images[1]",
+    new AbortController().signal,
+  )
 const outside = (path: string) => `http://outside.test:${port}${path}`
 
 test("a picture of the internet, and one after a redirect; the name is looked up once for each request", async () => {
@@ -85,6 +88,22 @@ test.each([
   expect(asked).toHaveLength(before)
 })
 
+test("a request may name so many addresses, whose pictures share its bytes; the next request has its own", async () => {
+  const limits = { ...fetchDefaults, seconds: 1, bytes: 12, addresses: 3 }
+  const fetchPicture = pictureFetcher(limits, network())
+  const first = new AbortController().signal
+  const found = await Promise.allSettled(
+    [0, 1, 2, 3].map((i) => fetchPicture(outside("/picture"), `images[${i}]`, first)),
+  )
+  const refusals = found.flatMap((each) => (each.status === "rejected" ? [each.reason.message] : []))
+  const refused = (why: string) => `a picture cannot be fetched from its address: ${why}`
+  const tooLarge = refused("with it, the request's pictures have more than 12 bytes")
+  expect(refusals.sort()).toEqual([refused("a request may name 3"), tooLarge])
+  expect(found[3]).toMatchObject({ status: "rejected", reason: { parameter: "images[3]" } })
+  const second = new AbortController().signal
+  expect(Buffer.from(await fetchPicture(outside("/picture"), "input", second)).toString()).toBe("bytes")
+})
+
 test.each([
   ["a name of a private address", () => `http://inside.test:${port}/picture`, "it is not of the public internet"],
   ["a name of both kinds", () => `http://both.test:${port}/picture`, "it is not of the public internet"],
@@ -93,7 +112,7 @@ test.each([
   ["a loop", () => outside("/loop"), "it redirects too often"],
   ["a name that nobody knows", () => "http://nobody.test/a", "its name is not known"],
   ["what is not there", () => outside("/missing"), "its server answers 404"],
-  ["what is too large", () => outside("/large"), "it has more than 1000 bytes"],
+  ["what is too large", () => outside("/large"), "with it, the request's pictures have more than 1000 bytes"],
   ["what is cut", () => outside("/cut"), "it ends too early"],
   ["what takes too long", () => outside("/slow"), "it takes too long"],
   ["a password", () => "http://a:b@outside.test/", "it has a user's name or password"],

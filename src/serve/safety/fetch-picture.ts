@@ -12,13 +12,15 @@ import type { FetchPicture } from "../http/content.ts"
 import { RequestError } from "../http/errors.ts"
 
 export interface FetchLimits {
-  /** Bytes of a picture's file. */
+  /** Bytes that the pictures of a request may have together. */
   readonly bytes: number
+  /** Addresses that a request may name; all are asked at the same time. */
+  readonly addresses: number
   readonly redirects: number
   readonly seconds: number
 }
 
-export const fetchDefaults: FetchLimits = { bytes: 32 * 2 ** 20, redirects: 3, seconds: 10 }
+export const fetchDefaults: FetchLimits = { bytes: 32 * 2 ** 20, addresses: 32, redirects: 3, seconds: 10 }
 
 /** What names stand for, and which addresses are allowed: tests have their own. */
 export interface NetworkRules {
@@ -44,9 +46,14 @@ export function pictureFetcher(
   limits: FetchLimits = fetchDefaults,
   network: NetworkRules = publicNetwork,
 ): FetchPicture {
+  // A request is known by its signal.
+  const requests = new WeakMap<AbortSignal, Fetched>()
   return async (url, field, signal) => {
+    const fetched = requests.get(signal) ?? { addresses: 0, bytes: 0 }
+    requests.set(signal, fetched)
     try {
-      return await bytesAt(url, limits, network, signal)
+      if (++fetched.addresses > limits.addresses) throw new Unfetched(`a request may name ${limits.addresses}`)
+      return await bytesAt(url, { limits, network, signal, fetched })
     } catch (error) {
       if (!(error instanceof Unfetched)) throw error
       throw new RequestError("invalid", `a picture cannot be fetched from its address: ${error.message}`, field)
@@ -57,13 +64,26 @@ export function pictureFetcher(
 /** Why there is no picture: the rest of a sentence. */
 class Unfetched extends Error {}
 
-async function bytesAt(url: string, limits: FetchLimits, network: NetworkRules, signal: AbortSignal) {
+/** What one request has taken so far. */
+interface Fetched {
+  addresses: number
+  bytes: number
+}
+
+interface Fetching {
+  readonly limits: FetchLimits
+  readonly network: NetworkRules
+  readonly signal: AbortSignal
+  readonly fetched: Fetched
+}
+
+async function bytesAt(url: string, { limits, network, signal, fetched }: Fetching): Promise<Uint8Array> {
   const stop = AbortSignal.any([signal, AbortSignal.timeout(limits.seconds * 1000)])
   let next = parse(url)
   for (let hop = 0; hop <= limits.redirects; hop++) {
     const answer = await request(next, network, stop)
     if (answer.kind === "redirect") next = parse(answer.location, next)
-    else return read(answer.response, limits, stop)
+    else return read(answer.response, limits, fetched, stop)
   }
   throw new Unfetched("it redirects too often")
 }
@@ -116,13 +136,17 @@ async function allowedAddress({ hostname }: URL, network: NetworkRules): Promise
   return addresses[0]!
 }
 
-async function read(response: http.IncomingMessage, { bytes }: FetchLimits, signal: AbortSignal): Promise<Uint8Array> {
+async function read(
+  response: http.IncomingMessage,
+  { bytes }: FetchLimits,
+  fetched: Fetched,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
-  let size = 0
   try {
     for await (const chunk of response) {
-      size += chunk.length
-      if (size > bytes) throw new Unfetched(`it has more than ${bytes} bytes`)
+      fetched.bytes += chunk.length
+      if (fetched.bytes > bytes) throw new Unfetched(`with it, the request's pictures have more than ${bytes} bytes`)
       chunks.push(chunk)
     }
   } catch (error) {

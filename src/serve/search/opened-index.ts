@@ -113,7 +113,7 @@ export class OpenedIndex implements AsyncDisposable {
   }
 }
 
-/** Of one transaction: rows of the same generation have the same numbers. */
+/** Within one transaction: rows of the same generation have the same numbers. */
 function stateOf(store: IndexStore): string {
   const { id, created } = store.active()
   return `${id} ${created}`

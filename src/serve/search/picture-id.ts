@@ -32,7 +32,7 @@ export function pictureOfId(store: IndexStore, id: string, parameter: string): {
   return { row: Number(found.id) - 1, hash }
 }
 
-/** Of the database's file: another index in the same folder has another. */
+/** A mark of the database's file: another index in the same folder has another. */
 function markOf({ folder }: IndexStore): Buffer {
   const { dev, ino }: Stats = statSync(join(folder, databaseFile))
   return createHash("sha256").update(`picture ${dev} ${ino}`).digest().subarray(0, markBytes)

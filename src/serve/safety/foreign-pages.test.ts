@@ -2,7 +2,7 @@ import { request } from "node:http"
 import { text as textOfStream } from "node:stream/consumers"
 import { expect, test } from "vitest"
 import { ServedTiny } from "../../../test/served-tiny.ts"
-import { requireLocalName } from "./local-names.ts"
+import { requireLocalName } from "./foreign-pages.ts"
 
 test.each(["localhost", "localhost:8000", "app.localhost:80", "127.0.0.1:8000", "[::1]:8000", "10.0.0.7", undefined])(
   "%s is a name of this machine",
@@ -36,4 +36,22 @@ test("a page under a foreign name is refused where nothing else guards the serve
   expect((await askBy("evil.test", guarded, { authorization: "Bearer a token of enough letters" }))[0]).toBe(200)
   await using open = await ServedTiny.start({ open: true })
   expect((await askBy("evil.test", open))[0]).toBe(200)
+})
+
+test("what a page of another site sends without asking first is refused, and computes nothing", async () => {
+  await using served = await ServedTiny.start()
+  const post = (site: string, { url } = served) => {
+    const form = new FormData()
+    form.append("entries", JSON.stringify({ clip: { textual: { modelName: "tiny" } } }))
+    form.append("text", "a text that nobody asked for")
+    const headers = { "sec-fetch-site": site, origin: "https://page.test" }
+    return fetch(`${url}/predict`, { method: "POST", body: form, headers })
+  }
+  const refused = await post("cross-site")
+  expect([refused.status, await refused.json()]).toEqual([403, { detail: expect.stringContaining("--cors") }])
+  const metrics = async () => (await fetch(`${served.url}/metrics`)).text()
+  expect(await metrics()).toContain('mobileclip_computed{model="tiny",kind="texts"} 0')
+  expect((await post("same-origin")).status).toBe(200)
+  await using cors = await ServedTiny.start({ corsOrigins: ["https://page.test"] })
+  expect((await post("cross-site", cors)).status).toBe(200)
 })
