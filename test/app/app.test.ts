@@ -547,7 +547,7 @@ test("plain files below a path of another host; a new version waits, and takes o
 
 // ------------------------------------------------------------------------------------------------- keyboard and axe
 
-test("everything by the keyboard: tabs by arrows, a file by Space, words, results, a head", async () => {
+test("everything by the keyboard: tabs by arrows, files by Space and by Enter, words, results, a head", async () => {
   const page = await openApp(await fresh(), served.url)
   const focused = () =>
     page.evaluate(
@@ -564,9 +564,11 @@ test("everything by the keyboard: tabs by arrows, a file by Space, words, result
     }
     throw new Error(`Tab does not reach ${name}`)
   }
-  const chooseBySpace = async (files: readonly GivenFile[]) => {
+  let choosers = 0
+  page.on("filechooser", () => choosers++)
+  const chooseBy = async (key: "Space" | "Enter", files: readonly GivenFile[]) => {
     const chooser = page.waitForEvent("filechooser")
-    await page.keyboard.press("Space")
+    await page.keyboard.press(key)
     await (await chooser).setFiles([...files])
   }
   await tabTo("See")
@@ -577,13 +579,13 @@ test("everything by the keyboard: tabs by arrows, a file by Space, words, result
   await page.keyboard.press("ArrowRight")
   expect(await focused()).toBe("See")
   await tabTo("Choose a picture")
-  await chooseBySpace([pictures[0]!])
+  await chooseBy("Space", [pictures[0]!])
   await barsIn(page.locator("#panel-see"))
 
   await page.locator("#tab-see").focus()
   await page.keyboard.press("ArrowRight")
   await tabTo("Add pictures")
-  await chooseBySpace(pictures)
+  await chooseBy("Enter", pictures)
   await page.getByText("24 pictures to search").waitFor()
   await tabTo("Look for")
   await page.keyboard.type("a star")
@@ -594,13 +596,14 @@ test("everything by the keyboard: tabs by arrows, a file by Space, words, result
 
   await page.locator("#tab-search").focus()
   await page.keyboard.press("ArrowRight")
-  for (const [name, some] of [
-    ["one", pictures.slice(0, 4)],
-    ["another", pictures.slice(4, 8)],
+  for (const [name, key, some] of [
+    ["one", "Enter", pictures.slice(0, 4)],
+    ["another", "Space", pictures.slice(4, 8)],
   ] as const) {
     await tabTo(`Add pictures to ${name}`)
-    await chooseBySpace(some)
+    await chooseBy(key, some)
   }
+  expect(choosers).toBe(4)
   await expect.poll(() => page.getByRole("button", { name: "Teach" }).isEnabled()).toBe(true)
   await tabTo("Teach")
   await page.keyboard.press("Enter")
