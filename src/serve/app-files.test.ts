@@ -165,6 +165,16 @@ test("with tokens the page itself is open, and its models are not: a browser ask
   expect(refused.headers.get("www-authenticate")).toMatch(/^Basic realm=/)
   expect((await ask("/app/models/tiny/mobileclip.json")).status).toBe(401)
   expect((await ask("/v1/models")).headers.get("www-authenticate")).toBe("Bearer")
+  // The page itself asks, and its browser knows the password by this realm: over HTTPS or on this machine, and over plain HTTP.
+  for (const headers of [{ "sec-fetch-site": "same-origin" }, { origin: guarded.url }]) {
+    const search = await fetch(`${guarded.url}/v1/search`, { method: "POST", headers })
+    expect([search.status, search.headers.get("www-authenticate")]).toEqual([
+      401,
+      refused.headers.get("www-authenticate"),
+    ])
+  }
+  for (const headers of [{ "sec-fetch-site": "cross-site" }, { origin: "https://evil.test" }, { origin: "null" }])
+    expect((await fetch(`${guarded.url}/v1/search`, { headers })).headers.get("www-authenticate")).toBe("Bearer")
   const basic = (password: string) => `Basic ${Buffer.from(`anyone:${password}`).toString("base64")}`
   expect((await ask("/app/config.json", basic("a token of enough letters"))).status).toBe(200)
   expect((await ask("/app/config.json", basic("another"))).status).toBe(401)

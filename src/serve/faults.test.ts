@@ -134,7 +134,7 @@ test("a server that is stopped does not wait for a client that never ends", asyn
   const served = await ServedTiny.start({ limits: { seconds: 1 } })
   const { hostname, port } = new URL(served.url)
   const socket = connect(Number(port), hostname).on("error", () => {})
-  socket.write("POST /v1/embeddings HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
+  socket.write("POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
   const drip = setInterval(() => socket.write(" "), 50)
   await sleep(100)
   const began = performance.now()

@@ -9,6 +9,7 @@ import type { ModelsOptions } from "./engine/models.ts"
 import type { AppOptions } from "./http/app.ts"
 import type { Limits } from "./http/context.ts"
 import { fetchDefaults, pictureFetcher } from "./safety/fetch-picture.ts"
+import { isLoopback } from "./safety/local-names.ts"
 import { servedModels } from "./served-names.ts"
 import { EmbeddingServer } from "./server.ts"
 
@@ -51,7 +52,7 @@ export async function runServer(given: readonly string[], options: RunServerOpti
   const fetchPicture = allowUrls ? pictureFetcher({ ...fetchDefaults, bytes: limits.bodyBytes }) : undefined
   await using server = await EmbeddingServer.start(models, {
     ...others,
-    ...{ host: host ?? serveDefaults.host, port: port ?? serveDefaults.port, tokens, limits, fetchPicture },
+    ...{ host: host ?? serveDefaults.host, port: port ?? serveDefaults.port, open, tokens, limits, fetchPicture },
     ...(index !== undefined && { index: { folder: index, threads, maxPixels: limits.pixels } }),
   })
   onListening?.(server.url, [...models.keys()])
@@ -70,7 +71,7 @@ async function tokensOf(file: string | undefined): Promise<string[]> {
 const shortestToken = 16
 
 function requireGuarded(host: string, tokens: readonly string[], isOpen: boolean): void {
-  if (isOpen || tokens.length > 0 || ["127.0.0.1", "::1", "localhost"].includes(host)) return
+  if (isOpen || tokens.length > 0 || isLoopback(host)) return
   throw new UserError(
     `whoever reaches ${host} could use this server, which has no token`,
     "name a file of tokens with --token-file, or say --open where the network is your own, as Immich's containers have it",

@@ -15,13 +15,17 @@ import { type AppOptions, createApp } from "./http/app.ts"
 import type { FetchPicture } from "./http/content.ts"
 import type { Limits } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
+import { isLoopback } from "./safety/local-names.ts"
+import { ThumbnailKeys } from "./safety/thumbnail-keys.ts"
 import type { ServedIndexSettings } from "./search/index-work.ts"
 import { ServedIndex } from "./search/served-index.ts"
 
-export interface ServeOptions extends Omit<AppOptions, "page"> {
+export interface ServeOptions extends Omit<AppOptions, "page" | "hasLocalNames"> {
   /** Whether the page for people is given out, where it is built; default: yes. */
   readonly app?: boolean
   readonly host?: string
+  /** Whether it may be asked by any name; default: where it listens on this machine alone and wants no tokens, by its own ones. */
+  readonly open?: boolean
   /** 0: any that is free. */
   readonly port?: number
   readonly limits?: Partial<Limits>
@@ -66,17 +70,21 @@ export class EmbeddingServer implements AsyncDisposable {
       const folders = new Map([...models].map(([name, { model }]) => [name, () => modelDirectory(model)]))
       const hasIndex = index !== null
       const page = options.app === false ? null : await AppFiles.open({ models: folders, hasIndex })
-      const app = createApp({ models: opened, index, fetchPicture, limits }, { ...options, page })
+      const isGuarded = (options.tokens ?? []).length > 0
+      const thumbnailKeys = isGuarded ? new ThumbnailKeys(randomBytes(32)) : null
+      const hasLocalNames = !isGuarded && !options.open && isLoopback(host)
+      const context = { models: opened, index, fetchPicture, limits, thumbnailKeys }
+      const app = createApp(context, { ...options, page, hasLocalNames })
       const server = createServer(app.fetch, limits)
       server.listen(port, host)
-      await Promise.race([once(server, "listening"), once(server, "error").then(([error]) => Promise.reject(error))])
+      await once(server, "listening")
+      // A connection that cannot be accepted, for want of file descriptors, is not the end of the others.
+      server.on("error", (error) => options.onFault?.(error))
       return new EmbeddingServer(server, opened, limits, index)
     } catch (error) {
       await index?.[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()
-      throw (error as { code?: unknown }).code === "EADDRINUSE"
-        ? new EnvironmentError(`port ${port} of ${host} is in use`, "choose another with --port", { cause: error })
-        : error
+      throw listeningError(error, host, port)
     }
   }
 
@@ -85,11 +93,10 @@ export class EmbeddingServer implements AsyncDisposable {
     return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`
   }
 
-  /** Of the processes that have a model open. */
-  async pids(): Promise<number[]> {
-    const engines = [...(await this.models.open()).values()]
-    const pids = await Promise.all(engines.map((engine) => engine.process.pid()))
-    return pids.filter((pid) => pid !== undefined)
+  /** Of the processes that have a model open, and the one that has the index, which is the last. */
+  pids(): number[] {
+    const owners = [...this.models.open().values(), ...(this.index ? [this.index] : [])]
+    return owners.flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]))
   }
 
   /** Answers what it was asked, takes nothing new, and ends. */
@@ -110,6 +117,24 @@ export class EmbeddingServer implements AsyncDisposable {
     // Ends what looks after connections.
     this.server.close()
     await Promise.all([this.models[Symbol.asyncDispose](), this.index?.[Symbol.asyncDispose]()])
+  }
+}
+
+function listeningError(error: unknown, host: string, port: number): unknown {
+  switch ((error as { code?: unknown }).code) {
+    case "EADDRINUSE":
+      return new EnvironmentError(`port ${port} of ${host} is in use`, "choose another with --port", { cause: error })
+    case "EACCES":
+      return new EnvironmentError(`port ${port} of ${host} is not for this user`, "choose one above 1023 with --port", {
+        cause: error,
+      })
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return new EnvironmentError(`${host} is not an address of this machine`, "choose another with --host", {
+        cause: error,
+      })
+    default:
+      return error
   }
 }
 
@@ -148,6 +173,6 @@ async function settled(): Promise<void> {
 /** Milliseconds in which what clients have sent arrives. */
 const settling = 200
 
-const refuseAddresses: FetchPicture = async () => {
-  throw new RequestError("invalid", "this server does not fetch pictures from addresses: send their bytes", "input")
+const refuseAddresses: FetchPicture = async (_url, field) => {
+  throw new RequestError("invalid", "this server does not fetch pictures from addresses: send their bytes", field)
 }

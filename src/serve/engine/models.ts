@@ -16,7 +16,9 @@ interface Entry {
   readonly name: string
   readonly settings: ModelSettings
   readonly cache: ResultCache
-  engine: Promise<ModelEngine> | null
+  /** Of the engine, which may still be opened. */
+  opening: Promise<ModelEngine> | null
+  engine: ModelEngine | null
   users: number
   idle: NodeJS.Timeout | null
 }
@@ -37,7 +39,15 @@ export class Models implements AsyncDisposable {
     this.entries = new Map(
       [...settings].map(([name, each]) => [
         name,
-        { name, settings: each, cache: new ResultCache(options.cacheBytes), engine: null, users: 0, idle: null },
+        {
+          name,
+          settings: each,
+          cache: new ResultCache(options.cacheBytes),
+          opening: null,
+          engine: null,
+          users: 0,
+          idle: null,
+        },
       ]),
     )
   }
@@ -47,13 +57,8 @@ export class Models implements AsyncDisposable {
   }
 
   /** The engines that are open. */
-  async open(): Promise<ReadonlyMap<string, ModelEngine>> {
-    const open = new Map<string, ModelEngine>()
-    for (const [name, { engine }] of this.entries) {
-      const known = await engine?.catch(() => null)
-      if (known) open.set(name, known)
-    }
-    return open
+  open(): ReadonlyMap<string, ModelEngine> {
+    return new Map([...this.entries].flatMap(([name, { engine }]) => (engine ? [[name, engine]] : [])))
   }
 
   cacheCounts(name: string): ResultCache["counts"] {
@@ -94,16 +99,23 @@ export class Models implements AsyncDisposable {
 
   private opened(entry: Entry): Promise<ModelEngine> {
     if (this.closed) throw new UserError("the server is stopping")
-    entry.engine ??= ModelEngine.open(entry.settings, entry.cache, this.options).catch((error) => {
-      entry.engine = null
+    entry.opening ??= this.openedAnew(entry)
+    return entry.opening
+  }
+
+  private async openedAnew(entry: Entry): Promise<ModelEngine> {
+    try {
+      entry.engine = await ModelEngine.open(entry.settings, entry.cache, this.options)
+      return entry.engine
+    } catch (error) {
+      entry.opening = null
       throw error
-    })
-    return entry.engine
+    }
   }
 
   private putAwayLater(entry: Entry): void {
     const { idleSeconds } = this.options
-    if (idleSeconds === null || entry.users > 0 || !entry.engine) return
+    if (idleSeconds === null || entry.users > 0 || !entry.opening) return
     if (entry.idle) clearTimeout(entry.idle)
     entry.idle = setTimeout(() => {
       if (entry.users === 0) this.putAway(entry)
@@ -112,12 +124,15 @@ export class Models implements AsyncDisposable {
   }
 
   private putAway(entry: Entry): void {
-    const { engine, idle } = entry
+    const { opening, idle } = entry
     if (idle) clearTimeout(idle)
-    entry.engine = null
-    if (!engine) return
-    const ended = engine
-      .then((open) => open[Symbol.asyncDispose]())
+    entry.opening = entry.engine = null
+    if (!opening) return
+    const ended = opening
+      .then((open) => {
+        if (entry.engine === open) entry.engine = null
+        return open[Symbol.asyncDispose]()
+      })
       .catch(() => {})
       .finally(() => this.ending.delete(ended))
     this.ending.add(ended)

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { endsProcesses } from "../../../test/deadly-task.ts"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { UserError } from "../../core/errors.ts"
 import { renderScene } from "../../data/scenes/render.ts"
@@ -10,8 +11,8 @@ import { sampleScene } from "../../data/scenes/scene.ts"
 import { exportModel } from "../../export/export.ts"
 import { readingDefaults } from "../../pictures/reading.ts"
 import { MobileCLIP } from "../../weights/clip-node.ts"
-import { lifetimeDefaults } from "../processes/lasting.ts"
-import type { ModelSettings } from "./model-work.ts"
+import { FatalTask, lifetimeDefaults } from "../processes/lasting.ts"
+import type { ModelSettings, ModelTask } from "./model-work.ts"
 import { type Models, Models as ServedModels, UnknownModel } from "./models.ts"
 import type { ModelEngine } from "./served-model.ts"
 
@@ -95,7 +96,7 @@ test("a picture that cannot be read is refused alone", async () => {
 test("a process that is killed under load loses no request", async () => {
   await using models = open({ cacheBytes: 0 })
   await models.use("tiny", async (engine) => {
-    const first = (await engine.process.pid())!
+    const first = engine.process.pid!
     const asked = Array.from({ length: 60 }, (_, i) =>
       i % 2 ? engine.encodeTexts([texts[i % 4]!]) : engine.encodePictures([pictures[i % 5]!]),
     )
@@ -106,16 +107,37 @@ test("a process that is killed under load loses no request", async () => {
       const [wanted, at] = i % 2 ? [expected.texts, i % 4] : [expected.pictures, i % 5]
       expectClose([row!], wanted.subarray(16 * at, 16 * (at + 1)))
     })
-    expect(await engine.process.pid()).not.toBe(first)
+    expect(engine.process.pid).not.toBe(first)
     expect(engine.process.counts.deaths).toBe(1)
   })
 })
 
+test("a text that processes die of is refused alone: those of its batch have their vectors", async () => {
+  await using models = open()
+  await models.use("tiny", async (engine) => {
+    const isDeadly = (task: ModelTask) => task.kind === "texts" && task.texts.includes("deadly")
+    const [held, deadly, good] = await endsProcesses(
+      engine.process,
+      () =>
+        Promise.allSettled([
+          engine.encodeTexts(["what the tower does while the others gather"]),
+          engine.encodeTexts(["deadly"]),
+          engine.encodeTexts(texts),
+        ]),
+      isDeadly,
+    )
+    expect(engine.texts.counts).toMatchObject({ items: 6, batches: 2 })
+    expect(held.status).toBe("fulfilled")
+    expect((deadly as PromiseRejectedResult).reason).toBeInstanceOf(FatalTask)
+    expectClose((good as PromiseFulfilledResult<Float32Array[]>).value, expected.texts)
+  })
+}, 60_000)
+
 test("a process is replaced by age while requests go on", async () => {
   await using models = open({ cacheBytes: 0, lifetime: { mostTasks: 10, mostBytes: 1e12 } })
   await models.use("tiny", async (engine) => {
-    const first = await engine.process.pid()
-    for (let i = 0; i < 400 && (await engine.process.pid()) === first; i++) {
+    const first = engine.process.pid
+    for (let i = 0; i < 400 && engine.process.pid === first; i++) {
       expectClose(await engine.encodeTexts([texts[i % 4]!]), expected.texts.subarray(16 * (i % 4), 16 * ((i % 4) + 1)))
       await sleep(10)
     }
@@ -131,7 +153,7 @@ test("a model is put away after a while, and opened again when it is asked for",
     first = engine
     await engine.encodeTexts(["a"])
   })
-  const pid = (await first!.process.pid())!
+  const pid = first!.process.pid!
   while (isRunning(pid)) await sleep(10)
   expect((await models.open()).size).toBe(0)
   await models.use("tiny", async (engine) => {

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url"
 import { assert } from "../../core/errors.ts"
 import { workerFile } from "../../host/worker-file.ts"
-import { LastingProcess, type Lifetime } from "../processes/lasting.ts"
+import { FatalTask, LastingProcess, type Lifetime } from "../processes/lasting.ts"
 import { ContentError, type ModelAnswer, type ModelSettings, type ModelTask, type ServedModel } from "./model-work.ts"
 import { contentKey, type ResultCache } from "./result-cache.ts"
 import { type Priority, TaskQueue } from "./task-queue.ts"
@@ -39,7 +39,7 @@ export class ModelEngine implements AsyncDisposable {
     this.texts = new TaskQueue({
       ...{ mostWaiting, batchSize: textBatch, slots: 1, maxDelay },
       cost: (text) => text.length,
-      compute: async (texts, signal) => this.rows(await this.vectors({ kind: "texts", texts }, signal)),
+      compute: (texts, signal) => this.textRows(texts, signal),
     })
     this.pictures = new TaskQueue({
       ...{ ...one, slots: model.pictureSlots },
@@ -112,6 +112,18 @@ export class ModelEngine implements AsyncDisposable {
       this.cache.set(key, made[i]!)
     })
     return keys.map((key) => found.get(key)!)
+  }
+
+  private async textRows(texts: readonly string[], signal: AbortSignal): Promise<(Float32Array | Error)[]> {
+    try {
+      return this.rows(await this.vectors({ kind: "texts", texts }, signal))
+    } catch (error) {
+      if (!(error instanceof FatalTask) || texts.length === 1) throw error
+    }
+    // Processes died of one of them, which is found alone; the others are requests of other people.
+    return Promise.all(
+      texts.map((text) => this.vectors({ kind: "texts", texts: [text] }, signal).catch((error: Error) => error)),
+    )
   }
 
   private async vectors(task: ModelTask, signal: AbortSignal): Promise<Float32Array> {

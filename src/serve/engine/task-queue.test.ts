@@ -140,6 +140,17 @@ test("those of a cost go together, and the one that waits longest always goes", 
   await Promise.all(all)
 })
 
+test("a batch that is full does not wait for the end of the delay", async () => {
+  const { queue, batches, go } = counting({ maxDelay: 600_000 })
+  const first = queue.add([1, 2, 3], "query")
+  await sleep(0)
+  expect(batches).toEqual([])
+  const last = queue.add([4], "query")
+  expect(batches).toEqual([[1, 2, 3, 4]])
+  await go()
+  expect(await Promise.all([first, last])).toEqual([[2, 4, 6], [8]])
+})
+
 test("with a delay an idle tower waits for company", async () => {
   const { queue, batches, go } = counting({ maxDelay: 20 })
   const all = [queue.add([1], "query"), queue.add([2], "query")]

@@ -1,6 +1,7 @@
 /**
  * What waits for a tower: bounded, the urgent first, taken in batches. An idle tower takes what is there at once; while it
- * computes, more gathers, and the next batch is as large as it has become. `maxDelay` makes an idle tower wait for company.
+ * computes, more gathers, and the next batch is as large as it has become. `maxDelay` makes an idle tower wait for company, until
+ * a batch is full.
  */
 import { setTimeout as sleep } from "node:timers/promises"
 
@@ -98,9 +99,9 @@ export class TaskQueue<Item, Result> {
   }
 
   private async gather(): Promise<void> {
-    const { maxDelay = 0 } = this.options
-    if (this.gathering) return
-    if (maxDelay > 0 && this.underWay === 0 && this.waiting < this.options.batchSize) {
+    const { maxDelay = 0, batchSize } = this.options
+    if (maxDelay > 0 && this.underWay === 0 && this.waiting < batchSize) {
+      if (this.gathering) return
       this.gathering = true
       await sleep(maxDelay)
       this.gathering = false

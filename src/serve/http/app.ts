@@ -1,6 +1,6 @@
 /** The application: every protocol on one server, with what holds for all of them. */
 import { OpenAPIHono } from "@hono/zod-openapi"
-import type { MiddlewareHandler } from "hono"
+import type { Context, MiddlewareHandler } from "hono"
 import { cors } from "hono/cors"
 import { routePath } from "hono/route"
 import { secureHeaders } from "hono/secure-headers"
@@ -13,6 +13,7 @@ import { openai } from "../protocols/openai.ts"
 import { own } from "../protocols/own.ts"
 import { search } from "../protocols/search.ts"
 import { weaviate } from "../protocols/weaviate.ts"
+import { requireLocalName } from "../safety/local-names.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
 import { bodyReader } from "./body.ts"
 import type { Protocol, ServeApp, ServeContext, ServeEnvironment } from "./context.ts"
@@ -34,6 +35,8 @@ export interface RequestRecord {
 export interface AppOptions {
   /** What requests have to bring; none: everybody may ask. */
   readonly tokens?: readonly string[] | undefined
+  /** Whether requests have to name this machine as it names itself: localhost, or by an address. Default: no. */
+  readonly hasLocalNames?: boolean
   /** The page for people; none: there is none. */
   readonly page?: AppFiles | null | undefined
   /** Origins whose pages may ask ("*": all); absent: none but the server's own. */
@@ -44,25 +47,27 @@ export interface AppOptions {
 }
 
 export function createApp(context: ServeContext, options: AppOptions = {}): ServeApp {
-  const { tokens = [], page, corsOrigins, onFault } = options
+  const { tokens = [], hasLocalNames = false, page, corsOrigins, onFault } = options
   const app: ServeApp = new OpenAPIHono<ServeEnvironment>({
     defaultHook: (result) => {
       if (!result.success) throw invalid(result.error)
     },
   })
-  const metrics = new Metrics(context.models)
+  const metrics = new Metrics(context.models, context.index)
   app.onError((error, c) => {
-    const told = requestError(jsonError(error))
+    const told = requestError(jsonError(error), protocolOf(c.req.path).content)
     if (told.kind === "internal") onFault?.(error)
-    return refusal(c.req.path, told)
+    return refusal(c, told)
   })
-  app.notFound((c) => refusal(c.req.path, new RequestError("notFound", `there is no ${c.req.method} ${c.req.path}`)))
+  app.notFound((c) => refusal(c, new RequestError("notFound", `there is no ${c.req.method} ${c.req.path}`)))
   app.use(recording(context, metrics, options))
   app.use(secureHeaders({ crossOriginResourcePolicy: corsOrigins ? false : "same-origin" }))
   if (corsOrigins) app.use(cors({ origin: corsOrigins.includes("*") ? "*" : [...corsOrigins] }))
   app.use(async (c, next) => {
+    if (hasLocalNames) requireLocalName(c.req.header("host"))
     const isOpen = openPaths.includes(c.req.path) || (page && isPagePath(c.req.path))
-    if (!isOpen) requireToken(c.req.header("authorization"), tokens)
+    if (!isOpen && !context.thumbnailKeys?.opens(new URL(c.req.url)))
+      requireToken(c.req.header("authorization"), tokens)
     await next()
   })
   const forms = protocols.flatMap(({ forms = [] }) => forms)
@@ -99,16 +104,25 @@ const openapi = {
   },
 }
 
-function refusal(path: string, error: RequestError): Response {
-  const { errorBody } = protocols.find(({ owns }) => owns(path)) ?? openai
+function protocolOf(path: string): Protocol {
+  return protocols.find(({ owns }) => owns(path)) ?? openai
+}
+
+function refusal(c: Context<ServeEnvironment>, error: RequestError): Response {
+  const { errorBody } = protocolOf(c.req.path)
   const headers: Record<string, string> = {}
   if (error.retryAfter !== null) headers["Retry-After"] = String(error.retryAfter)
   // A browser asks its user for it where the page wants something: the token is the password.
   if (error.kind === "unauthorized")
-    headers["WWW-Authenticate"] = path.startsWith("/app/")
-      ? 'Basic realm="mobileclip, the token as password"'
-      : "Bearer"
+    headers["WWW-Authenticate"] = isOfPage(c) ? 'Basic realm="mobileclip, the token as password"' : "Bearer"
   return Response.json(errorBody(error), { status: error.status, headers })
+}
+
+/** Over plain HTTP from another machine, browsers name the origin of what they send, and do not say whether it is the same. */
+function isOfPage({ req }: Context<ServeEnvironment>): boolean {
+  const origin = req.header("origin") ?? ""
+  const isSameOrigin = URL.canParse(origin) && new URL(origin).host === req.header("host")
+  return req.path.startsWith("/app/") || req.header("sec-fetch-site") === "same-origin" || isSameOrigin
 }
 
 interface Issue {

@@ -6,8 +6,8 @@ export type Content =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "picture"; readonly bytes: Uint8Array }
 
-/** Gets a picture from an address, where that is allowed. Throws RequestError. */
-export type FetchPicture = (url: string, signal: AbortSignal) => Promise<Uint8Array>
+/** Gets a picture from an address, where that is allowed. Throws RequestError, which names the field that the address is in. */
+export type FetchPicture = (url: string, field: string, signal: AbortSignal) => Promise<Uint8Array>
 
 /** A picture as text: a data URI, an address, or base64 alone. */
 export async function readPicture(
@@ -16,7 +16,7 @@ export async function readPicture(
   fetchPicture: FetchPicture,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  if (/^https?:/i.test(value)) return fetchPicture(value, signal)
+  if (/^https?:/i.test(value)) return fetchPicture(value, field, signal)
   if (isDataUri(value)) return readDataUri(value, field)
   return readBase64(value, field)
 }

@@ -2,6 +2,7 @@
 import type { HttpBindings } from "@hono/node-server"
 import type { OpenAPIHono } from "@hono/zod-openapi"
 import type { Models } from "../engine/models.ts"
+import type { ThumbnailKeys } from "../safety/thumbnail-keys.ts"
 import type { ServedIndex } from "../search/served-index.ts"
 import type { FetchPicture } from "./content.ts"
 import type { RequestError } from "./errors.ts"
@@ -24,6 +25,8 @@ export interface ServeContext {
   /** What is searched; null: this server has none. */
   readonly index: ServedIndex | null
   readonly fetchPicture: FetchPicture
+  /** What makes addresses of thumbnails that need no token; null: no token is asked for. */
+  readonly thumbnailKeys: ThumbnailKeys | null
   readonly limits: Limits
 }
 
@@ -45,6 +48,8 @@ export interface Protocol {
   readonly name: string
   /** Whether a path is one of this protocol's. */
   owns(path: string): boolean
+  /** The field that holds texts or pictures, where a refusal names fields. */
+  readonly content?: string
   /** Its paths that take multipart/form-data, and no JSON. */
   readonly forms?: readonly string[]
   register(app: ServeApp, context: ServeContext): void

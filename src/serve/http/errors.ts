@@ -8,6 +8,7 @@ import { FatalTask } from "../processes/lasting.ts"
 export const statuses = {
   invalid: 400,
   unauthorized: 401,
+  forbidden: 403,
   notFound: 404,
   tooLarge: 413,
   mediaType: 415,
@@ -42,15 +43,19 @@ export class RequestError extends Error {
   }
 }
 
-/** What a client is told. A fault of ours is told without its message, which may name what is on this machine. */
-export function requestError(error: unknown): RequestError {
+/**
+ * What a client is told. A fault of ours is told without its message, which may name what is on this machine.
+ *
+ * @param content the field of the request that holds texts and pictures
+ */
+export function requestError(error: unknown, content: string | null = null): RequestError {
   if (error instanceof RequestError) return error
   if (error instanceof QueueFull)
     return new RequestError("busy", `${error.message}; ask again in ${error.seconds} s`, null, error.seconds)
   if (error instanceof FatalTask)
-    return new RequestError("unsupported", "a process ended each time it worked on this: leave it out", "input")
+    return new RequestError("unsupported", "a process ended each time it worked on this: leave it out", content)
   if (error instanceof UnknownModel) return new RequestError("notFound", withHint(error), "model")
-  if (error instanceof ContentError) return new RequestError("invalid", withHint(error), "input")
+  if (error instanceof ContentError) return new RequestError("invalid", withHint(error), content)
   if (error instanceof EnvironmentError)
     return new RequestError("unavailable", "the model cannot compute now; ask again")
   return new RequestError("internal", "an unexpected error in mobileclip; its log says more")

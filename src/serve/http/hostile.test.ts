@@ -66,7 +66,7 @@ async function received(socket: Socket, milliseconds = 30_000): Promise<string> 
 }
 
 const head = (...lines: string[]) =>
-  ["POST /v1/embeddings HTTP/1.1", "Host: a", "Content-Type: application/json", ...lines, "", ""].join("\r\n")
+  ["POST /v1/embeddings HTTP/1.1", "Host: localhost", "Content-Type: application/json", ...lines, "", ""].join("\r\n")
 const json = '{"input":"a"}'
 const statuses = (answer: string) => [...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status))
 
@@ -82,7 +82,7 @@ test.each([
   ["a header without a name", head(": a", "Content-Length: 13"), json],
   ["a zero byte in a header", head("X-A: \0", "Content-Length: 13"), json],
 ])("%s: no second request is seen in it", async (_what, start, body) => {
-  const smuggled = "GET /v1/models HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+  const smuggled = "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
   const answer = await raw(start, body, smuggled)
   expect(statuses(answer)).toEqual([400])
   expect(answer).not.toContain('"object":"list"')
@@ -118,7 +118,7 @@ test("bodies that together hold too many bytes are 429, until others are done", 
 test("clients that are slow with headers or bodies are ended after the time limit", async () => {
   const began = performance.now()
   const [headers, body] = await Promise.all([
-    exchange(hasty, ["POST /v1/embeddings HTTP/1.1\r\nHost: a\r\n", ...drip("X-A: b\r\n")]),
+    exchange(hasty, ["POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\n", ...drip("X-A: b\r\n")]),
     exchange(hasty, [head("Content-Length: 1000"), ...drip("{")]),
   ])
   expect([statuses(headers), statuses(body)]).toEqual([[408], [408]])
@@ -203,7 +203,7 @@ test("a body of another type is refused by name; without a type it is JSON", asy
     expect(await answer.json()).toMatchObject({ error: { message } })
   }
   expect((await ask("application/json; charset=utf-8")).status).toBe(200)
-  const untyped = `POST /v1/embeddings HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 13\r\n\r\n${json}`
+  const untyped = `POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 13\r\n\r\n${json}`
   expect(statuses(await raw(untyped))).toEqual([200])
 })
 

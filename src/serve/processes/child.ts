@@ -24,27 +24,33 @@ const patience = 5000
 export class Child<Settings, Description, Task, Answer> {
   /** What it opened. Rejects with what it failed with, ChildDeath where it ended first. */
   readonly ready: Promise<Description>
-  readonly began = performance.now()
+  readonly ended: Promise<void>
   /** Tasks that it was given. */
   tasks = 0
+  hasAnswered = false
   /** As of its last answer. */
   residentBytes = 0
+  /** Whether it was told to end. */
+  isDismissed = false
   private readonly process: ChildProcess
   private readonly pending = new Map<number, Pending<Answer>>()
-  private readonly ended: Promise<void>
   private failure: Error | null = null
   private becomeReady: (description: Description) => void = () => {}
   private failReady: (error: Error) => void = () => {}
 
-  constructor({ file, settings }: ChildProgram<Settings>) {
+  /** Starts it, and opens nothing. */
+  constructor(private readonly program: ChildProgram<Settings>) {
     this.ready = new Promise((resolve, reject) => {
       this.becomeReady = resolve
       this.failReady = reject
     })
     this.ready.catch(() => {})
-    this.process = fork(file, { serialization: "advanced", stdio: ["ignore", "ignore", "inherit", "ipc"] })
+    this.process = fork(program.file, { serialization: "advanced", stdio: ["ignore", "ignore", "inherit", "ipc"] })
     this.process.on("message", (message) => this.on(message as FromChild<Description, Answer>))
-    this.process.on("error", (error) => this.lose(new ChildDeath(`a process could not be started: ${error.message}`)))
+    this.process.on("error", (error) => {
+      this.lose(new ChildDeath(`a process could not be used: ${error.message}`))
+      this.process.kill("SIGKILL")
+    })
     this.ended = new Promise((resolve) => {
       this.process.once("exit", (code, signal) => {
         this.lose(new ChildDeath(`a process ended with ${signal ?? `exit code ${code}`}`, deathHint))
@@ -52,7 +58,6 @@ export class Child<Settings, Description, Task, Answer> {
       })
       this.process.once("error", () => this.process.pid === undefined && resolve())
     })
-    this.send({ kind: "open", settings })
   }
 
   get pid(): number | undefined {
@@ -66,6 +71,12 @@ export class Child<Settings, Description, Task, Answer> {
   /** Tasks without an answer yet. */
   get load(): number {
     return this.pending.size
+  }
+
+  /** Once. Throws as `ready` does. */
+  open(): Promise<Description> {
+    this.send({ kind: "open", settings: this.program.settings })
+    return this.ready
   }
 
   async ask(task: Task, signal?: AbortSignal): Promise<Answer> {
@@ -88,6 +99,7 @@ export class Child<Settings, Description, Task, Answer> {
 
   /** Resolves when it is gone; what it has not answered is rejected with ChildDeath. */
   async end(): Promise<void> {
+    this.isDismissed = true
     if (this.process.connected) this.process.disconnect()
     const timer = setTimeout(() => this.process.kill("SIGKILL"), patience)
     await this.ended
@@ -108,6 +120,7 @@ export class Child<Settings, Description, Task, Answer> {
 
   private take(id: number, answer: Answer, residentBytes: number): void {
     this.residentBytes = residentBytes
+    this.hasAnswered = true
     this.pending.get(id)?.resolve(answer)
   }
 

@@ -20,6 +20,8 @@ export const lifetimeDefaults: Lifetime = { mostTasks: 100_000, mostBytes: 4e9 }
 const mostDeaths = 4
 /** Times in a row that a process may die while it opens, with growing pauses between. */
 const mostOpenings = 5
+/** Milliseconds after which an open process gets a spare: no sooner, as first answers need the processors themselves. */
+const spareDelay = 3000
 
 /** A task that processes died of. */
 export class FatalTask extends UserError {
@@ -31,8 +33,13 @@ export class FatalTask extends UserError {
 export class LastingProcess<Settings, Description, Task, Answer> implements AsyncDisposable {
   /** How often a process died, and how often one was replaced by age or memory. */
   readonly counts = { deaths: 0, replaced: 0 }
-  private child: Promise<Child<Settings, Description, Task, Answer>> | null = null
-  private replacing = false
+  /** The one that gets the tasks. It may have died. */
+  private current: Child<Settings, Description, Task, Answer> | null = null
+  /** The one that takes its place. */
+  private next: Promise<Child<Settings, Description, Task, Answer>> | null = null
+  /** Has its code, and nothing open: what a process takes longest for before it can open anything. */
+  private spare: Child<Settings, Description, Task, Answer> | null = null
+  private spareTimer: NodeJS.Timeout | undefined
   private closed = false
   private readonly ending = new Set<Promise<void>>()
   /** Ends when the last of the tasks that lost their process has an answer. */
@@ -48,24 +55,26 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
     return (await this.open()).ready
   }
 
-  /** Its number, for tests and for people; undefined where none is open. */
-  async pid(): Promise<number | undefined> {
-    return (await this.child)?.pid
+  /** The number of the process that is open; undefined where none is. */
+  get pid(): number | undefined {
+    return this.current?.isAlive ? this.current.pid : undefined
   }
 
-  async residentBytes(): Promise<number> {
-    return (await this.child?.catch(() => null))?.residentBytes ?? 0
+  /** As of its last answer; 0 where no process is open. */
+  get residentBytes(): number {
+    return this.current?.isAlive ? this.current.residentBytes : 0
   }
 
   /** Throws what the work fails with; FatalTask. */
   async ask(task: Task, signal?: AbortSignal): Promise<Answer> {
+    await this.withoutSuspects()
     try {
       return await this.try(task, signal)
     } catch (error) {
       if (!(error instanceof ChildDeath)) throw error
     }
-    // One of those that the process had may have ended it. From now on they are tried one at a time, so that it takes no other
-    // of them with it again; and in turns, so that processes that are ended from outside do not end the same task each time.
+    // One of those that the process had may have ended it. From now on each is tried with no other beside it, so that what ends
+    // a process again is known; and in turns, so that processes that are ended from outside do not end the same task each time.
     for (let deaths = 1; ; deaths++) {
       try {
         return await this.alone(() => this.try(task, signal))
@@ -76,75 +85,99 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
     }
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.closed = true
+    clearTimeout(this.spareTimer)
+    const opened = await this.next?.catch(() => null)
+    for (const child of new Set([opened, this.current, this.spare])) if (child) this.end(child)
+    await Promise.all(this.ending)
+  }
+
   private alone<T>(work: () => Promise<T>): Promise<T> {
     const done = this.suspects.then(work)
     this.suspects = done.catch(() => {})
     return done
   }
 
+  private async withoutSuspects(): Promise<void> {
+    for (let last: unknown = null; last !== this.suspects; ) {
+      last = this.suspects
+      await last
+    }
+  }
+
   private async try(task: Task, signal?: AbortSignal): Promise<Answer> {
     signal?.throwIfAborted()
     const child = await this.open()
     const answer = await child.ask(task, signal)
-    void this.replaceIfOld(child)
+    this.replaceIfOld(child)
     return answer
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.closed = true
-    const child = await this.child?.catch(() => null)
-    if (child) this.end(child)
-    await Promise.all(this.ending)
   }
 
   private async open(): Promise<Child<Settings, Description, Task, Answer>> {
     if (this.closed) throw new EnvironmentError("the server is stopping", "ask again")
-    const current = this.child
-    const known = await current?.catch(() => null)
-    if (known?.isAlive) return known
-    if (known && this.child === current) {
-      this.counts.deaths++
-      this.child = null
-    }
-    this.child ??= this.started().catch((error) => {
-      this.child = null
-      throw error
+    return this.current?.isAlive ? this.current : this.opened()
+  }
+
+  /** The next process, for all that wait for it. */
+  private opened(): Promise<Child<Settings, Description, Task, Answer>> {
+    this.next ??= this.started().finally(() => {
+      this.next = null
     })
-    return this.child
+    return this.next
   }
 
   private async started(): Promise<Child<Settings, Description, Task, Answer>> {
     for (let openings = 1; ; openings++) {
-      const child = new Child<Settings, Description, Task, Answer>(this.program)
+      const child = this.spare?.isAlive ? this.spare : new Child<Settings, Description, Task, Answer>(this.program)
+      this.spare = null
       try {
-        await child.ready
+        await child.open()
+        this.take(child)
         return child
       } catch (error) {
         this.end(child)
         if (!(error instanceof ChildDeath) || this.closed) throw error
         if (openings >= mostOpenings) throw new EnvironmentError(`${error.message}, as it opened`, error.hint)
         await sleep(100 * 2 ** openings)
+        if (this.closed) throw error
       }
     }
   }
 
-  /** The old one answers until the new one is open. */
-  private async replaceIfOld(child: Child<Settings, Description, Task, Answer>): Promise<void> {
+  private take(child: Child<Settings, Description, Task, Answer>): void {
+    this.current = child
+    clearTimeout(this.spareTimer)
+    this.spareTimer = setTimeout(() => this.startSpare(), spareDelay).unref()
+    void child.ended.then(() => this.onEnd(child))
+  }
+
+  private startSpare(): void {
+    if (!this.closed && !this.spare?.isAlive && this.current?.isAlive) this.spare = new Child(this.program)
+  }
+
+  /** One that died is replaced at once, so that the next task need not wait; one that never answered would die again. */
+  private onEnd(child: Child<Settings, Description, Task, Answer>): void {
+    if (child.isDismissed) return
+    this.counts.deaths++
+    if (!this.closed && child === this.current && child.hasAnswered) this.opened().catch(() => {})
+  }
+
+  /** The old one answers until the new one is open, which the next answer tries again where it fails. */
+  private replaceIfOld(child: Child<Settings, Description, Task, Answer>): void {
     const { mostTasks, mostBytes } = this.lifetime
-    if (this.replacing || (child.tasks < mostTasks && child.residentBytes < mostBytes)) return
-    this.replacing = true
-    try {
-      const next = await this.started()
-      if (this.closed) return this.end(next)
-      this.child = Promise.resolve(next)
-      this.counts.replaced++
-      while (child.load > 0) await sleep(20)
-      this.end(child)
-    } catch {
-      // The old one goes on; the next answer tries again.
-    } finally {
-      this.replacing = false
-    }
+    if (this.closed || this.next || child !== this.current) return
+    if (child.tasks < mostTasks && child.residentBytes < mostBytes) return
+    this.opened().then(
+      () => this.endWhenIdle(child),
+      () => {},
+    )
+  }
+
+  private async endWhenIdle(child: Child<Settings, Description, Task, Answer>): Promise<void> {
+    this.counts.replaced++
+    while (child.load > 0) await sleep(20)
+    this.end(child)
   }
 
   private end(child: Child<Settings, Description, Task, Answer>): void {

@@ -167,14 +167,15 @@ test.each([
   [{ input: { image: "###" } }, 400, /^input is not base64/],
   [{ input: [{ image: "data:image/png,abc" }] }, 400, /^input\[0\] is a data URI without base64/],
   [{ input: { image: Buffer.from("no picture").toString("base64") } }, 400, /^the picture is not /],
-  [{ input: { image: "http://127.0.0.1/a.jpg" } }, 400, /^this server does not fetch pictures/],
+  [{ input: { image: "http://127.0.0.1/a.jpg" } }, 400, /^this server does not fetch pictures/, "input"],
+  [{ input: ["a", { image: "https://a.test/b.jpg" }] }, 400, /^this server does not fetch pictures/, "input[1]"],
   [{ input: "a", encoding_format: "int3" }, 400, /^encoding_format: /],
   [{ input: Array(3000).fill("a") }, 413, /^input has 3000 parts, and a request may have 2048/],
-])("%j is %i, in OpenAI's shape", async (body, status, message) => {
+])("%j is %i, in OpenAI's shape", async (body, status, message, param: string = expect.any(String)) => {
   const answer = await post(body)
   expect(answer.status).toBe(status)
   expect(await answer.json()).toMatchObject({
-    error: { message: expect.stringMatching(message), type: "invalid_request_error" },
+    error: { message: expect.stringMatching(message), type: "invalid_request_error", param },
   })
 })
 

@@ -69,6 +69,7 @@ const models = createRoute({
 export const openai: Protocol = {
   name: "OpenAI",
   owns: (path) => path === "/v1/embeddings" || path === "/v1/models",
+  content: "input",
   register,
   errorBody: ({ kind, message, parameter }) => ({
     error: { message, type: types[kind], param: parameter, code: kind === "notFound" ? "model_not_found" : null },
@@ -78,7 +79,12 @@ export const openai: Protocol = {
 const types: Record<ErrorKind, string> = {
   ...{ invalid: "invalid_request_error", notFound: "invalid_request_error", unsupported: "invalid_request_error" },
   ...{ mediaType: "invalid_request_error", gone: "invalid_request_error" },
-  ...{ tooLarge: "invalid_request_error", unauthorized: "authentication_error", busy: "rate_limit_error" },
+  ...{
+    tooLarge: "invalid_request_error",
+    unauthorized: "authentication_error",
+    forbidden: "permission_error",
+    busy: "rate_limit_error",
+  },
   ...{ internal: "server_error", unavailable: "server_error", timeout: "server_error" },
 }
 

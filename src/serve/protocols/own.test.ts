@@ -26,23 +26,29 @@ test("labels of pictures are the library's", async () => {
 })
 
 test.each([
-  ["/v1/classify", { images: [], labels: ["a"] }, 400, /^images: /],
-  ["/v1/classify", { images: ["AAAA"], labels: ["a"], templates: ["no place"] }, 400, /\{\}/],
-  ["/v1/caption", { images: ["AAAA"] }, 400, /^tiny writes no captions/],
-])("%s refuses %j", async (path, body, status, message) => {
+  ["/v1/classify", { images: [], labels: ["a"] }, "images", /^images: /],
+  ["/v1/classify", { images: ["AAAA"], labels: ["a"] }, "images", /^the picture is not /],
+  ["/v1/classify", { images: ["AAAA"], labels: ["a"], templates: ["no place"] }, "templates", /has no \{\}; write/],
+  ["/v1/classify", { images: ["AAAA", "http://a.test/b.jpg"], labels: ["a"] }, "images[1]", /does not fetch/],
+  ["/v1/caption", { images: ["AAAA"] }, "images", /^tiny writes no captions/],
+])("%s refuses %j and names %s", async (path, body, parameter, message) => {
   const answer = await served.post(path, body)
-  expect(answer.status).toBe(status)
-  expect(await answer.json()).toMatchObject({ error: { message: expect.stringMatching(message) } })
+  expect(answer.status).toBe(400)
+  expect(await answer.json()).toMatchObject({ error: { parameter, message: expect.stringMatching(message) } })
 })
 
 test("it says that it is well, and what it does in Prometheus' form", async () => {
   expect(await (await fetch(`${served.url}/health`)).json()).toEqual({ status: "ok" })
   expect(await (await fetch(`${served.url}/ready`)).json()).toEqual({ status: "ok", models: ["tiny"] })
   await fetch(`${served.url}/nothing/${Math.random()}`)
-  const text = await (await fetch(`${served.url}/metrics`)).text()
+  const computed = (text: string) => Number(/mobileclip_computed\{model="tiny",kind="texts"\} (\d+)/.exec(text)?.[1])
+  const metrics = async () => (await fetch(`${served.url}/metrics`)).text()
+  const before = computed(await metrics())
+  await served.post("/v1/embeddings", { input: ["two texts", "that nobody asked for"] })
+  const text = await metrics()
+  expect(computed(text)).toBe(before + 2)
   expect(text).toContain('mobileclip_requests_total{route="/health",status="200"} 1')
   expect(text).toContain('mobileclip_requests_total{route="*",status="404"} 1')
-  expect(text).toMatch(/mobileclip_computed\{model="tiny",kind="pictures"\} [34]/)
   expect(text).toMatch(/mobileclip_process_bytes\{model="tiny",kind="resident"\} [1-9]/)
 })
 

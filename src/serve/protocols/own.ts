@@ -4,9 +4,9 @@ import { concatenate } from "../../core/arrays/concatenate.ts"
 import { UserError } from "../../core/errors.ts"
 import { defaultTemplates, labelVectors } from "../../core/text/prompts.ts"
 import { rankLabels } from "../../run/labels/rank-labels.ts"
-import { ContentError } from "../engine/model-work.ts"
 import type { Asking, ModelEngine } from "../engine/served-model.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
+import { RequestError } from "../http/errors.ts"
 import { askingOf, jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
 import { pictureContent } from "./shared.ts"
 
@@ -72,6 +72,7 @@ const ready = createRoute({
 export const own: Protocol = {
   name: "mobileclip",
   owns: (path) => ["/v1/classify", "/v1/caption", "/health", "/ready"].includes(path),
+  content: "images",
   register,
   errorBody: ({ kind, message, parameter }) => ({ error: { kind, message, parameter } }),
 }
@@ -80,8 +81,8 @@ function register(app: ServeApp, context: ServeContext): void {
   app.openapi(classifyRoute, async (c) => c.json(await classify(c.req.valid("json"), context, c.get("signal")), 200))
   app.openapi(captionRoute, async (c) => c.json(await caption(c.req.valid("json"), context, c.get("signal")), 200))
   app.openapi(health, (c) => c.json({ status: "ok" as const }, 200))
-  app.openapi(ready, async (c) => {
-    const models = [...(await context.models.open()).keys()]
+  app.openapi(ready, (c) => {
+    const models = [...context.models.open().keys()]
     return models.length > 0
       ? c.json({ status: "ok" as const, models }, 200)
       : c.json({ status: "unavailable" as const, models }, 503)
@@ -138,7 +139,8 @@ async function labelRows(
     return await labelVectors({ embedDim: engine.model.embedDim, encodeTexts }, labels, templates)
   } catch (error) {
     // A template without a place for the label.
-    if (error instanceof UserError && error.constructor === UserError) throw new ContentError(error.message, error.hint)
+    if (error instanceof UserError && error.constructor === UserError)
+      throw new RequestError("invalid", `${error.message}; ${error.hint}`, "templates")
     throw error
   }
 }

@@ -145,7 +145,7 @@ test.each<[string, object | (() => Promise<object>), number, string | null, RegE
   ["a limit", { query: "x", limit: 101 }, 400, "limit", /100/],
   ["a huge cursor", { query: "x", cursor: long }, 400, "cursor", /50000/],
   ["a path for a picture", { image: "/etc/passwd" }, 400, "image", /image is not a picture/],
-  ["an address for a picture", { image: "http://127.0.0.1/x" }, 400, "input", /does not fetch/],
+  ["an address for a picture", { image: "http://127.0.0.1/x" }, 400, "image", /does not fetch/],
   ["a file for a picture", { image: "file:///etc/passwd" }, 400, "image", /image is not base64/],
   ["bytes that are not a picture", { image: "bm90IGEgcGljdHVyZQ==" }, 400, "image", /^image is not /],
   ["half a picture", async () => ({ image: (await pixel(80, 80)).slice(0, 120) }), 400, null, /picture|image/],
@@ -203,8 +203,20 @@ test("with tokens, only who brings one is answered; without an index nobody is",
   }
   expect((await made.ask(guarded, "/v1/search", { query: "x" })).status).toBe(401)
   expect((await made.ask(without, "/v1/search", { query: "x" })).status).toBe(404)
-  const headers = { authorization: "Bearer a token" }
+  const headers = { authorization: "Bearer a token", "content-type": "application/json" }
   expect((await fetch(`${guarded.url}/v1/search/index`, { headers })).status).toBe(200)
+  // What an <img> of the page asks for brings no token.
+  const body = JSON.stringify({ query: "x", limit: 1 })
+  const found = (await (
+    await fetch(`${guarded.url}/v1/search`, { method: "POST", headers, body })
+  ).json()) as SearchAnswer
+  const [address] = found.hits.map(({ thumbnail }) => thumbnail)
+  expect(address).toMatch(/^\/v1\/search\/thumbnail\/[\w-]{51}\?key=[\w-]{43}$/)
+  const picture = await fetch(`${guarded.url}${address}&side=32`)
+  expect([picture.status, picture.headers.get("content-type")]).toEqual([200, "image/jpeg"])
+  expect((await picture.arrayBuffer()).byteLength).toBeGreaterThan(100)
+  const other = hits[0]!.id.replace(/^./, (first) => (first === "A" ? "B" : "A"))
+  expect((await made.ask(guarded, address!.replace(hits[0]!.id, other))).status).toBe(401)
 })
 
 test("the description of the interface is valid and has the search", async () => {

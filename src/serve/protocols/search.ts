@@ -53,7 +53,7 @@ const hit = z.object({
   height: z.int(),
   taken: z.string().nullable().describe("Local time of the camera"),
   caption: z.string().nullable(),
-  thumbnail: z.string().describe("Its address on this server"),
+  thumbnail: z.string().describe("Its address on this server, with a key of an hour or two where a token is needed"),
 })
 
 const response = z
@@ -98,6 +98,7 @@ const thumbnail = createRoute({
     params: z.object({ id }),
     query: z.object({
       side: z.coerce.number().int().min(16).max(1024).default(256).describe("The longer one, in pixels"),
+      key: z.string().optional().describe("In the addresses that a search gives: instead of a token"),
     }),
   },
   responses: {
@@ -131,7 +132,7 @@ function register(app: ServeApp, context: ServeContext): void {
     const found = hits.map(({ words, ...hit }) => ({
       ...hit,
       words: words && { score: words.score, matched: [...words.matched] },
-      thumbnail: `/v1/search/thumbnail/${hit.id}`,
+      thumbnail: context.thumbnailKeys?.addressOf(hit.id) ?? `/v1/search/thumbnail/${hit.id}`,
     }))
     return c.json({ query, hits: found, matches, cursor, searched, notes: [...notes] }, 200)
   })

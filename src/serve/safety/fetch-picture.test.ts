@@ -62,7 +62,7 @@ function network(): NetworkRules & { readonly lookups: string[] } {
 
 const never = new AbortController().signal
 const fetching = (url: string, rules: NetworkRules = network(), limits = {}) =>
-  pictureFetcher({ ...fetchDefaults, seconds: 1, bytes: 1000, ...limits }, rules)(url, never)
+  pictureFetcher({ ...fetchDefaults, seconds: 1, bytes: 1000, ...limits }, rules)(url, "images[1]", never)
 const outside = (path: string) => `http://outside.test:${port}${path}`
 
 test("a picture of the internet, and one after a redirect; the name is looked up once for each request", async () => {
@@ -99,5 +99,7 @@ test.each([
   ["a password", () => "http://a:b@outside.test/", "it has a user's name or password"],
   ["another protocol", () => "ftp://outside.test/", "only http and https are fetched"],
 ])("%s is refused", async (_what, url, message) => {
-  await expect(fetching(url())).rejects.toThrow(`a picture cannot be fetched from its address: ${message}`)
+  await expect(fetching(url())).rejects.toMatchObject({
+    ...{ kind: "invalid", message: `a picture cannot be fetched from its address: ${message}`, parameter: "images[1]" },
+  })
 })

@@ -8,6 +8,7 @@ import http from "node:http"
 import https from "node:https"
 import { isIP } from "node:net"
 import ipaddr from "ipaddr.js"
+import type { FetchPicture } from "../http/content.ts"
 import { RequestError } from "../http/errors.ts"
 
 export interface FetchLimits {
@@ -39,28 +40,40 @@ export function isPublic(address: string): boolean {
 }
 
 /** The bytes at an address. Throws RequestError that does not tell what is in the server's network. */
-export function pictureFetcher(limits: FetchLimits = fetchDefaults, network: NetworkRules = publicNetwork) {
-  return async (url: string, signal: AbortSignal): Promise<Uint8Array> => {
-    const stop = AbortSignal.any([signal, AbortSignal.timeout(limits.seconds * 1000)])
-    let next = parse(url)
-    for (let hop = 0; hop <= limits.redirects; hop++) {
-      const answer = await request(next, network, stop)
-      if (answer.kind === "redirect") next = parse(answer.location, next)
-      else return read(answer.response, limits, stop)
+export function pictureFetcher(
+  limits: FetchLimits = fetchDefaults,
+  network: NetworkRules = publicNetwork,
+): FetchPicture {
+  return async (url, field, signal) => {
+    try {
+      return await bytesAt(url, limits, network, signal)
+    } catch (error) {
+      if (!(error instanceof Unfetched)) throw error
+      throw new RequestError("invalid", `a picture cannot be fetched from its address: ${error.message}`, field)
     }
-    throw refused("it redirects too often")
   }
 }
 
-function refused(why: string): RequestError {
-  return new RequestError("invalid", `a picture cannot be fetched from its address: ${why}`, "input")
+/** Why there is no picture: the rest of a sentence. */
+class Unfetched extends Error {}
+
+async function bytesAt(url: string, limits: FetchLimits, network: NetworkRules, signal: AbortSignal) {
+  const stop = AbortSignal.any([signal, AbortSignal.timeout(limits.seconds * 1000)])
+  let next = parse(url)
+  for (let hop = 0; hop <= limits.redirects; hop++) {
+    const answer = await request(next, network, stop)
+    if (answer.kind === "redirect") next = parse(answer.location, next)
+    else return read(answer.response, limits, stop)
+  }
+  throw new Unfetched("it redirects too often")
 }
 
 function parse(url: string, base?: URL): URL {
-  if (!URL.canParse(url, base)) throw refused("it is not an address")
+  if (!URL.canParse(url, base)) throw new Unfetched("it is not an address")
   const parsed = new URL(url, base)
-  if (parsed.protocol !== "http:" && parsed.protocol !== "https:") throw refused("only http and https are fetched")
-  if (parsed.username !== "" || parsed.password !== "") throw refused("it has a user's name or password")
+  if (parsed.protocol !== "http:" && parsed.protocol !== "https:")
+    throw new Unfetched("only http and https are fetched")
+  if (parsed.username !== "" || parsed.password !== "") throw new Unfetched("it has a user's name or password")
   return parsed
 }
 
@@ -75,7 +88,7 @@ async function request(url: URL, network: NetworkRules, signal: AbortSignal): Pr
   if (statusCode === 200) return { kind: "found", response }
   response.destroy()
   if (isRedirect) return { kind: "redirect", location: headers.location! }
-  throw refused(`its server answers ${statusCode}`)
+  throw new Unfetched(`its server answers ${statusCode}`)
 }
 
 function connect(url: URL, address: string, signal: AbortSignal): Promise<http.IncomingMessage> {
@@ -89,7 +102,7 @@ function connect(url: URL, address: string, signal: AbortSignal): Promise<http.I
         options.all ? answer(null, [{ address, family }]) : answer(null, address, family),
     })
     asked.once("response", resolve)
-    asked.once("error", () => reject(signal.aborted ? refused("it takes too long") : refused("there is no answer")))
+    asked.once("error", () => reject(new Unfetched(signal.aborted ? "it takes too long" : "there is no answer")))
     asked.end()
   })
 }
@@ -98,8 +111,8 @@ function connect(url: URL, address: string, signal: AbortSignal): Promise<http.I
 async function allowedAddress({ hostname }: URL, network: NetworkRules): Promise<string> {
   const name = hostname.replace(/^\[|\]$/g, "")
   const addresses = isIP(name) ? [name] : await network.resolve(name).catch(() => [])
-  if (addresses.length === 0) throw refused("its name is not known")
-  if (!addresses.every((address) => network.isAllowed(address))) throw refused("it is not of the public internet")
+  if (addresses.length === 0) throw new Unfetched("its name is not known")
+  if (!addresses.every((address) => network.isAllowed(address))) throw new Unfetched("it is not of the public internet")
   return addresses[0]!
 }
 
@@ -109,12 +122,12 @@ async function read(response: http.IncomingMessage, { bytes }: FetchLimits, sign
   try {
     for await (const chunk of response) {
       size += chunk.length
-      if (size > bytes) throw refused(`it has more than ${bytes} bytes`)
+      if (size > bytes) throw new Unfetched(`it has more than ${bytes} bytes`)
       chunks.push(chunk)
     }
   } catch (error) {
-    if (error instanceof RequestError) throw error
-    throw refused(signal.aborted ? "it takes too long" : "it ends too early")
+    if (error instanceof Unfetched) throw error
+    throw new Unfetched(signal.aborted ? "it takes too long" : "it ends too early")
   } finally {
     response.destroy()
   }

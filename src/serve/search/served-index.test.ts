@@ -3,6 +3,7 @@ import { existsSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { endsProcesses } from "../../../test/deadly-task.ts"
 import { IndexFolder, type SearchAnswer } from "../../../test/served-index.ts"
 import type { ServedTiny } from "../../../test/served-tiny.ts"
 import { makeThumbnails } from "../../search/indexing/thumbnails.ts"
@@ -10,7 +11,7 @@ import { SearchIndex } from "../../search/search-index.ts"
 import { compactIndex } from "../../search/upkeep/compact.ts"
 import { forgetPaths } from "../../search/upkeep/forget.ts"
 import { lifetimeDefaults } from "../processes/lasting.ts"
-import type { PublicPage } from "./index-work.ts"
+import type { IndexTask, PublicPage } from "./index-work.ts"
 import { OpenedIndex } from "./opened-index.ts"
 import { ServedIndex } from "./served-index.ts"
 
@@ -39,7 +40,7 @@ async function another(name: string): Promise<string> {
 test("a process that is killed under load loses no search, and cursors and ids of before hold", async () => {
   const server = await made.serve()
   const before = await made.search(server, { query: "a boat", limit: 2 })
-  const pid = (await processOf(server).pid())!
+  const pid = processOf(server).pid!
   const asked = Array.from({ length: 40 }, (_, i) => made.search(server, { query: `text ${i % 4}` }))
   await sleep(5)
   process.kill(pid, "SIGKILL")
@@ -50,12 +51,61 @@ test("a process that is killed under load loses no search, and cursors and ids o
     for (let n = i; n < found.length; n += 4)
       expect(found[n]!.hits.map(({ cosine }) => cosine)).toEqual(page.hits.map(({ cosine }) => cosine))
   }
-  expect([(await processOf(server).pid()) !== pid, processOf(server).counts.deaths]).toEqual([true, 1])
+  expect([processOf(server).pid !== pid, processOf(server).counts.deaths]).toEqual([true, 1])
   const next = await made.search(server, { query: "a boat", limit: 2, cursor: before.cursor! })
   expect(next.hits.map(({ id }) => id)).not.toEqual(before.hits.map(({ id }) => id))
   expect(next.hits.length).toBe(2)
   expect(await statusOf(server, before.hits[0]!.thumbnail)).toBe(200)
 })
+
+test("the index's process is among those of the server, and in what it measures", async () => {
+  const server = await made.serve()
+  const indexPid = processOf(server).pid!
+  expect(server.server.pids()).toHaveLength(2)
+  expect(server.server.pids().at(-1)).toBe(indexPid)
+  const { hits } = await made.search(server, { query: "x" })
+  await made.search(server, { query: "y" })
+  expect(await statusOf(server, hits[0]!.thumbnail)).toBe(200)
+  process.kill(indexPid, "SIGKILL")
+  while (processOf(server).counts.deaths === 0) await sleep(5)
+  await made.search(server, { query: "z" })
+  const lines = (await (await fetch(`${server.url}/metrics`)).text()).split("\n")
+  const [bytes] = lines.flatMap(
+    (line) => /^mobileclip_index_process_bytes\{kind="resident"\} (\d+)$/.exec(line)?.[1] ?? [],
+  )
+  expect(Number(bytes)).toBeGreaterThan(2e7)
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      'mobileclip_index_begun{kind="searches"} 3',
+      'mobileclip_index_begun{kind="thumbnails"} 1',
+      'mobileclip_index_waiting{kind="searches"} 0',
+      'mobileclip_index_refused{kind="searches"} 0',
+      'mobileclip_index_seconds_count{kind="search"} 3',
+      'mobileclip_index_seconds_bucket{le="+Inf",kind="thumbnail"} 1',
+      'mobileclip_index_process_ends{kind="died"} 1',
+      'mobileclip_index_process_ends{kind="replaced"} 0',
+    ]),
+  )
+})
+
+test("a request that the index's process dies of is refused by its field, and the others go on", async () => {
+  const server = await made.serve()
+  const { hits } = await made.search(server, { query: "x" })
+  const [deadly] = await Promise.all([
+    endsProcesses(processOf(server), () => made.ask(server, "/v1/search", { query: "deadly" }), isSearchOf("deadly")),
+    made.search(server, { query: "y" }),
+  ])
+  const message = "a process ended each time it worked on this: leave it out"
+  expect(deadly).toEqual({ status: 422, value: { error: { kind: "unsupported", message, parameter: "query" } } })
+  expect(processOf(server).counts.deaths).toBe(4)
+  const thumbnail = await endsProcesses(processOf(server), () => made.ask(server, hits[0]!.thumbnail), isThumbnail)
+  expect(thumbnail).toMatchObject({ status: 422, value: { error: { parameter: "id" } } })
+  expect((await made.search(server, { query: "x" })).hits).toEqual(hits)
+  expect(await statusOf(server, hits[0]!.thumbnail)).toBe(200)
+})
+
+const isSearchOf = (text: string) => (task: IndexTask) => task.kind === "search" && task.query.query === text
+const isThumbnail = (task: IndexTask) => task.kind === "thumbnail"
 
 test("pictures that another process adds are found; ids stay through growth, forgetting and compacting", async () => {
   const index = await another("grows")
@@ -140,7 +190,7 @@ test("an index that is gone is unavailable, before and after its process died, a
       })
   }
   await expectGone()
-  process.kill((await processOf(server).pid())!, "SIGKILL")
+  process.kill(processOf(server).pid!, "SIGKILL")
   await sleep(100)
   await expectGone()
   renameSync(`${index}.away`, index)

@@ -4,8 +4,8 @@ import { assert, UserError } from "../../core/errors.ts"
 import { workerFile } from "../../host/worker-file.ts"
 import type { EngineOptions } from "../engine/served-model.ts"
 import { TaskQueue } from "../engine/task-queue.ts"
-import { RequestError } from "../http/errors.ts"
-import { LastingProcess } from "../processes/lasting.ts"
+import { RequestError, requestError } from "../http/errors.ts"
+import { FatalTask, LastingProcess } from "../processes/lasting.ts"
 import type {
   IndexAnswer,
   IndexTask,
@@ -25,6 +25,8 @@ export class ServedIndex implements AsyncDisposable {
   readonly process: LastingProcess<ServedIndexSettings, null, IndexTask, IndexAnswer>
   readonly searches: TaskQueue<IndexTask, Answer>
   readonly thumbnails: TaskQueue<IndexTask, Answer>
+  /** Is told how long its process took for each answer. */
+  onAnswer: (kind: IndexTask["kind"], seconds: number) => void = () => {}
 
   private constructor(settings: ServedIndexSettings, { mostWaiting, lifetime }: ServedIndexOptions) {
     const file = fileURLToPath(workerFile(import.meta.url, "index-process"))
@@ -76,7 +78,9 @@ export class ServedIndex implements AsyncDisposable {
   }
 
   private async answer(task: IndexTask, signal: AbortSignal): Promise<Answer> {
+    const began = performance.now()
     const answer = await this.asked(task, signal)
+    this.onAnswer(task.kind, (performance.now() - began) / 1000)
     if (answer.kind !== "refused") return answer
     const { kind, message, parameter } = answer.refusal
     throw new RequestError(kind, message, parameter)
@@ -87,10 +91,17 @@ export class ServedIndex implements AsyncDisposable {
     try {
       return await this.process.ask(task, signal)
     } catch (error) {
+      if (error instanceof FatalTask) throw requestError(error, parameterOf(task))
       if (!(error instanceof UserError)) throw error
       throw new RequestError("unavailable", "the index cannot be opened now; ask again")
     }
   }
+}
+
+/** What in a request makes it what it is. */
+function parameterOf(task: IndexTask): string | null {
+  if (task.kind === "search") return task.query.image ? "image" : "query"
+  return task.kind === "thumbnail" ? "id" : null
 }
 
 export type ServedIndexOptions = Pick<EngineOptions, "mostWaiting" | "lifetime">
