@@ -39,7 +39,7 @@ export default defineConfig({
       filename: "service-worker.ts",
       injectRegister: false,
       injectManifest: {
-        globPatterns: ["**/*.{html,js,css,svg,png,webmanifest}", "assets/*.wasm"],
+        globPatterns: ["**/*.{html,js,css,svg,png,jpg,webmanifest}", "assets/*.wasm"],
         maximumFileSizeToCacheInBytes: 2 ** 26,
       },
       manifest: {

@@ -6,12 +6,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import type { BrowserContext, Page } from "playwright-core"
+import type { BrowserContext, Locator, Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import { exportModel } from "../../src/export/export.ts"
 import { parseLabels } from "../../src/run/labels/label-file.ts"
 import { MobileCLIP } from "../../src/weights/clip-node.ts"
 import { softwareWebgpu } from "../browser/open-page.ts"
+import { IndexFolder } from "../served-index.ts"
 import { ServedTiny } from "../served-tiny.ts"
 import { StaticServer } from "../static-server.ts"
 import { tinyInfo, tinyModel } from "../tiny-model.ts"
@@ -101,6 +102,40 @@ test("See: a picture's scores are the library's, with other labels and prompts t
 
   await page.getByLabel(/What each label is put into/).fill("no place")
   expect(await textOf(page.getByRole("alert"))).toMatch(/the template "no place" has no \{\}.*What to do: write \{\}/s)
+})
+
+test("See: a model begins with words of what it was trained on, until others are written; the quickstart's has pictures", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "known-"))
+  await exportModel(
+    tinyModel(),
+    { ...tinyInfo, name: "quickstart-student", license: "your own" },
+    join(folder, "student"),
+  )
+  cpSync(join(root, "dist/app"), folder, { recursive: true })
+  mkdirSync(join(folder, "app"))
+  writeFileSync(join(folder, "app/config.json"), JSON.stringify({ models: [{ name: "s", url: "../student/" }] }))
+  await using site = await StaticServer.start({ folder, base: "/some/path/" })
+  const page = await openApp(await fresh(), site.address)
+  const colours = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"]
+  expect(await page.getByLabel("Labels, one in each line").inputValue()).toBe(colours.join("\n"))
+  await page.getByRole("button", { name: "Look at the red star" }).click()
+  await page.getByAltText("The picture red-star.jpg").waitFor()
+  const scene = readFileSync(join(root, "app/src/see/scenes/red-star.jpg"))
+  const [expected] = await clip.classify([new Uint8Array(scene)], colours, { templates: ["one {} object"] })
+  const found = await barsIn(page.locator("#panel-see"))
+  expect(found.map(([label, , cosine]) => `${label} ${cosine!.toFixed(2)}`)).toEqual(
+    expected!.map(({ label, cosine }) => `${label} ${cosine.toFixed(2)}`),
+  )
+  const about = await openTab(page, "About this model")
+  const fact = (name: string) => textOf(about.locator(".facts > div", { hasText: name }))
+  expect(await fact("Trained on")).toMatch(/rendered pictures of coloured shapes alone: it has never seen a photograph/)
+  expect(await fact("Licence of the weights")).toMatch(/your own: its weights were trained from nothing/)
+  await openTab(page, "See")
+  await writeLabels(page)
+  await page.reload()
+  await modelReady(page)
+  expect(await page.getByLabel("Labels, one in each line").inputValue()).toBe(labels.join("\n"))
+  rmSync(folder, { recursive: true })
 })
 
 test("See: the clipboard's picture is taken, and a dropped one; a file that is no picture is refused with what to do", async () => {
@@ -274,37 +309,71 @@ test("Search: a folder's handle is kept, and the folder is opened again on the n
   )
 })
 
-test("Search: the server's index, where there is one: its verdicts, its error, and the words that it is asked", async () => {
-  const context = await fresh({ serviceWorkers: "block" })
-  const asked: unknown[] = []
-  await context.route("**/app/config.json", async (route) => {
-    const config = await (await fetch(`${served.url}/app/config.json`)).json()
-    await route.fulfill({ json: { ...config, index: true } })
-  })
-  await context.route("**/v1/search", async (route) => {
-    asked.push(route.request().postDataJSON())
-    if (asked.length > 1)
-      return route.fulfill({ status: 503, json: { error: { message: "the index is being moved" } } })
-    const thumbnail = `data:image/jpeg;base64,${pictures[0]!.buffer.toString("base64")}`
-    const hits = [
-      { id: "1", name: "holiday/ship.jpg", z: 6.2, verdict: "match", thumbnail },
-      { id: "2", name: "cup.jpg", z: 1.1, verdict: "weak", thumbnail: "https://elsewhere.test/cup.jpg" },
-    ]
-    await route.fulfill({ json: { hits, matches: 1 } })
-  })
-  const page = await openApp(context, served.url)
+/** What the page shows of the server's hits: names with their cosines, in order. */
+async function hitsIn(panel: Locator): Promise<string[]> {
+  const [names, figures] = await Promise.all([
+    panel.locator(".found .name").allInnerTexts(),
+    panel.locator(".found .row .soft").allInnerTexts(),
+  ])
+  return names.map((name, i) => `${name} ${figures[i]?.split(" · ").at(-1)}`)
+}
+
+test("Search: the server's index by words, by one of its pictures, with its thumbnails; a server that goes away is told", async () => {
+  await using made = await IndexFolder.make()
+  for (const other of Array.from({ length: 50 }, (_, i) => i + 10)) await made.addPhoto(`more/${other}.jpg`, other)
+  await made.grow()
+  const server = await made.serve()
+  const shownOf = async (body: object) =>
+    (await made.search(server, { ...body, limit: 48 })).hits.map(
+      ({ name, cosine }) => `${name.split("/").at(-1)} ${cosine.toFixed(3)}`,
+    )
+  const page = await openApp(await fresh({ serviceWorkers: "block" }), server.url)
   const panel = await openTab(page, "Search")
   await panel.getByLabel(/Search the server's index/).check()
-  await panel.getByLabel("Look for").fill("a ship")
-  await panel.getByText("1 picture of the index stands out.").waitFor()
-  expect(asked).toEqual([{ query: "a ship", limit: 60 }])
-  expect(await panel.getByRole("list", { name: "What stands out" }).locator(".name").allInnerTexts()).toEqual([
-    "holiday/ship.jpg",
-  ])
-  expect(await panel.getByRole("list", { name: "Weaker" }).locator(".name").allInnerTexts()).toEqual(["cup.jpg"])
-  expect(await panel.locator("img").count()).toBe(1)
-  await panel.getByLabel("Look for").fill("a boat")
-  await expect.poll(() => textOf(page.getByRole("alert"))).toContain("the index is being moved")
+  await panel.getByText("55 pictures of Photos, searched on the server with its model tiny.").waitFor()
+  await panel.getByLabel("Look for").fill("a dog")
+  await expect.poll(() => hitsIn(panel)).toEqual(await shownOf({ query: "a dog" }))
+  const { matches, notes } = await made.search(server, { query: "a dog", limit: 48 })
+  const verdict = await textOf(panel.locator(".verdict"))
+  expect(verdict).toContain(matches === null ? "The nearest of 55 pictures" : matches === 0 ? "Nothing" : `${matches} `)
+  for (const note of notes) await panel.getByText(note).waitFor()
+  const widths = () =>
+    panel
+      .locator(".found img")
+      .evaluateAll((all) => all.slice(0, 4).map((one) => (one as HTMLImageElement).naturalWidth))
+  await expect.poll(async () => (await widths()).every((width) => width >= 90)).toBe(true)
+
+  await panel.getByRole("button", { name: "Show more" }).click()
+  await expect.poll(() => panel.locator(".found").count()).toBe(55)
+  await panel.getByRole("button", { name: "More like it: snow.jpg" }).click()
+  await panel.getByText("Like Photos/2024/snow.jpg").waitFor()
+  const [snow] = (await made.search(server, { query: "a dog", names: ["snow.jpg"] })).hits
+  await expect.poll(() => hitsIn(panel)).toEqual(await shownOf({ like: snow!.id }))
+
+  await server.server[Symbol.asyncDispose]()
+  await panel.getByLabel("Look for").fill("a cat")
+  await expect
+    .poll(() => textOf(panel.getByRole("alert")))
+    .toMatch(/the server does not answer.*What to do: look whether it still runs/s)
+  expect(await panel.locator(".found").count()).toBe(0)
+  await panel.getByLabel(/Search the server's index/).uncheck()
+  await panel.getByLabel("Add pictures …").setInputFiles(pictures)
+  await expectFound(page, "a cat")
+})
+
+test("Search: with tokens the browser brings what its user gave, and pictures of the index are shown", async () => {
+  const token = "a token of enough letters"
+  await using made = await IndexFolder.make()
+  const server = await made.serve({ tokens: [token] })
+  const page = await openApp(await fresh({ httpCredentials: { username: "anyone", password: token } }), server.url)
+  const panel = await openTab(page, "Search")
+  await panel.getByLabel(/Search the server's index/).check()
+  await panel.getByText("5 pictures of Photos").waitFor()
+  await panel.getByLabel("Look for").fill("snow")
+  await expect.poll(() => panel.locator(".found").count()).toBe(5)
+  const widths = () =>
+    panel.locator(".found img").evaluateAll((all) => all.map((one) => (one as HTMLImageElement).naturalWidth))
+  await expect.poll(async () => (await widths()).every((width) => width >= 90)).toBe(true)
 })
 
 // ------------------------------------------------------------------------------------------------------------ Teach
@@ -440,6 +509,9 @@ test("About: what the model's files say, and what is kept, which goes when it is
   )
   const manifest = JSON.parse(readFileSync(join(served.folder, "tiny/mobileclip.json"), "utf8"))
   expect(facts["Licence of the weights"]).toBe("MIT")
+  expect(facts["Trained on"]).toMatch(
+    /^Its files do not say: .*do not say how many pairs of a picture and texts it saw/,
+  )
   expect(facts.Vectors).toBe(`16 values; scale of the softmax ${manifest.logitScale.toFixed(2)}`)
   expect(facts.Threads).toBe(String(Math.min(4, await page.evaluate(() => navigator.hardwareConcurrency))))
   expect(facts["Computes on"]).toContain("WebAssembly")
@@ -547,7 +619,7 @@ test("plain files below a path of another host; a new version waits, and takes o
 
 // ------------------------------------------------------------------------------------------------- keyboard and axe
 
-test("everything by the keyboard: tabs by arrows, a file by Space, words, results, a head", async () => {
+test("everything by the keyboard: tabs by arrows, files by Space and by Enter, words, results, a head", async () => {
   const page = await openApp(await fresh(), served.url)
   const focused = () =>
     page.evaluate(
@@ -564,9 +636,11 @@ test("everything by the keyboard: tabs by arrows, a file by Space, words, result
     }
     throw new Error(`Tab does not reach ${name}`)
   }
-  const chooseBySpace = async (files: readonly GivenFile[]) => {
+  let choosers = 0
+  page.on("filechooser", () => choosers++)
+  const chooseBy = async (key: "Space" | "Enter", files: readonly GivenFile[]) => {
     const chooser = page.waitForEvent("filechooser")
-    await page.keyboard.press("Space")
+    await page.keyboard.press(key)
     await (await chooser).setFiles([...files])
   }
   await tabTo("See")
@@ -577,13 +651,13 @@ test("everything by the keyboard: tabs by arrows, a file by Space, words, result
   await page.keyboard.press("ArrowRight")
   expect(await focused()).toBe("See")
   await tabTo("Choose a picture")
-  await chooseBySpace([pictures[0]!])
+  await chooseBy("Space", [pictures[0]!])
   await barsIn(page.locator("#panel-see"))
 
   await page.locator("#tab-see").focus()
   await page.keyboard.press("ArrowRight")
   await tabTo("Add pictures")
-  await chooseBySpace(pictures)
+  await chooseBy("Enter", pictures)
   await page.getByText("24 pictures to search").waitFor()
   await tabTo("Look for")
   await page.keyboard.type("a star")
@@ -594,13 +668,14 @@ test("everything by the keyboard: tabs by arrows, a file by Space, words, result
 
   await page.locator("#tab-search").focus()
   await page.keyboard.press("ArrowRight")
-  for (const [name, some] of [
-    ["one", pictures.slice(0, 4)],
-    ["another", pictures.slice(4, 8)],
+  for (const [name, key, some] of [
+    ["one", "Enter", pictures.slice(0, 4)],
+    ["another", "Space", pictures.slice(4, 8)],
   ] as const) {
     await tabTo(`Add pictures to ${name}`)
-    await chooseBySpace(some)
+    await chooseBy(key, some)
   }
+  expect(choosers).toBe(4)
   await expect.poll(() => page.getByRole("button", { name: "Teach" }).isEnabled()).toBe(true)
   await tabTo("Teach")
   await page.keyboard.press("Enter")

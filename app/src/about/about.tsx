@@ -7,7 +7,8 @@ import { ready } from "../model/state.ts"
 import { isOfflineReady } from "../offline/update.ts"
 import { clearKept, countKept } from "../shared/database.ts"
 import { openTab } from "../shared/intake.ts"
-import { counted, megabytes } from "../shared/words.ts"
+import { megabytes } from "../shared/words.ts"
+import { licenceOf, TrainedOn } from "./origin.tsx"
 
 export function About() {
   const open = ready.value
@@ -49,6 +50,10 @@ function Facts({ clip, address, seconds }: FactsProps) {
   const tested = notes.find((note) => /self-test/.test(note))
   return (
     <dl class="facts">
+      <Fact name="Trained on">
+        <TrainedOn info={info} />
+      </Fact>
+      <Fact name="Licence of the weights">{licenceOf(info)}</Fact>
       <Fact name="Computes on">
         {info.device === "wasm" ? "the processor (WebAssembly)" : "the graphics processor (WebGPU)"}, {info.runtime}
       </Fact>
@@ -83,13 +88,6 @@ function Facts({ clip, address, seconds }: FactsProps) {
       </Fact>
       <Fact name="Texts">
         {info.contextLength === null ? "none: it has no text tower" : `up to ${info.contextLength} tokens`}
-      </Fact>
-      <Fact name="Licence of the weights">{info.license ?? "its files do not say"}</Fact>
-      <Fact name="Trained on">
-        {manifest && manifest.samplesSeen > 0
-          ? `${counted(manifest.samplesSeen, "pair")} of pictures and texts, repetitions included; its files do not say which`
-          : "its files do not say"}
-        {manifest?.source && `; made from ${manifest.source.file} (SHA-256 ${manifest.source.sha256.slice(0, 12)} …)`}
       </Fact>
       {manifest && (
         <Fact name="Files">

@@ -6,7 +6,6 @@ import { thumbnailOf } from "../shared/thumbnail.ts"
 import { counted } from "../shared/words.ts"
 import type { LibraryPicture } from "./library.ts"
 import type { OwnAnswer } from "./search.tsx"
-import type { ServerAnswer, ServerHit } from "./server-index.ts"
 import { leastPictures, type Ranked, type Ranking } from "./stands-out.ts"
 
 const shownAtFirst = 48
@@ -120,35 +119,14 @@ export function Thumbnail({ file, alt }: { readonly file: Blob; readonly alt: st
   return small.value ? <Picture blob={small.value} alt={alt} /> : <span class="blank" />
 }
 
-export function ServerResults({ answer }: { readonly answer: ServerAnswer }) {
-  const { hits, matches } = answer
-  const [above, below] = [hits.filter(({ isMatch }) => isMatch), hits.filter(({ isMatch }) => !isMatch)]
+/** Which picture others are compared with, in place of words. */
+export function LikeLine({ name, onBack }: { readonly name: string; readonly onBack: () => void }) {
   return (
-    <section aria-label="Results">
-      <p role="status" class="verdict">
-        {hits.length === 0
-          ? "The index has no picture."
-          : matches === 0
-            ? "Nothing in the index stands out; the nearest are below."
-            : `${counted(matches, "picture")} of the index ${matches === 1 ? "stands" : "stand"} out.`}
-      </p>
-      {above.length > 0 && <Hits hits={above} label="What stands out" />}
-      {below.length > 0 && <h2 class="divider">Weaker</h2>}
-      {below.length > 0 && <Hits hits={below} label="Weaker" />}
-    </section>
-  )
-}
-
-function Hits({ hits, label }: { readonly hits: readonly ServerHit[]; readonly label: string }) {
-  return (
-    <ol class="grid" aria-label={label}>
-      {hits.map(({ id, name, z, thumbnail }) => (
-        <li key={id} class="found">
-          {thumbnail ? <img src={thumbnail} alt={name} loading="lazy" /> : <span class="blank" />}
-          <p class="name">{name}</p>
-          {z !== null && <p class="soft">z {z.toFixed(1)}</p>}
-        </li>
-      ))}
-    </ol>
+    <p class="row">
+      <span>Like {name}</span>
+      <button type="button" onClick={onBack}>
+        Back to words
+      </button>
+    </p>
   )
 }

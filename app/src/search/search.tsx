@@ -4,39 +4,29 @@ import { useEffect, useMemo, useRef } from "preact/hooks"
 import { host, type Ready, ready } from "../model/state.ts"
 import { picturesOf, receiveIn } from "../shared/intake.ts"
 import { FileButton, Problem } from "../shared/parts.tsx"
-import { counted, isAbort } from "../shared/words.ts"
+import { counted } from "../shared/words.ts"
+import { useLatest } from "./as-you-type.ts"
 import { chooseFolder, type FolderHandle, hasFolderHandles, isAllowed, lastFolder, picturesInFolder } from "./folder.ts"
 import { type LibraryPicture, PictureLibrary, type Progress } from "./library.ts"
-import { OwnResults, ServerResults } from "./results.tsx"
-import { type ServerAnswer, searchServer } from "./server-index.ts"
+import { LikeLine, OwnResults } from "./results.tsx"
+import { IndexLine, ServerSearch } from "./server-search.tsx"
 import { cosinesWith, type Ranking, rank } from "./stands-out.ts"
 
-/** Milliseconds without a key before a query is computed. */
-const debounce = 150
-
 export interface OwnAnswer {
-  readonly kind: "own"
   /** For people: the words, or the picture. */
   readonly query: string
   readonly pictures: readonly LibraryPicture[]
   readonly ranking: Ranking
 }
 
-type Answer = OwnAnswer | { readonly kind: "server"; readonly query: string; readonly answer: ServerAnswer }
-
 export const library = new PictureLibrary()
 
 export function Search() {
   const query = useSignal("")
-  const like = useSignal<LibraryPicture | null>(null)
   const onServer = useSignal(false)
-  const answer = useSignal<Answer | null>(null)
-  const error = useSignal<unknown>(null)
-  const progress = library.progress.value
   useEffect(() => receiveIn("search", (pictures) => library.add(pictures)), [])
   useEffect(() => library.use(ready.value), [ready.value])
-  const done = useEverySecond(progress.done)
-  useAnswer({ open: ready.value, text: query.value, like: like.value, onServer: onServer.value, done }, answer, error)
+  const words = query.value.trim()
   return (
     <div class="search">
       {host.value.hasIndex && (
@@ -44,16 +34,19 @@ export function Search() {
           <input
             type="checkbox"
             checked={onServer.value}
-            onChange={({ currentTarget }) => {
-              onServer.value = currentTarget.checked
-              answer.value = null
-            }}
+            onChange={({ currentTarget }) => (onServer.value = currentTarget.checked)}
           />
           Search the server's index instead (words go to the server)
         </label>
       )}
-      {!onServer.value && <Sources onError={(thrown) => (error.value = thrown)} />}
-      {!onServer.value && <ProgressLine progress={progress} />}
+      {onServer.value ? (
+        <IndexLine />
+      ) : (
+        <>
+          <Sources />
+          <ProgressLine progress={library.progress.value} />
+        </>
+      )}
       <label class="query">
         Look for
         <input
@@ -61,30 +54,41 @@ export function Search() {
           autocomplete="off"
           placeholder="a red bicycle in the rain"
           value={query.value}
-          onInput={({ currentTarget }) => {
-            query.value = currentTarget.value
-            like.value = null
-          }}
+          onInput={({ currentTarget }) => (query.value = currentTarget.value)}
         />
       </label>
-      {like.value && (
-        <p class="row">
-          <span>Like {like.value.path}</span>
-          <button type="button" onClick={() => (like.value = null)}>
-            Back to words
-          </button>
-        </p>
-      )}
-      <Problem error={error.value} />
-      {answer.value?.kind === "own" && (
-        <OwnResults answer={answer.value} onLike={(picture) => (like.value = picture)} />
-      )}
-      {answer.value?.kind === "server" && <ServerResults answer={answer.value.answer} />}
+      {onServer.value ? <ServerSearch words={words} /> : <OwnSearch words={words} />}
     </div>
   )
 }
 
-function Sources({ onError }: { readonly onError: (error: unknown) => void }) {
+function OwnSearch({ words }: { readonly words: string }) {
+  const like = useSignal<LibraryPicture | null>(null)
+  const answer = useSignal<OwnAnswer | null>(null)
+  const error = useSignal<unknown>(null)
+  const open = ready.value
+  const done = useEverySecond(library.progress.value.done)
+  const vectors = useMemo(() => new Map<string, Promise<Float32Array>>(), [open])
+  useEffect(() => {
+    like.value = null
+  }, [words])
+  const isAsked = open !== null && (words !== "" || like.value !== null)
+  useLatest(
+    isAsked ? () => askLibrary(open, words, like.value, vectors) : null,
+    [open, words, like.value, done, vectors],
+    { answer, error },
+  )
+  return (
+    <>
+      {like.value && <LikeLine name={like.value.path} onBack={() => (like.value = null)} />}
+      <Problem error={error.value} />
+      {answer.value && <OwnResults answer={answer.value} onLike={(picture) => (like.value = picture)} />}
+    </>
+  )
+}
+
+function Sources() {
+  const error = useSignal<unknown>(null)
   const last = useSignal<FolderHandle | null>(null)
   useEffect(() => {
     if (hasFolderHandles()) void lastFolder().then((handle) => (last.value = handle ?? null))
@@ -94,29 +98,35 @@ function Sources({ onError }: { readonly onError: (error: unknown) => void }) {
       if (!handle || !(await isAllowed(handle))) return
       last.value = null
       for await (const pictures of picturesInFolder(handle)) library.add(pictures)
-    } catch (error) {
-      onError(error)
+    } catch (thrown) {
+      error.value = thrown
     }
   }
-  const choose = () => chooseFolder().then(read, onError)
+  const choose = async () => {
+    error.value = null
+    await chooseFolder().then(read, (thrown) => (error.value = thrown))
+  }
   return (
-    <div class="row">
-      {hasFolderHandles() ? (
-        <button type="button" class="primary" onClick={choose}>
-          Choose a folder …
-        </button>
-      ) : (
-        <FileButton primary folder onFiles={(files) => library.add(picturesOf(files))}>
-          Choose a folder …
-        </FileButton>
-      )}
-      <FileButton onFiles={(files) => library.add(picturesOf(files))}>Add pictures …</FileButton>
-      {last.value && (
-        <button type="button" onClick={() => read(last.value)}>
-          Open “{last.value.name}” again
-        </button>
-      )}
-    </div>
+    <>
+      <div class="row">
+        {hasFolderHandles() ? (
+          <button type="button" class="primary" onClick={choose}>
+            Choose a folder …
+          </button>
+        ) : (
+          <FileButton primary folder onFiles={(files) => library.add(picturesOf(files))}>
+            Choose a folder …
+          </FileButton>
+        )}
+        <FileButton onFiles={(files) => library.add(picturesOf(files))}>Add pictures …</FileButton>
+        {last.value && (
+          <button type="button" onClick={() => read(last.value)}>
+            Open “{last.value.name}” again
+          </button>
+        )}
+      </div>
+      <Problem error={error.value} />
+    </>
   )
 }
 
@@ -170,44 +180,6 @@ function remaining(seconds: number): string {
 
 // -------------------------------------------------------------------------------------------------------- answering
 
-interface Asked {
-  readonly open: Ready | null
-  readonly text: string
-  readonly like: LibraryPicture | null
-  readonly onServer: boolean
-  /** Pictures that can be found: more of them, another answer. */
-  readonly done: number
-}
-
-/** As one types: what was asked last counts, whatever comes first. */
-function useAnswer(asked: Asked, answer: { value: Answer | null }, error: { value: unknown }): void {
-  const { open, text, like, onServer, done } = asked
-  const words = text.trim()
-  const vectors = useMemo(() => new Map<string, Promise<Float32Array>>(), [open])
-  useEffect(() => {
-    if (words === "" && !like) {
-      answer.value = null
-      error.value = null
-      return
-    }
-    if (!onServer && !open) return
-    const own = new AbortController()
-    const timer = setTimeout(async () => {
-      try {
-        const found = onServer ? await askServer(words, own.signal) : await askLibrary(open!, words, like, vectors)
-        if (!own.signal.aborted) [answer.value, error.value] = [found, null]
-      } catch (thrown) {
-        if (own.signal.aborted || isAbort(thrown)) return
-        ;[answer.value, error.value] = [null, thrown]
-      }
-    }, debounce)
-    return () => {
-      clearTimeout(timer)
-      own.abort()
-    }
-  }, [open, words, like, onServer, done, vectors])
-}
-
 /** Follows a value that changes all the time, once in a second. */
 function useEverySecond(value: number): number {
   const shown = useSignal(value)
@@ -223,23 +195,28 @@ function useEverySecond(value: number): number {
   return shown.value
 }
 
-async function askServer(query: string, signal: AbortSignal): Promise<Answer> {
-  return { kind: "server", query, answer: await searchServer(query, 60, signal) }
-}
-
 async function askLibrary(
   { clip }: Ready,
   words: string,
   like: LibraryPicture | null,
   vectors: Map<string, Promise<Float32Array>>,
-): Promise<Answer> {
-  if (!like && !vectors.has(words)) vectors.set(words, clip.encodeText(words))
-  const query = like?.vector ?? (await vectors.get(words)!)
+): Promise<OwnAnswer> {
+  const query = like?.vector ?? (await textVector(clip, words, vectors))
   // The picture itself would be the best answer to itself.
   const pictures = library.encoded.filter((picture) => picture !== like && picture.vector!.length === query.length)
   const cosines = cosinesWith(
     query,
     pictures.map(({ vector }) => vector!),
   )
-  return { kind: "own", query: like?.path ?? words, pictures, ranking: rank(cosines) }
+  return { query: like?.path ?? words, pictures, ranking: rank(cosines) }
+}
+
+/** Each text once, unless it failed. */
+function textVector(clip: Ready["clip"], words: string, vectors: Map<string, Promise<Float32Array>>) {
+  const known = vectors.get(words)
+  if (known) return known
+  const made = clip.encodeText(words)
+  vectors.set(words, made)
+  made.catch(() => vectors.delete(words))
+  return made
 }

@@ -3,35 +3,68 @@ import { UserError } from "mobileclip/browser"
 
 export interface ServerHit {
   readonly id: string
+  /** The file below its folder. */
   readonly name: string
+  readonly cosine: number
+  /** Spreads above what this query finds by chance; null: unknown. */
   readonly z: number | null
-  readonly isMatch: boolean
-  /** Address of a small copy. */
-  readonly thumbnail: string | null
+  /** Null where nothing says it. */
+  readonly verdict: "match" | "weak" | null
+  readonly caption: string | null
+  /** Address of a small copy on this server. */
+  readonly thumbnail: string
 }
 
 export interface ServerAnswer {
   readonly hits: readonly ServerHit[]
-  readonly matches: number
+  /** How many hits of this page are matches; null: nothing says it. */
+  readonly matches: number | null
+  /** Pictures that were compared. */
+  readonly searched: number
+  readonly notes: readonly string[]
+  /** For the next page; null: there is none. */
+  readonly cursor: string | null
 }
 
+export interface IndexDescription {
+  readonly pictures: number
+  readonly model: string
+  readonly folders: readonly string[]
+}
+
+/** Words, or the id of a picture that hits are to be like. */
+export type ServerQuestion = { readonly query: string } | { readonly like: string }
+
+const pageSize = 48
+
 /** Throws UserError where the server does not answer as expected; the signal's reason. */
-export async function searchServer(query: string, limit: number, signal: AbortSignal): Promise<ServerAnswer> {
-  const response = await fetch(new URL("./v1/search", document.baseURI), {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ query, limit }),
-    signal,
-  }).catch((error: unknown) => {
-    signal.throwIfAborted()
-    throw new UserError("the server does not answer", "look whether it still runs", { cause: error })
+export async function searchServer(
+  question: ServerQuestion,
+  cursor: string | null,
+  signal: AbortSignal,
+): Promise<ServerAnswer> {
+  const body = JSON.stringify({ ...question, limit: pageSize, ...(cursor !== null && { cursor }) })
+  const headers = { "Content-Type": "application/json" }
+  const answer = await answerOf("./v1/search", { method: "POST", headers, body, signal })
+  const { hits, ...others } = answer as unknown as ServerAnswer
+  if (!Array.isArray(hits)) throw new UserError("the server's answer has no hits", "update it to this page's version")
+  return { ...others, hits: hits.map((hit) => ({ ...hit, thumbnail: thumbnailAddress(hit.thumbnail) })) }
+}
+
+export async function describeIndex(signal: AbortSignal): Promise<IndexDescription> {
+  return (await answerOf("./v1/search/index", { signal })) as unknown as IndexDescription
+}
+
+async function answerOf(path: string, init: RequestInit): Promise<object> {
+  const response = await fetch(new URL(path, document.baseURI), init).catch((error: unknown) => {
+    init.signal?.throwIfAborted()
+    throw new UserError("the server does not answer", "look whether it still runs, and try again", { cause: error })
   })
   const body: unknown = await response.json().catch(() => null)
+  if (response.status === 401)
+    throw new UserError("the server wants a token", "reload the page, and give the token as the password")
   if (!response.ok) throw new UserError(messageIn(body) ?? `the server answers ${response.status}`, undefined)
-  const { hits, matches } = Object(body) as { hits?: unknown; matches?: unknown }
-  if (!Array.isArray(hits)) throw new UserError("the server's answer has no hits", "update it to this page's version")
-  const read = hits.map(hitOf)
-  return { hits: read, matches: typeof matches === "number" ? matches : read.filter(({ isMatch }) => isMatch).length }
+  return Object(body)
 }
 
 function messageIn(body: unknown): string | null {
@@ -39,23 +72,9 @@ function messageIn(body: unknown): string | null {
   return typeof message === "string" ? message : null
 }
 
-function hitOf(value: unknown): ServerHit {
-  const { id, name, z, verdict, thumbnail } = Object(value) as Readonly<Record<string, unknown>>
-  return {
-    id: String(id ?? name ?? ""),
-    name: String(name ?? id ?? "a picture"),
-    z: typeof z === "number" ? z : null,
-    isMatch: verdict !== "weak",
-    thumbnail: typeof thumbnail === "string" ? addressOf(thumbnail) : null,
-  }
-}
-
-/** A data URI, or an address of this server; base64 alone is a JPEG file. */
-function addressOf(thumbnail: string): string | null {
-  if (thumbnail.startsWith("data:image/")) return thumbnail
-  if (/^[A-Za-z0-9+/]{64,}=*$/.test(thumbnail) && !thumbnail.startsWith("/v1/"))
-    return `data:image/jpeg;base64,${thumbnail}`
-  if (!URL.canParse(thumbnail, document.baseURI)) return null
-  const url = new URL(thumbnail, document.baseURI)
-  return url.origin === location.origin ? url.href : null
+/** The server says where it is from its own top, and may itself be below a path of a proxy. */
+function thumbnailAddress(path: string): string {
+  const url = new URL(`.${path}`, document.baseURI)
+  url.searchParams.set("side", "320")
+  return url.href
 }

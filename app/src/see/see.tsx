@@ -9,8 +9,9 @@ import { isAbort } from "../shared/words.ts"
 import { closeCamera, FrameRate, nextFrame, openCamera } from "./camera.ts"
 import { Explain } from "./explain.tsx"
 import { labelsIn, templatesIn } from "./labels.ts"
-import { defaultTemplates, manyTemplates, presets } from "./presets.ts"
-import { written } from "./written.ts"
+import { defaultTemplates, manyTemplates, presets, shapeColours } from "./presets.ts"
+import { Samples } from "./samples.tsx"
+import { write, writePreset, written } from "./written.ts"
 
 export function See() {
   const picture = useSignal<File | null>(null)
@@ -65,6 +66,9 @@ export function See() {
           )}
         </div>
         {isFilming.value && <Rate rate={rate.value} />}
+        {shapeColours.models?.test(ready.value?.clip.info.name ?? "") && (
+          <Samples onPicture={show} onError={(thrown) => (error.value = thrown)} />
+        )}
       </div>
       <div class="column scores">
         <Problem error={error.value} />
@@ -94,7 +98,8 @@ function Rate({ rate }: { readonly rate: { perSecond: number; frames: number } |
 }
 
 function Words() {
-  const chosen = presets.find(({ labels }) => labels.join("\n") === written.labels.value)
+  const { labels, templates } = written.value
+  const chosen = presets.find((preset) => preset.labels.join("\n") === labels)
   return (
     <fieldset class="words">
       <legend>Words</legend>
@@ -104,7 +109,7 @@ function Words() {
           value={chosen?.name ?? ""}
           onChange={({ currentTarget }) => {
             const preset = presets.find(({ name }) => name === currentTarget.value)
-            if (preset) written.labels.value = preset.labels.join("\n")
+            if (preset) writePreset(preset)
           }}
         >
           {!chosen && <option value="">own words</option>}
@@ -118,8 +123,8 @@ function Words() {
         <textarea
           rows={7}
           spellcheck={false}
-          value={written.labels.value}
-          onInput={({ currentTarget }) => (written.labels.value = currentTarget.value)}
+          value={labels}
+          onInput={({ currentTarget }) => write({ labels: currentTarget.value })}
         />
       </label>
       <details>
@@ -129,18 +134,18 @@ function Words() {
           <textarea
             rows={4}
             spellcheck={false}
-            value={written.templates.value}
-            onInput={({ currentTarget }) => (written.templates.value = currentTarget.value)}
+            value={templates}
+            onInput={({ currentTarget }) => write({ templates: currentTarget.value })}
           />
         </label>
         <div class="row">
-          <button type="button" onClick={() => (written.templates.value = defaultTemplates.join("\n"))}>
+          <button type="button" onClick={() => write({ templates: defaultTemplates.join("\n") })}>
             One prompt
           </button>
-          <button type="button" onClick={() => (written.templates.value = manyTemplates.join("\n"))}>
+          <button type="button" onClick={() => write({ templates: manyTemplates.join("\n") })}>
             Seven prompts
           </button>
-          <button type="button" onClick={() => (written.templates.value = "{}")}>
+          <button type="button" onClick={() => write({ templates: "{}" })}>
             The label alone
           </button>
         </div>
@@ -157,8 +162,8 @@ interface Shown {
 }
 
 function classify({ clip }: Ready, picture: Blob | HTMLVideoElement, signal: AbortSignal): Promise<LabelScore[]> {
-  const labels = labelsIn(written.labels.value)
-  const templates = templatesIn(written.templates.value)
+  const labels = labelsIn(written.value.labels)
+  const templates = templatesIn(written.value.templates)
   return clip.classify([picture], labels, { templates, signal }).then(([scores]) => scores!)
 }
 
@@ -169,7 +174,7 @@ function usePictureScores(
   isFilming: boolean,
   { scores, error }: Shown,
 ): void {
-  const [labels, templates] = [written.labels.value, written.templates.value]
+  const { labels, templates } = written.value
   useEffect(() => {
     if (!open || !picture || isFilming) return
     const own = new AbortController()

@@ -1,29 +1,43 @@
-/** The words of See, which outlive a reload. */
-import { effect, signal } from "@preact/signals"
-import { defaultTemplates, presets } from "./presets.ts"
+/** The words of See: those that fit the model until the user chooses or writes some, which outlive a reload. */
+import { computed, signal } from "@preact/signals"
+import { ready } from "../model/state.ts"
+import { type Preset, presetFor } from "./presets.ts"
 
 const key = "mobileclip page: words"
 
-function read(): { labels?: string; templates?: string } {
+interface Words {
+  /** As they are in the field. */
+  readonly labels: string
+  readonly templates: string
+}
+
+const own = signal<Partial<Words>>(read())
+const suggested = computed(() => wordsOf(presetFor(ready.value?.clip.info.name ?? null)))
+
+export const written = computed<Words>(() => ({ ...suggested.value, ...own.value }))
+
+export function write(words: Partial<Words>): void {
+  own.value = { ...own.value, ...words }
   try {
-    return Object(JSON.parse(localStorage.getItem(key) ?? "null"))
+    localStorage.setItem(key, JSON.stringify(own.value))
+  } catch {
+    // Full, or forbidden: they last as long as the page.
+  }
+}
+
+export function writePreset(preset: Preset): void {
+  write(wordsOf(preset))
+}
+
+function wordsOf({ labels, templates }: Preset): Words {
+  return { labels: labels.join("\n"), templates: templates.join("\n") }
+}
+
+function read(): Partial<Words> {
+  try {
+    const { labels, templates } = Object(JSON.parse(localStorage.getItem(key) ?? "null"))
+    return { ...(typeof labels === "string" && { labels }), ...(typeof templates === "string" && { templates }) }
   } catch {
     return {}
   }
 }
-
-const { labels, templates } = read()
-
-export const written = {
-  labels: signal(labels ?? presets[0]!.labels.join("\n")),
-  templates: signal(templates ?? defaultTemplates.join("\n")),
-}
-
-effect(() => {
-  const words = JSON.stringify({ labels: written.labels.value, templates: written.templates.value })
-  try {
-    localStorage.setItem(key, words)
-  } catch {
-    // Full, or forbidden: they last as long as the page.
-  }
-})

@@ -41,6 +41,12 @@ export function FileButton(props: FileButtonProps) {
         multiple={multiple && !folder}
         {...(folder ? { webkitdirectory: true } : { accept })}
         {...(label && { "aria-label": label })}
+        onKeyDown={(event) => {
+          if (event.key !== "Enter" || event.repeat) return
+          // Browsers differ: without this some of them would open it twice, and some not at all.
+          event.preventDefault()
+          input.current!.click()
+        }}
         onChange={() => {
           const files = [...(input.current!.files ?? [])]
           // The same file may be chosen again.
