@@ -64,7 +64,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   // One's own pictures, kept with their vectors and found again.
   search: [
-    ...["core", "host", "native/own-cache.ts", "pictures", "run", "weights", "vector-cache", "embed"],
+    ...["core", "host", "pictures", "run", "weights", "vector-cache", "embed"],
     // Lines of JSONL, and of dumps of databases.
     "data/reinforced/jsonl/lines.ts",
     "scan/index.ts",
@@ -73,7 +73,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   mcp: ["core", "host", "search", "weights", "run"],
   // Vectors for other programs, over HTTP, and the page for people, which is built of `app/`.
-  serve: ["core", "host", "pictures", "run", "weights", "search", "embed"],
+  serve: ["core", "host", "pictures", "run", "weights", "search"],
   // The suite over data: only its curves read runs of training.
   benchmark: [
     ...["core", "host", "native/own-cache.ts", "data", "model", "report", "tensor", "run", "evaluate", "export"],

@@ -1,10 +1,10 @@
 /**
- * The commands of README.md, in its order, in one folder: made small by options that are added, they are run. For those that
- * stay large the script, the file and the flags are checked, and the table names the test of the same code. Stand-ins take
- * the place of what is downloaded, and of hosts. The README's program is compiled and run.
+ * The commands of README.md and docs/commands.md, in their order, in one folder: made small by options that are added, they
+ * are run. For those that stay large the script, the file and the flags are checked, and the table names the test of the same
+ * code. Stand-ins take the place of what is downloaded, and of hosts. The README's program is compiled and run.
  */
 import { execFileSync, spawnSync } from "node:child_process"
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -60,6 +60,34 @@ const table: Readonly<Record<string, Entry>> = {
   "node dist/bench/hostile-chain.js": { provenBy: "test/hostile-chain.test.ts" },
   "npx mobileclip setup": { provenBy: "test/package.test.ts" },
   "npx mobileclip classify": { provenBy: "test/package.test.ts" },
+
+  "npx mobileclip reinforce embed --input runs/quickstart/captioned --output data/first --model-name runs/quickstart/teachers/a":
+    { add: `${oneStage} --num-samples 2`, first: () => writeQuickstart(), leaves: ["data/first/00000.tar"] },
+  "npx mobileclip train --train-data data/first --dataset-reinforcement --out runs/first --epochs 4 loss.kind=distill 'loss.teacherScales=[20]'":
+    { add: `${oneTraining} --epochs 1`, leaves: run.map((name) => `runs/first/${name}`) },
+  "npx mobileclip export runs/first/model.safetensors --out models/first": {
+    add: "",
+    leaves: ["models/first/onnx/vision_model.onnx", "models/first/onnx/text_model.onnx"],
+  },
+  "npx mobileclip classify runs/quickstart/pictures --model models/first --labels red,green,blue": {
+    add: "",
+    printing: /pictures\/1\.jpg[\s\S]*green/,
+  },
+  "npx mobileclip evaluate --model models/first --suite self --out runs/first-scores": {
+    add: "--progress none --limit-per-task 8 --no-cache",
+    leaves: ["runs/first-scores/results.jsonl"],
+    printing: /self\/shape +acc1/,
+  },
+  "npx mobileclip index runs/quickstart/pictures --model models/first --index runs/first-index": {
+    add: one,
+    printing: /the index has 2 pictures/,
+  },
+  "npx mobileclip search a red star --index runs/first-index": {
+    add: "--limit 2",
+    printing: /quickstart\/pictures\/\d\.jpg/,
+  },
+  "npx mobileclip serve --model models/first": { provenBy: "src/cli/commands/serve.test.ts" },
+
   "npx mobileclip pull --list": { add: "", printing: /MobileCLIP2-S0 +apple\/MobileCLIP2-S0 +clip +research only/ },
   "npx mobileclip models --free": { add: "", printing: /ViT-B-32-256/i },
   "npx mobileclip models": { add: "", printing: /mobileclip2-s0/i },
@@ -190,11 +218,12 @@ const table: Readonly<Record<string, Entry>> = {
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const readme = readFileSync(join(root, "README.md"), "utf8")
+const pages = `${readme}\n${readFileSync(join(root, "docs/commands.md"), "utf8")}`
 const blocksOf = (language: string) =>
-  [...readme.matchAll(RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, text]) => text!)
+  [...pages.matchAll(RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, text]) => text!)
 const lines = [
   ...blocksOf("sh").flatMap((block) => block.split("\n").filter(Boolean)),
-  ...[...readme.matchAll(/`((?:npx|npm run|node) [^`]+)`/g)].map(([, command]) => command!),
+  ...[...pages.matchAll(/`((?:npx|npm run|node) [^`]+)`/g)].map(([, command]) => command!),
 ].flatMap((line) => line.replace(/\s+#.*$/, "").split(" && "))
 const commands = [...new Set(lines)]
 
@@ -243,6 +272,18 @@ async function writePictures(counts: Readonly<Record<string, number>>): Promise<
   }
 }
 
+/** What the quickstart leaves, and commands take. */
+async function writeQuickstart(): Promise<void> {
+  const { code, err } = await mobileclip(
+    "npx mobileclip render --out runs/quickstart/scenes --train 8 --test 4 --retrieval 4 --progress none",
+  )
+  expect(code, err).toBe(0)
+  cpSync("runs/quickstart/scenes/train", "runs/quickstart/captioned", { recursive: true })
+  cpSync("photos", "runs/quickstart/pictures", { recursive: true })
+  mkdirSync("runs/quickstart/teachers/a", { recursive: true })
+  writeTrainable("runs/quickstart/teachers/a/model.safetensors")
+}
+
 /** Evaluated every 200 samples. */
 function writeStudents(scores: Readonly<Record<string, readonly number[]>>): void {
   for (const [name, averages] of Object.entries(scores)) {
@@ -283,6 +324,36 @@ async function mobileclip(command: string): Promise<Ended> {
 test("there are commands to run, and no entry of the table is left over", () => {
   expect(commands.length).toBeGreaterThan(25)
   expect(Object.keys(table).filter((command) => !commands.includes(command))).toEqual([])
+})
+
+test("the README is short: in one screen how to set up, and a command for each step", () => {
+  expect(readme.split("\n").length).toBeLessThanOrEqual(121)
+  const screen = readme.split("\n").slice(0, 34).join("\n")
+  const steps = ["npm ci && npm run quickstart", "npm ci && npm test"]
+  for (const verb of ["reinforce", "train", "export", "classify", "evaluate", "index", "search", "serve"])
+    steps.push(`\nnpx mobileclip ${verb} `)
+  expect(steps.filter((step) => !screen.includes(step))).toEqual([])
+})
+
+test("every page and file that the README names is there", () => {
+  const named = [...readme.matchAll(/\]\(([^)#]+)(?:#([\w-]+))?\)/g)]
+  expect(named.length).toBeGreaterThan(10)
+  for (const [, path, anchor] of named) {
+    expect(existsSync(join(root, path!)), path).toBe(true)
+    const heading = `\n## ${anchor?.replaceAll("-", " ")}\n`
+    if (anchor) expect(readFileSync(join(root, path!), "utf8").toLowerCase(), anchor).toContain(heading)
+  }
+})
+
+test("every file of this repository that a page names is there", () => {
+  const pages = ["README.md", "examples/README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)]
+  const named = pages.flatMap((page) =>
+    [...readFileSync(join(root, page), "utf8").matchAll(/`((?:src|bench|torch|scan|jpeg|examples)\/[\w./-]+)`/g)].map(
+      ([, path]) => ({ page, path: path! }),
+    ),
+  )
+  expect(named.length).toBeGreaterThan(50)
+  expect(named.filter(({ path }) => !existsSync(join(root, path)))).toEqual([])
 })
 
 /** Shown as a script of npm, which builds first. */
