@@ -133,8 +133,9 @@ function sorted(files: Iterable<readonly [string, KnownFile]>, folderOf: (path: 
   const kept = new Map<string, number[]>()
   for (const [path, { id }] of files) {
     const folder = folderOf(path)
-    if (folder === null) gone.push(id)
-    else kept.set(folder, kept.get(folder) ?? []).get(folder)!.push(id)
+    const others = folder === null ? gone : (kept.get(folder) ?? [])
+    others.push(id)
+    if (folder !== null) kept.set(folder, others)
   }
   return { gone, kept }
 }
