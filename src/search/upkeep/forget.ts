@@ -3,6 +3,7 @@
  * indexed again, unless that is asked for.
  */
 import { randomBytes } from "node:crypto"
+import { existsSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
@@ -159,7 +160,8 @@ async function eraseVectors(
 ): Promise<void> {
   const { store } = writer
   if (pictures.length === 0) return
-  for (const generation of store.generations()) {
+  // A migration that was killed at its begin has no file yet.
+  for (const generation of store.generations().filter((each) => existsSync(store.vectorsPath(each)))) {
     const rows = generation.state === "active" ? store.count : rowsInFile(store.vectorsPath(generation), generation.dim)
     for (let first = 0; first < pictures.length; first += atOnce) {
       await pause(signal)

@@ -107,6 +107,16 @@ test("a forgetting that is stopped anywhere is completed by the same call, which
   expect((await verifyIndex(index)).problems).toEqual([])
 })
 
+test("files are forgotten beside a migration that was killed before it wrote a vector", async () => {
+  const index = copy()
+  {
+    using writer = await IndexWriter.open(index, "a test")
+    writer.addGeneration({ ...writer.active!, model: "next" })
+  }
+  expect(await forgetPaths(index, [picture(9)])).toMatchObject({ files: 1, pictures: 1 })
+  expect((await verifyIndex(index)).problems).toEqual([])
+})
+
 test("many files are forgotten with one wait for the disk, not one for each", async () => {
   const index = copy()
   using writer = await IndexWriter.open(index, "a test")
