@@ -1,7 +1,7 @@
 /** Whether a model's vectors are those that an index has: then only its name, file or precision is another one. */
 import { UserError } from "../../core/errors.ts"
 import type { EmbedEncoder } from "../../embed/open-encoder.ts"
-import { encodePrompts } from "../calibrate/make-background.ts"
+import { copyBackground, encodePrompts } from "../calibrate/make-background.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
@@ -129,11 +129,7 @@ async function adopt(writer: IndexWriter, encoder: EmbedEncoder, source: string)
   const values = generationBy(encoder, source, active)
   const next = writer.addGeneration({ ...values, settings: { ...values.settings, ...(mapped && { mapped }) } })
   await copyRows(writer, active, next, (rows) => rows)
-  writer.store.run(
-    "INSERT INTO background SELECT ?, kind, number, name, vector FROM background WHERE generation = ?",
-    next.id,
-    active.id,
-  )
+  copyBackground(writer, active, next)
   await extendCodes(writer.store, next)
   await writer.activate(next)
 }
