@@ -1,6 +1,7 @@
 /** Filters to bits: bit p of a mask is 1 where the content of row p may be a hit. */
 import { sep } from "node:path"
-import type { IndexStore, SqlValue } from "../../store/index-store.ts"
+import type { SqlValue } from "../../store/database.ts"
+import type { IndexStore } from "../../store/index-store.ts"
 import type { Filters, Near, SizeBound } from "../filters.ts"
 
 export interface Mask {
