@@ -10,6 +10,7 @@ import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../core/json.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { inDatabase, openChecked, type Row, restoreHint, type SqlValue, stateOf } from "./database.ts"
+import { indexCommand } from "./index-command.ts"
 import { rowsWithoutVector } from "./vector-file.ts"
 
 export const databaseFile = "index.sqlite"
@@ -83,7 +84,8 @@ export class IndexStore implements Disposable {
   active(): Generation {
     const found = this.generations().find(({ state }) => state === "active")
     if (found) return found
-    throw new UserError(`the index in ${this.folder} has no pictures yet`, "mobileclip index DIR --model MODEL")
+    const hint = indexCommand(this.folder, "DIR", "--model", "MODEL")
+    throw new UserError(`the index in ${this.folder} has no pictures yet`, hint)
   }
 
   generations(): Generation[] {
@@ -185,7 +187,7 @@ export function requireIndex(folder: string): void {
   const what = found === undefined ? "it does not exist" : found.isDirectory() ? `${databaseFile} is missing` : "a file"
   throw new UserError(
     `there is no index in ${folder}: ${what}`,
-    "`mobileclip index DIR --model MODEL` makes one; name another with --index",
+    `${indexCommand(folder, "DIR", "--model", "MODEL")} makes one; name another with --index`,
   )
 }
 

@@ -185,7 +185,7 @@ test("an unknown path is refused with the nearest one, and nothing is forgotten"
   const refused = forgetPaths(index, [picture(1), at("pictures", "b", "111.jpg")])
   await expect(refused).rejects.toMatchObject({ hint: `did you mean ${picture(11)}?` })
   const far = forgetPaths(index, [at("elsewhere", "111.jpg")])
-  await expect(far).rejects.toMatchObject({ hint: "mobileclip index status tells what it has" })
+  await expect(far).rejects.toMatchObject({ hint: `mobileclip index status --index ${index} tells what it has` })
   expect(vectorsByPath(index).size).toBe(count + 1)
 })
 
