@@ -5,7 +5,7 @@ import { copyBackground, encodePrompts } from "../calibrate/make-background.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
-import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
+import { encodeRows, sameCosine, sampleRows, withRows } from "./encode-rows.ts"
 import { requireNoneBegun } from "./migration-progress.ts"
 import {
   generationBy,
@@ -23,9 +23,6 @@ export interface CheckOptions extends MigrationOptions {
 }
 
 export const checkDefaults = { sample: 64 } as const
-
-/** Other precisions and kernels change a vector less than this. */
-export const sameCosine = 0.999
 
 /** A few pictures in a hundred may be nearer to a border of rounding. */
 const leastShare = 0.95

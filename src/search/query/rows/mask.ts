@@ -15,6 +15,18 @@ export function isIn(row: number, count: number, mask: Mask | null): boolean {
   return row < count && (mask === null || (mask.bits[row >> 3]! & (1 << (row & 7))) !== 0)
 }
 
+/** The bits of a mask that leaves out none of the first `count` rows. */
+export function allRows(count: number): Uint8Array {
+  return firstBits(new Uint8Array((count + 7) >> 3).fill(255), count)
+}
+
+/** A copy of the first `count` bits. */
+export function firstBits(bits: Uint8Array, count: number): Uint8Array {
+  const first = bits.slice(0, (count + 7) >> 3)
+  if (count & 7) first[first.length - 1]! &= (1 << (count & 7)) - 1
+  return first
+}
+
 interface Condition {
   readonly sql: string
   readonly values: readonly SqlValue[]
