@@ -18,7 +18,7 @@ import { Random } from "../src/core/arrays/random.ts"
 import { cosines } from "../src/core/arrays/similarity.ts"
 import { otherNames } from "../src/experiments/cifar10/classes.ts"
 import { MobileCLIP } from "../src/index.ts"
-import { chooseBackgroundPictures } from "../src/search/calibrate/background.ts"
+import { mostBackgroundPictures } from "../src/search/calibrate/background.ts"
 import { calibrationOf, defaultStrictness } from "../src/search/calibrate/calibration.ts"
 import { backgroundPrompts } from "../src/search/calibrate/prompts.ts"
 import { TopHits } from "../src/search/scan/top-hits.ts"
@@ -221,10 +221,15 @@ function indexOf({ dim, vectors, hashes, prompts, aPhoto }: Data, rows: readonly
     })
     return taken
   }
-  const chosen = chooseBackgroundPictures(rows.map((row) => ({ row, hash: hashes[row]! })))
+  const chosen = backgroundSample(rows.map((row) => ({ row, hash: hashes[row]! })))
   const pictures = take(rows)
   const background = { dim, prompts, pictures: take(chosen.map(({ row }) => row)) }
   return { rows, pictures, background, aPhoto: cosines(aPhoto, pictures, dim) }
+}
+
+/** As an index chooses them. */
+function backgroundSample<Row extends { readonly hash: string }>(rows: Row[]): Row[] {
+  return rows.sort((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : 0)).slice(0, mostBackgroundPictures)
 }
 
 function* searchesOf(data: Data, index: Index, label: number, size: number, share: string): Generator<Search> {
@@ -420,7 +425,7 @@ function onPage(held: readonly Outcome[]): Record<string, string>[] {
 /** Generic captions that name no class, with a picture above the divider among all pictures. */
 function captions({ dim, vectors, hashes, prompts, classNames }: Data): Record<string, string>[] {
   const names = new Set([...classNames, ...classNames.flatMap(namesOfClass)].flatMap(wordsOf))
-  const chosen = chooseBackgroundPictures(hashes.map((hash, row) => ({ row, hash })))
+  const chosen = backgroundSample(hashes.map((hash, row) => ({ row, hash })))
   const rowAt = (row: number) => vectors.subarray(row * dim, (row + 1) * dim)
   const pictures = Float32Array.from(chosen.flatMap(({ row }) => [...rowAt(row)]))
   const found = backgroundPrompts.flatMap((text, number) => {

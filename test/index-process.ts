@@ -5,7 +5,8 @@
  */
 import { writeSync } from "node:fs"
 import { indexPictures } from "../src/search/indexing/index-pictures.ts"
-import { IndexStore, type SqlValue } from "../src/search/store/index-store.ts"
+import type { SqlValue } from "../src/search/store/database.ts"
+import { IndexStore } from "../src/search/store/index-store.ts"
 import { IndexWriter } from "../src/search/store/index-writer.ts"
 import { VectorWriter } from "../src/search/store/vector-file.ts"
 

@@ -28,7 +28,8 @@ export async function openIndex(folder: string, options: SearchOptions = {}): Pr
     hasFile: (path) => index.hasFile(path),
     classify: async (paths, labels, how) => classifyPaths(await model(), orientationOf(folder), paths, labels, how),
     async [Symbol.asyncDispose]() {
-      await (await opening)?.[Symbol.asyncDispose]()
+      // What it cannot be opened for was thrown where it was needed.
+      await (await opening?.catch(() => null))?.[Symbol.asyncDispose]()
       await index[Symbol.asyncDispose]()
     },
   }

@@ -1,26 +1,14 @@
 /** What the tools take and give, as zod's schemas, which the protocol carries as JSON Schema. An argument of another name is refused. */
 import { z } from "zod"
+import { filterFields, searchText as text } from "../search/query/parse/filter-fields.ts"
 
 const mostHits = 100
 const mostThumbnails = 20
 
 const path = z.string().min(1).max(32_767).describe("Absolute path, as results have it")
-/** A model reads 77 tokens. */
-const text = z.string().min(1).max(2000)
-const several = z.array(text).max(100)
-
 const filters = {
-  after: text.optional().describe('Taken at this time or later: "2023", "2023-07", "2023-07-14", "3 weeks ago"'),
-  before: text.optional().describe("Taken before this time begins"),
-  date: text.optional().describe("Taken within this day, month or year"),
   folders: z.array(path).max(100).optional().describe("Absolute paths: files below one of these folders"),
-  names: several.optional().describe('File names that match one of these patterns: "IMG_2*", "*.heic"'),
-  larger: several.optional().describe('At least so large: "2MP" (pixels), "1000x800" (both sides), "1MB" (the file)'),
-  smaller: several.optional().describe("Smaller than that"),
-  orientation: text.optional().describe("landscape, portrait or square; several separated by commas"),
-  cameras: several.optional().describe("A part of the camera's name"),
-  near: text.optional().describe('Taken near a place: "LAT,LON" or "LAT,LON,KM"'),
-  format: text.optional().describe("jpg, png, webp, avif, tif, gif, heic; several separated by commas"),
+  ...filterFields,
 }
 
 export const filterNames = Object.keys(filters) as (keyof typeof filters)[]

@@ -6,6 +6,7 @@ import { beNice, chooseNice } from "../../search/indexing/nice.ts"
 import { makeThumbnails } from "../../search/indexing/thumbnails.ts"
 import { watchPictures } from "../../search/indexing/watch.ts"
 import { storeChoice } from "../../search/lance/index-table.ts"
+import { indexCommand } from "../../search/store/index-command.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { progressOption, repeated, threadsOption, verboseOption } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
@@ -103,7 +104,7 @@ async function run(folders: string[], given: Options, command: Command, context:
   if (watch && thumbnails) command.error("error: --thumbnails is for a run that ends, and --watch does not")
   const signal = context.abortOnInterrupt("stopping: what is encoded is kept", sameCommand(context.argv))
   const options = { ...libraryOptions(given, say), signal }
-  const show = (summary: IndexSummary) => writeOut?.(json ? `${JSON.stringify(summary)}\n` : textOf(summary))
+  const show = (summary: IndexSummary) => writeOut?.(json ? `${JSON.stringify(summary)}\n` : textOf(summary, index))
   if (watch) await watchPictures(index, folders, { ...options, onPass: show })
   const summary = await indexPictures(index, folders, options)
   show(summary)
@@ -111,7 +112,7 @@ async function run(folders: string[], given: Options, command: Command, context:
     const { made, known, failed } = await makeThumbnails(index, options)
     say(`thumbnails: ${made} made, ${known} there, ${counted(failed, "picture")} cannot be read any more`)
   }
-  requireAllRead(summary, verbose ? "" : ": mobileclip index status tells why")
+  requireAllRead(summary, verbose ? "" : `: ${indexCommand(index, "status")} tells why`)
 }
 
 function libraryOptions(given: Options, say: (line: string) => void): Omit<IndexOptions, "signal"> {
@@ -133,14 +134,14 @@ function libraryOptions(given: Options, say: (line: string) => void): Omit<Index
   }
 }
 
-function textOf(summary: IndexSummary): string {
+function textOf(summary: IndexSummary, index: string): string {
   const { encoded, known, unchanged, described, removed, failed, failedBefore, unread, kept, seconds } = summary
   const rate = encoded > 0 ? ` (${(encoded / seconds).toFixed(1)} a second)` : ""
   const parts = [
     ...[`${encoded} encoded${rate}`, `${known} copied or moved`, `${unchanged} unchanged`],
     ...(described > 0 ? [`${described} with another caption`] : []),
     ...[`${removed} gone`, `${failed} failed`],
-    ...(failedBefore > 0 ? [`${failedBefore} failed before (mobileclip index retry tries again)`] : []),
+    ...(failedBefore > 0 ? [`${failedBefore} failed before (${indexCommand(index, "retry")} tries again)`] : []),
     ...(kept > 0 ? [`${kept} kept whose folder is away`] : []),
     ...(unread > 0 ? [`${unread} not read now`] : []),
   ]

@@ -272,6 +272,12 @@ test("a text with nothing that matches is told so before weaker hits, and gives 
     0,
     expect.stringMatching(/^no match: [^\n]*\nrank [^\n]*\n--- weaker matches: 11, 6 of them hidden ---\n/),
   ])
+  const eight = (await run(...none, "--limit", "8")).out
+  expect(eight).toMatch(/^--- weaker matches: 8 ---$/m)
+  expect(eight.trim().split("\n")).toHaveLength(3 + 8)
+  expect((await run(...none, "--limit", "8", "--weak", "2")).out).toMatch(
+    /^--- weaker matches: 8, 6 of them hidden ---$/m,
+  )
   expect(JSON.parse((await run(...none, "--json")).out)).toMatchObject({
     matches: 0,
     hits: Array(11).fill({ verdict: "weak" }),

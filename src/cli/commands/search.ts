@@ -26,7 +26,8 @@ A word that is a file is a picture: text:WORD is a text all the same, image:PATH
 the picture itself out. -0 gives the matches of a page without weaker hits; --page-all takes all pages.
 
 A cosine says little by itself; z is by how many standard deviations a score is above what this query has with other pictures, and
-what other texts have with this one. Hits above the divider are matches; five weaker ones stand below it (--weak, --only-matches).
+what other texts have with this one. Hits above the divider are matches; five weaker ones stand below it, or all of a page whose size
+was given (--limit, --weak, --only-matches).
 A query of pictures alone has no divider, and its hits are not judged. Where nothing matches the first line says so, and the exit
 code is 0.
 `
@@ -64,7 +65,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--cursor <text>", "the page after the one that ended with it")
     .option("--page-all", "all pages as one")
     .option("--only-matches", "without weaker hits")
-    .option("--weak <n>", "weaker hits that a table shows (default: 5)", wholeNumber(0))
+    .option("--weak <n>", "weaker hits that a table shows (default: 5, or as many as --limit)", wholeNumber(0))
     .option(
       "--strictness <x>",
       "how far above chance matches begin (default: 1.5, and none for pictures)",
@@ -96,8 +97,10 @@ async function run(words: readonly string[], given: SearchCommand, command: Comm
   const query = queryOf(words, given)
   for (const note of query.notes) say(note)
   const { index: folder, model, threads } = given
+  // Whoever names a number of hits wants to see them.
+  const weak = given.weak ?? (command.getOptionValueSource("limit") === "cli" ? given.limit : undefined)
   await using index = await SearchIndex.open(folder, { model, threads, once: true, onStage: say })
-  await writePages(index, query, given, { ...output, ...context }, say)
+  await writePages(index, query, { ...given, ...(weak !== undefined && { weak }) }, { ...output, ...context }, say)
 }
 
 /** What a query takes, and groups of duplicates do not. */

@@ -2,6 +2,7 @@
 import type { Command } from "commander"
 import { counted } from "../../core/counted.ts"
 import { ofLongWork } from "../../core/progress.ts"
+import { indexCommand } from "../../search/store/index-command.ts"
 import { excludedPaths, forgetPaths, undoForget } from "../../search/upkeep/forget.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { progressOption } from "../options.ts"
@@ -44,7 +45,7 @@ async function run(paths: string[], given: Options, command: Command, context: C
   }
   if (undo) {
     const undone = await undoForget(index, paths)
-    return void print(undone, `the next run indexes ${counted(undone.length, "path")} again: mobileclip index`)
+    return void print(undone, `the next run indexes ${counted(undone.length, "path")} again: ${indexCommand(index)}`)
   }
   const signal = context.abortOnInterrupt("stopping after the current files", sameCommand(context.argv))
   const result = await forgetPaths(index, paths, {

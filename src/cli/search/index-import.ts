@@ -4,6 +4,7 @@ import { counted } from "../../core/counted.ts"
 import { type ImportOptions, type ImportResult, importIndex } from "../../search/exchange/import/import-index.ts"
 import { parsePathPrefix } from "../../search/exchange/import/path-map.ts"
 import { captionNames, pathNames, vectorNames } from "../../search/exchange/sources/source.ts"
+import { indexCommand } from "../../search/store/index-command.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { progressOption, repeated, threadsOption } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
@@ -67,7 +68,7 @@ async function run(source: string, given: Options, command: Command, context: Co
     signal: context.abortOnInterrupt("stopping after the current pictures", sameCommand(context.argv)),
   })
   writeOut?.(json ? `${JSON.stringify(result, null, 2)}\n` : textOf(result, options.check === true))
-  requireAllRead(result, ": mobileclip index status tells why")
+  requireAllRead(result, `: ${indexCommand(index, "status")} tells why`)
 }
 
 function textOf(result: ImportResult, isCheck: boolean): string {

@@ -2,6 +2,7 @@
 import type { Command } from "commander"
 import { counted } from "../../core/counted.ts"
 import { retryFailures } from "../../search/indexing/index-pictures.ts"
+import { indexCommand } from "../../search/store/index-command.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { progressOption, threadsOption } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
@@ -33,6 +34,6 @@ export function registerRetry(command: Command, context: CommandContext): void {
       const { encoded, known, failed } = summary
       const text = `${encoded} encoded, ${counted(known, "copy", "copies")}, ${failed} failed\n`
       writeOut?.(json ? `${JSON.stringify(summary)}\n` : text)
-      requireAllRead(summary, ": mobileclip index status tells why")
+      requireAllRead(summary, `: ${indexCommand(index, "status")} tells why`)
     })
 }

@@ -1,6 +1,7 @@
 /** mobileclip index status */
 import type { Command } from "commander"
 import { counted } from "../../core/counted.ts"
+import { indexCommand } from "../../search/store/index-command.ts"
 import type { Generation } from "../../search/store/index-store.ts"
 import { repairHint } from "../../search/store/vector-file.ts"
 import { type IndexStatus, indexStatus } from "../../search/upkeep/status.ts"
@@ -41,7 +42,7 @@ function statusText(status: IndexStatus): string {
   const rows: [string, string][] = [
     ["index", status.folder],
     ["pictures", `${pictures} in ${counted(files, "file")} (${counted(copies, "copy", "copies")})`],
-    ["unused rows", `${unused}${unused > 0 ? ": mobileclip index compact removes them" : ""}`],
+    ["unused rows", `${unused}${unused > 0 ? `: ${indexCommand(status.folder, "compact")} removes them` : ""}`],
     ["forgotten paths", String(excluded)],
     ...status.roots.map(({ path, isThere, walked, exclude }): [string, string] => [
       "folder",

@@ -45,9 +45,12 @@ test("status, forget, compact, verify and retry are of the index that is named",
   expect(await index("verify", "--repair", "--threads", "1")).toMatchObject({ code: 0 })
   expect(await index("retry", "--threads", "1")).toMatchObject({ code: 3, out: "0 encoded, 0 copies, 1 failed\n" })
   const undone = await index("forget", "--undo", at("pictures", "1.jpg"))
-  expect(undone).toMatchObject({ code: 0, out: "the next run indexes 1 path again: mobileclip index\n" })
+  expect(undone).toMatchObject({
+    code: 0,
+    out: `the next run indexes 1 path again: mobileclip index --index ${at("index")}\n`,
+  })
   expect((await index("forget", at("nowhere"))).err).toMatch(
-    /is not in the index; nothing was changed\n.*index status tells/,
+    /is not in the index; nothing was changed\n.*index status --index .* tells/,
   )
   expect((await index("forget")).code).toBe(2)
 })
@@ -61,7 +64,8 @@ test("what failed before is told apart from what is unchanged, and one is not co
   expect(await index(...words)).toMatchObject({
     code: 0,
     out:
-      "0 encoded, 0 copied or moved, 4 unchanged, 0 gone, 0 failed, 1 failed before (mobileclip index retry tries again)\n" +
+      "0 encoded, 0 copied or moved, 4 unchanged, 0 gone, 0 failed, " +
+      `1 failed before (mobileclip index retry --index ${at("index")} tries again)\n` +
       "the index has 3 pictures in 4 files\n",
   })
   expect((await index("status")).out).toContain("3 in 4 files (1 copy)")

@@ -27,7 +27,7 @@ const link = (target: string, path: string) => symlinkSync(target, join(folder, 
 
 test("what is left out has a note, and files that say something about a picture are no files of another kind", async () => {
   write("a.jpg", "a.xmp", "a.jpg.json", "b.xmp", "out/c.jpg", "d.mov")
-  const { pictures, others, notes } = await walkPictures(folder, (path) => path === "out")
+  const { pictures, others, notes } = await walkPictures(folder, { isLeftOut: (path) => path === "out" })
   expect(pictures).toEqual(["a.jpg"])
   expect([...others].sort()).toEqual(["a.jpg.json", "a.xmp", "b.xmp", "d.mov"])
   expect(notes).toEqual([
@@ -215,6 +215,25 @@ test("a folder whose name is not UTF-8 cannot be found by the name that is read:
   const { pictures, notes, unread } = await walkPictures(folder)
   expect([pictures, notes]).toEqual([["b/2.jpg"], [`${folder}/caf\ufffd cannot be read: its name is not UTF-8`]])
   expect(unread).toEqual([{ path: "caf\ufffd", reason: notes[0] }])
+})
+
+test("a walk tells how many files it has after each folder, and enters no other one when it is aborted", async () => {
+  write("1.jpg", "a/2.jpg", "a/2.txt", "a/deep/3.jpg", "b/4.jpg")
+  const found: number[] = []
+  const whole = await walkPictures(folder, { onFound: (files) => found.push(files) })
+  expect([whole.pictures.length, whole.others.size]).toEqual([4, 1])
+  expect(found).toEqual(found.toSorted((x, y) => x - y))
+  expect([found.length, found.at(-1)]).toEqual([4, 5])
+  const controller = new AbortController()
+  const stopped = new Error("stopped")
+  let folders = 0
+  const onFound = () => {
+    folders++
+    controller.abort(stopped)
+  }
+  await expect(walkPictures(folder, { onFound, signal: controller.signal })).rejects.toBe(stopped)
+  // The folders around the first one are looked through to their ends, and no other one.
+  expect(folders).toBeLessThan(4)
 })
 
 test("paths of folders give the pictures in them; without any, the error says what is there", async () => {

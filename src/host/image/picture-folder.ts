@@ -40,22 +40,28 @@ export function isPictureName(name: string): boolean {
   return pictureName.test(name)
 }
 
+export interface WalkOptions {
+  /** Files and folders, by their paths below the folder, that are passed over with a note; default: none. */
+  readonly isLeftOut?: (path: string) => boolean
+  /** Is told after each folder how many files there are so far. */
+  readonly onFound?: (files: number) => void
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
- * Throws UserError where the folder itself cannot be read; a folder below that cannot be read is a note.
- *
- * @param isLeftOut files and folders, by their paths below the folder, that are passed over with a note
+ * Throws UserError where the folder itself cannot be read; a folder below that cannot be read is a note. Throws the signal's
+ * reason after the folder that it was in.
  */
-export async function walkPictures(
-  folder: string,
-  isLeftOut: (path: string) => boolean = () => false,
-): Promise<PictureFolder> {
-  const walk = new Walk(isLeftOut)
+export async function walkPictures(folder: string, options: WalkOptions = {}): Promise<PictureFolder> {
+  const walk = new Walk(options)
   try {
     await walk.enter("", await realpath(folder))
   } catch (error) {
+    options.signal?.throwIfAborted()
     throw fileError(error, "reading", folder)
   }
   await walk.followLinks()
+  options.signal?.throwIfAborted()
   return walk.found(folder)
 }
 
@@ -73,17 +79,20 @@ class Walk {
   private readonly leftOut: string[] = []
   private readonly passedOver = { again: 0, nowhere: 0, special: 0 }
 
-  constructor(private readonly isLeftOut: (path: string) => boolean) {}
+  constructor(private readonly options: WalkOptions) {}
 
   /** @param path below the folder that is walked */
   async enter(path: string, real: string): Promise<void> {
+    const { isLeftOut = () => false, onFound, signal } = this.options
+    signal?.throwIfAborted()
     this.visited.set(real, path.split(sep)[0]!)
     const entries = await readdir(real, { withFileTypes: true })
     for (const entry of entries.filter(({ name }) => !isHidden(name))) {
       const below = join(path, entry.name)
-      if (this.isLeftOut(below)) this.leftOut.push(below)
+      if (isLeftOut(below)) this.leftOut.push(below)
       else await this.take(entry, below, join(real, entry.name))
     }
+    onFound?.(this.pictures.length + this.others.size)
   }
 
   /** Visits folders first: what lies in them is not taken again through a link. */
@@ -133,6 +142,7 @@ class Walk {
     try {
       await this.enter(path, real)
     } catch (error) {
+      this.options.signal?.throwIfAborted()
       this.unread.push({ path, reason: messageOf(fileError(error, "reading", path)) })
     }
   }

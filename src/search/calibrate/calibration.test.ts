@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { Random } from "../../core/arrays/random.ts"
 import { l2Normalize } from "../../core/arrays/similarity.ts"
-import { type Background, chooseBackgroundPictures } from "./background.ts"
+import type { Background } from "./background.ts"
 import { calibrationOf, type QueryKind } from "./calibration.ts"
 import { explainScore, explainThreshold } from "./explain.ts"
 import { backgroundPrompts } from "./prompts.ts"
@@ -201,15 +201,6 @@ test("vectors that are not finite, or of another width, are refused by name", ()
   expect(() => calibrationOf(query, "text", given, 10)).toThrow("background pictures: vector 4")
   expect(() => calibrationOf(query.subarray(1), "text", background(), 10)).toThrow("32 finite numbers")
   expect(calibrationOf(query, "text", background(), 10).verdict(Number.NaN)).toBe("weak")
-})
-
-test("the sample is the contents with the lowest hashes, in whatever order they come", () => {
-  const random = new Random(2)
-  const all = Array.from({ length: 5000 }, (_, id) => ({ id, hash: random.uint32().toString(16).padStart(8, "0") }))
-  const expected = all.toSorted((a, b) => (a.hash < b.hash ? -1 : 1)).slice(0, 100)
-  expect(chooseBackgroundPictures(all, 100)).toEqual(expected)
-  expect(chooseBackgroundPictures(all.toReversed(), 100)).toEqual(expected)
-  expect(chooseBackgroundPictures(all.slice(0, 3))).toHaveLength(3)
 })
 
 test("there are a few hundred captions, no two alike", () => {

@@ -4,7 +4,7 @@ import { openScanner } from "../scan/scanner.ts"
 import type { Generation, IndexStore } from "../store/index-store.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import { vectorOffset } from "../store/vector-file.ts"
-import { mostBackgroundPictures } from "./background.ts"
+import { type Background, mostBackgroundPictures } from "./background.ts"
 import { type KeptBackground, statisticsOfText, statisticsText } from "./kept-statistics.ts"
 import { backgroundPrompts, backgroundPromptsVersion } from "./prompts.ts"
 
@@ -50,24 +50,39 @@ export async function updateBackgroundPictures(writer: IndexWriter, generation: 
   })
 }
 
+/** The same for a generation with the same vectors, and its statistics too. */
+export function copyBackground(writer: IndexWriter, from: Generation, to: Generation): void {
+  const { store } = writer
+  const copy = "INSERT INTO background SELECT ?, kind, number, name, vector FROM background WHERE generation = ?"
+  store.writing(() => {
+    store.run(copy, to.id, from.id)
+    for (const keyOf of backgroundKeys) {
+      const value = store.meta(keyOf(from))
+      if (value !== null) writer.setMeta(keyOf(to), value)
+    }
+  })
+}
+
+/** Within a transaction: a generation takes the place of another one. */
+export function renameBackground(store: IndexStore, from: Generation, to: Generation): void {
+  store.run("UPDATE background SET generation = ? WHERE generation = ?", to.id, from.id)
+  for (const keyOf of backgroundKeys) store.run("UPDATE meta SET key = ? WHERE key = ?", keyOf(to), keyOf(from))
+}
+
 function keptText(store: IndexStore, generation: Generation): string {
-  const { dim } = generation
-  const [prompts, pictures] = [
-    backgroundRows(store, generation, "prompt"),
-    backgroundRows(store, generation, "picture"),
-  ]
-  return statisticsText({ dim, prompts, pictures }, backgroundState(store, generation))
+  return statisticsText(vectorsOf(store, generation), backgroundState(store, generation))
 }
 
 /** What an index has of a generation's background. Within a transaction. */
 export function readBackground(store: IndexStore, generation: Generation): KeptBackground {
-  const { dim } = generation
-  const statistics = statisticsOfText(store.meta(statisticsKey(generation)), backgroundState(store, generation), dim)
-  const [prompts, pictures] = [
-    backgroundRows(store, generation, "prompt"),
-    backgroundRows(store, generation, "picture"),
-  ]
-  return { dim, prompts, pictures, statistics }
+  const state = backgroundState(store, generation)
+  const statistics = statisticsOfText(store.meta(statisticsKey(generation)), state, generation.dim)
+  return { ...vectorsOf(store, generation), statistics }
+}
+
+function vectorsOf(store: IndexStore, generation: Generation): Background {
+  const [prompts, pictures] = (["prompt", "picture"] as const).map((kind) => backgroundRows(store, generation, kind))
+  return { dim: generation.dim, prompts: prompts!, pictures: pictures! }
 }
 
 function backgroundRows(store: IndexStore, { id, dim }: Generation, kind: "prompt" | "picture"): Float32Array {
@@ -96,6 +111,9 @@ function promptsKey({ id }: Pick<Generation, "id">): string {
 export function statisticsKey({ id }: Pick<Generation, "id">): string {
   return `statistics ${id}`
 }
+
+/** What stands in the index of a background beside its vectors. */
+const backgroundKeys = [backgroundKey, promptsKey, statisticsKey]
 
 /** Unit vectors [P, dim] of `backgroundPrompts`. */
 export async function encodePrompts(

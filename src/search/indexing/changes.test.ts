@@ -19,7 +19,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
 import sharp from "sharp"
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { exportModel } from "../../export/export.ts"
 import { IndexStore } from "../store/index-store.ts"
@@ -229,6 +229,11 @@ test("another model than the index's is refused, and nothing changes", async () 
   expect(await run()).toMatchObject({ unchanged: 4 })
 })
 
+/** As long as the test's own time allows. */
+async function until(isSo: () => boolean): Promise<void> {
+  await vi.waitUntil(isSo, { timeout: 60_000, interval: 50 })
+}
+
 test("while folders are watched, one that went and came back is watched again, and an index that went is not made anew", async () => {
   const controller = new AbortController()
   const passes: IndexSummary[] = []
@@ -240,10 +245,6 @@ test("while folders are watched, one that went and came back is watched again, a
   })
   // A failure is looked at below.
   watching.catch(() => {})
-  const until = async (isSo: () => boolean) => {
-    for (let i = 0; i < 200 && !isSo(); i++) await sleep(50)
-    expect(isSo()).toBe(true)
-  }
   await until(() => passes.length === 1)
   await sleep(300)
   renameSync(at("pictures"), at("away"))
@@ -259,7 +260,7 @@ test("while folders are watched, one that went and came back is watched again, a
   await draw(at("pictures", "g.png"), 42)
   await expect(watching).rejects.toThrow(/there is no index in/)
   expect(existsSync(at("index"))).toBe(false)
-}, 30_000)
+})
 
 test("what comes, changes and goes while folders are watched is indexed, until it is stopped", async () => {
   const controller = new AbortController()
@@ -269,10 +270,6 @@ test("what comes, changes and goes while folders are watched is indexed, until i
     onPass: (summary) => passes.push(summary),
   })
   const sum = (name: "encoded" | "known" | "removed") => passes.reduce((all, pass) => all + pass[name], 0)
-  const until = async (isSo: () => boolean) => {
-    for (let i = 0; i < 200 && !isSo(); i++) await sleep(50)
-    expect(isSo()).toBe(true)
-  }
   await until(() => sum("encoded") === 4)
   await sleep(300)
   mkdirSync(at("pictures", "new"))
@@ -285,4 +282,39 @@ test("what comes, changes and goes while folders are watched is indexed, until i
   controller.abort()
   await expect(watching).rejects.toThrow(/abort/i)
   expect(execFileSync("ls", ["-A", at("index")], { encoding: "utf8" })).not.toContain(".lock")
+})
+
+test("a folder below a hidden one is watched", async () => {
+  const controller = new AbortController()
+  mkdirSync(at(".hidden"))
+  renameSync(at("pictures"), at(".hidden", "pictures"))
+  let hasPassed = false
+  // Nothing is looked at before the system tells of a change.
+  const watched = {
+    model: join(folder, "tiny"),
+    threads: 0,
+    signal: controller.signal,
+    onPass: () => (hasPassed = true),
+  }
+  const watching = watchPictures(at("index"), [at(".hidden", "pictures")], {
+    ...{ ...watched, restSeconds: 0.2, againSeconds: 3600 },
+  })
+  await until(() => hasPassed && paths().length === 4)
+  await sleep(300)
+  await draw(at(".hidden", "pictures", "e.png"), 40)
+  await until(() => paths().length === 5)
+  controller.abort()
+  await expect(watching).rejects.toThrow(/abort/i)
+})
+
+test("a folder that never rests is indexed all the same, also where nobody is told of passes", async () => {
+  const controller = new AbortController()
+  const watching = watchPictures(at("index"), [at("pictures")], {
+    ...{ model: join(folder, "tiny"), threads: 0, signal: controller.signal, restSeconds: 3600, againSeconds: 0.5 },
+  })
+  await until(() => existsSync(at("index", "index.sqlite")) && paths().length === 4)
+  await draw(at("pictures", "e.png"), 40)
+  await until(() => paths().length === 5)
+  controller.abort()
+  await expect(watching).rejects.toThrow(/abort/i)
 })

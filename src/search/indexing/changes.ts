@@ -2,22 +2,24 @@
  * What is new, changed and gone in the folders of an index. A change of a picture is noticed by its size or time, one of what is
  * said beside it by the time of that file, which is later than the last walk.
  */
-import { opendirSync, type Stats, stat as statOf } from "node:fs"
+import { type Stats, stat as statOf } from "node:fs"
 import { dirname, join, sep } from "node:path"
 import { promisify } from "node:util"
 import { counted } from "../../core/counted.ts"
+import { noProgress, ofLongWork, type StartProgress } from "../../core/progress.ts"
 import { isDirectory } from "../../host/files/files.ts"
 import { mayDescribe, namesBeside } from "../../host/image/caption-beside.ts"
 import { walkPictures } from "../../host/image/picture-folder.ts"
 import type { IndexStore } from "../store/index-store.ts"
 import type { NewFile } from "../store/picture-rows.ts"
+import { AwayFolders, isMissing } from "./away-folders.ts"
 import { leavesOut, patternsOf } from "./left-out.ts"
 import { type IndexedPart, isWithin } from "./roots.ts"
 
 export interface FolderChanges {
   /** New or changed, or to be tried again; in the order of paths. */
   readonly files: readonly NewFile[]
-  /** Of the unchanged ones those beside which something is said anew. */
+  /** Unchanged ones beside which something is said anew. */
   readonly described: readonly NewFile[]
   /** Files that are as they are in the index. */
   readonly unchanged: number
@@ -45,6 +47,7 @@ export interface ChangeOptions {
   /** Patterns of what is left out of the folders (`left-out.ts`), from now on; absent: those that they have. */
   readonly exclude?: readonly string[] | undefined
   readonly signal?: AbortSignal | undefined
+  readonly startProgress?: StartProgress | undefined
 }
 
 /** Milliseconds by which times of files are behind the clock: FAT counts in two seconds, others in some milliseconds. */
@@ -56,13 +59,13 @@ const statsAtOnce = 64
 
 /**
  * @param lost ids of contents without a vector: their files are taken for changed
- * @throws UserError where the folder is there and cannot be read
+ * @throws UserError where the folder is there and cannot be read; the signal's reason
  */
 export async function folderChanges(
   store: IndexStore,
   part: IndexedPart,
   lost: ReadonlySet<number>,
-  { retry = false, prune = false, signal }: ChangeOptions,
+  { retry = false, prune = false, signal, startProgress = noProgress }: ChangeOptions,
 ): Promise<FolderChanges> {
   const known = knownFiles(store, part)
   const failures = failedFiles(store, part)
@@ -70,81 +73,71 @@ export async function folderChanges(
   if (!(await isDirectory(folder))) return withoutFolder(folder, known, prune)
   const walked = new Date().toISOString()
   const isLeftOut = leavesOut(patternsOf(store, part.path))
-  const found = await walkPictures(folder, (path) => isLeftOut(join(part.below, path)))
+  const found = await walk(part, { isLeftOut, signal, startProgress })
   const isWanted = wantedIn(store, part)
-  const paths = found.pictures.map((path) => join(part.below, path)).filter(isWanted)
-  const comparison = new Comparison(part, known, lost, retry ? new Map() : failures)
-  await comparison.add(paths, signal)
-  const others = part.below === "" ? found.others : new Set([...found.others].map((path) => join(part.below, path)))
+  const comparison = new Comparison(part, known, lost, retry ? new Map() : failures, signal)
+  await comparison.add(found.pictures.filter(isWanted), startProgress)
   const since = Date.parse(lastWalk(store, part) ?? walked) - coarseness
-  const described = await comparison.describedSince(since, others, signal)
-  const unread = found.unread.map(({ path }) => join(part.below, path))
-  const missing = [...known].filter(([path]) => !comparison.seen.has(path))
+  const described = await comparison.describedSince(since, found.others)
   const away = new AwayFolders(part.path)
-  const isLeftOutWithin = (path: string): boolean =>
-    isLeftOut(path) || (path.includes(sep) && isLeftOutWithin(dirname(path)))
-  const whereKept = new Map<string, number[]>()
-  const gone: number[] = []
-  for (const [path, { id }] of missing) {
-    const kept =
-      unread.find((inside) => isWithin(path, inside)) ??
-      (prune || !isWanted(path) || isLeftOutWithin(path) ? null : away.around(path))
-    if (kept === null) gone.push(id)
-    else whereKept.set(kept, [...(whereKept.get(kept) ?? []), id])
-  }
-  const kept = [...whereKept.values()].flat()
-  const isGone = (path: string) =>
-    !comparison.seen.has(path) && ![...unread, ...whereKept.keys()].some((inside) => isWithin(path, inside))
+  const missing = sorted(comparison.missing(), (path) => {
+    const unread = found.unread.find((inside) => isWithin(path, inside))
+    const isToGo = () => prune || !isWanted(path) || isWithinLeftOut(path, isLeftOut)
+    return unread ?? (isToGo() ? null : away.around(path))
+  })
+  const notLookedAt = [...found.unread, ...missing.kept.keys()]
+  const kept = [...missing.kept.values()].flat()
   return {
-    ...{ files: comparison.files, described, others, gone, kept },
+    ...{ files: comparison.files, described, others: found.others, gone: missing.gone, kept },
     ...{ unchanged: comparison.unchanged.length, failedBefore: comparison.failedBefore },
-    goneFailures: [...failures.keys()].filter(isGone),
+    goneFailures: [...failures.keys()].filter(
+      (path) => !comparison.seen.has(path) && !notLookedAt.some((inside) => isWithin(path, inside)),
+    ),
     walked: kept.length > 0 ? null : walked,
-    notes: [...found.notes, ...keptNotes(part.path, whereKept, unread)],
+    notes: [...found.notes, ...keptNotes(part.path, missing.kept, found.unread)],
   }
 }
 
-/** Folders that do not say what became of their files. */
-class AwayFolders {
-  private readonly known = new Map<string, string | null>()
+interface WalkOptions extends Pick<ChangeOptions, "signal"> {
+  readonly isLeftOut: (path: string) => boolean
+  readonly startProgress: StartProgress
+}
 
-  constructor(private readonly root: string) {}
-
-  /**
-   * Null: the file is gone, for the folder that it was in has other entries, or is itself gone from one that has. Else the folder
-   * that is empty, as where a drive is mounted, or cannot be read; "": the root.
-   */
-  around(path: string): string | null {
-    const folder = path.includes(sep) ? dirname(path) : ""
-    const before = this.known.get(folder)
-    if (before !== undefined) return before
-    const state = stateOf(join(this.root, folder))
-    const found = state === "used" ? null : state === "missing" && folder !== "" ? this.around(folder) : folder
-    this.known.set(folder, found)
-    return found
+/** What the part has, by paths below its root. */
+async function walk({ path, below }: IndexedPart, { isLeftOut, signal, startProgress }: WalkOptions) {
+  const inRoot = (found: string) => join(below, found)
+  const progress = ofLongWork(startProgress)("walking", 0, { unit: "files" })
+  const { pictures, others, unread, notes } = await walkPictures(join(path, below), {
+    isLeftOut: (found) => isLeftOut(inRoot(found)),
+    onFound: (files) => progress.update(files),
+    signal,
+  })
+  progress.done()
+  return {
+    ...{ pictures: pictures.map(inRoot), others: below === "" ? others : new Set([...others].map(inRoot)), notes },
+    unread: unread.map((folder) => inRoot(folder.path)),
   }
 }
 
-function stateOf(folder: string): "used" | "empty" | "missing" | "unread" {
-  try {
-    const entries = opendirSync(folder)
-    try {
-      return entries.readSync() === null ? "empty" : "used"
-    } finally {
-      entries.closeSync()
-    }
-  } catch (error) {
-    return isGoneCode(error) ? "missing" : "unread"
+function isWithinLeftOut(path: string, isLeftOut: (path: string) => boolean): boolean {
+  return isLeftOut(path) || (path.includes(sep) && isWithinLeftOut(dirname(path), isLeftOut))
+}
+
+/**
+ * The ids of files that were not found: those that are gone, and those that are kept, by the folder for which they are.
+ *
+ * @param folderOf null: the file is gone
+ */
+function sorted(files: Iterable<readonly [string, KnownFile]>, folderOf: (path: string) => string | null) {
+  const gone: number[] = []
+  const kept = new Map<string, number[]>()
+  for (const [path, { id }] of files) {
+    const folder = folderOf(path)
+    const others = folder === null ? gone : (kept.get(folder) ?? [])
+    others.push(id)
+    if (folder !== null) kept.set(folder, others)
   }
-}
-
-/** Whether a file's folder went away, as a drive does; a file that was removed leaves the others, or their folder. */
-export function isAway(root: string, path: string): boolean {
-  return new AwayFolders(root).around(path) !== null
-}
-
-function isGoneCode(error: unknown): boolean {
-  return ["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")
+  return { gone, kept }
 }
 
 const mostSaid = 5
@@ -181,10 +174,14 @@ class Comparison {
     private readonly known: ReadonlyMap<string, KnownFile>,
     private readonly lost: ReadonlySet<number>,
     private readonly failures: ReadonlyMap<string, SizeAndTime>,
+    private readonly signal: AbortSignal | undefined,
   ) {}
 
-  async add(paths: readonly string[], signal?: AbortSignal): Promise<void> {
-    for await (const { path, found } of this.stats(paths, signal)) {
+  async add(paths: readonly string[], startProgress: StartProgress): Promise<void> {
+    const progress = ofLongWork(startProgress)("comparing", paths.length, { unit: "files" })
+    let done = 0
+    for await (const { path, found } of this.stats(paths)) {
+      progress.update(++done)
       if (!found || this.seen.has(path)) continue
       this.seen.add(path)
       const file = { root: this.part.root, path, size: found.size, mtime: found.mtimeMs }
@@ -192,16 +189,20 @@ class Comparison {
       else if (isSame(file, this.failures.get(path))) this.failedBefore++
       else this.files.push(file)
     }
+    progress.done()
+  }
+
+  /** Files of the index that were not found. */
+  *missing(): Generator<readonly [string, KnownFile]> {
+    for (const each of this.known) if (!this.seen.has(each[0])) yield each
   }
 
   /** Unchanged files with one of the others beside them that came or changed since then. */
-  async describedSince(time: number, others: ReadonlySet<string>, signal?: AbortSignal): Promise<NewFile[]> {
+  async describedSince(time: number, others: ReadonlySet<string>): Promise<NewFile[]> {
     const recent = new Set<string>()
+    const describing = [...others].filter((path) => mayDescribe(path))
     // A copy may have the time of what it is of; when it came is another one.
-    for await (const { path, found } of this.stats(
-      [...others].filter((path) => mayDescribe(path)),
-      signal,
-    ))
+    for await (const { path, found } of this.stats(describing))
       if (found && Math.max(found.mtimeMs, found.ctimeMs) >= time) recent.add(path)
     if (recent.size === 0) return []
     return this.unchanged.filter(({ path }) => namesBeside(path).some((name) => recent.has(name)))
@@ -213,9 +214,9 @@ class Comparison {
   }
 
   /** In the order of the paths. */
-  private async *stats(paths: readonly string[], signal?: AbortSignal) {
+  private async *stats(paths: readonly string[]) {
     for (let i = 0; i < paths.length; i += statsAtOnce) {
-      signal?.throwIfAborted()
+      this.signal?.throwIfAborted()
       const some = paths.slice(i, i + statsAtOnce)
       const found = await Promise.all(some.map((path) => statOrUnknown(join(this.part.path, path))))
       for (const [j, path] of some.entries()) yield { path, found: found[j]! }
@@ -228,7 +229,7 @@ type FoundStats = Pick<Stats, "size" | "mtimeMs" | "ctimeMs">
 /** Null where it was removed since the walk. What cannot be looked at now is read, which tells the reason. */
 function statOrUnknown(path: string): Promise<FoundStats | null> {
   return stat(path).catch((error: unknown) => {
-    return isGoneCode(error) && !isUnnameable(path) ? null : { size: 0, mtimeMs: 0, ctimeMs: 0 }
+    return isMissing(error) && !isUnnameable(path) ? null : { size: 0, mtimeMs: 0, ctimeMs: 0 }
   })
 }
 

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import { type EmbedEncoder, type EncoderOptions, openEncoder } from "../../embed/open-encoder.ts"
 import { weightsOf } from "../query/query-model.ts"
+import { indexCommand } from "../store/index-command.ts"
 import { databaseFile, type Generation, type IndexSettings, IndexStore, statOf } from "../store/index-store.ts"
 import type { IndexWriter, NewGeneration } from "../store/index-writer.ts"
 
@@ -23,6 +24,7 @@ export class IndexModel implements AsyncDisposable {
   private opened: Promise<EmbedEncoder> | null = null
 
   private constructor(
+    private readonly folder: string,
     private readonly active: Generation | null,
     private readonly source: string,
     private readonly options: IndexModelOptions,
@@ -32,7 +34,7 @@ export class IndexModel implements AsyncDisposable {
   static of(folder: string, options: IndexModelOptions): IndexModel {
     const active = activeIn(folder)
     const source = options.model ?? active?.source
-    if (source !== undefined) return new IndexModel(active, source, options)
+    if (source !== undefined) return new IndexModel(folder, active, source, options)
     throw new UserError("the index is new, and no model was named", "name the one that searches it: --model MODEL")
   }
 
@@ -70,7 +72,7 @@ export class IndexModel implements AsyncDisposable {
     await encoder[Symbol.asyncDispose]()
     throw new UserError(
       `the index is of ${this.active.model} (${this.active.source}), and ${encoder.name} (${absoluteSource(this.source)}) is another model or has other weights`,
-      "leave out --model, or change the index first: mobileclip index migrate --model MODEL",
+      `leave out --model, or change the index first: ${indexCommand(this.folder, "migrate", "--model", this.source)}`,
     )
   }
 }

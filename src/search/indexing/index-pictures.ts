@@ -8,7 +8,8 @@ import { asUserError, EnvironmentError, UserError } from "../../core/errors.ts"
 import type { IndexSettings, IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import { type NewFile, removeFile } from "../store/picture-rows.ts"
-import { type ChangeOptions, type FolderChanges, folderChanges, isAway, isUnnameable } from "./changes.ts"
+import { isAway, isMissing } from "./away-folders.ts"
+import { type ChangeOptions, type FolderChanges, folderChanges, isUnnameable } from "./changes.ts"
 import { generationOf, IndexModel, type IndexModelOptions } from "./index-model.ts"
 import { keepPatterns } from "./left-out.ts"
 import { type IntakeOptions, PictureIntake } from "./picture-intake.ts"
@@ -156,7 +157,7 @@ async function read(
     requireFolder(join(part.path, part.below))
     const known = asUserError(error)
     if (isUnnameable(name)) return { name, file, error: unnameable(name) }
-    if (!isMissing(known)) return { name, file, error: known }
+    if (!isMissing(known.cause)) return { name, file, error: known }
     return isAway(part.path, file.path) ? { name, file, error: wentAway(name) } : null
   }
 }
@@ -170,10 +171,6 @@ function requireFolder(folder: string): void {
   if (existsSync(folder)) return
   const hint = "what was encoded is kept; run again when the folder is there"
   throw new EnvironmentError(`${folder} went away while it was indexed`, hint)
-}
-
-function isMissing({ cause }: UserError): boolean {
-  return ["ENOENT", "ENOTDIR"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "")
 }
 
 /** With the bytes of the name, by which it is found to be renamed. */

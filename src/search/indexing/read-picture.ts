@@ -22,7 +22,7 @@ export interface FoundFile {
   readonly content: ContentDetails | null
   /** A file that the index has: its content gets these details. */
   readonly isDescribedAgain?: boolean
-  /** Of unit length, by the model of the index; null: the picture is encoded. */
+  /** A unit vector by the model of the index; null: the picture is encoded. */
   readonly vector: Float32Array | null
 }
 

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from "node:fs"
 import { join, relative, resolve, sep } from "node:path"
 import { UserError } from "../../core/errors.ts"
+import { indexCommand } from "../store/index-command.ts"
 import { databaseFile, IndexStore } from "../store/index-store.ts"
 import { renewWords } from "../store/picture-rows.ts"
 
@@ -40,7 +41,8 @@ export function requireFolders(index: string, folders: readonly string[]): void 
 function requireRoots(index: string): void {
   using store = IndexStore.open(index)
   if (allRoots(store).length > 0) return
-  throw new UserError(`the index in ${index} has no folders yet`, "name one: mobileclip index DIR --model MODEL")
+  const hint = `name one: ${indexCommand(index, "DIR", "--model", "MODEL")}`
+  throw new UserError(`the index in ${index} has no folders yet`, hint)
 }
 
 function isFolder(path: string): boolean {
@@ -63,7 +65,7 @@ function hasFiles(store: IndexStore, { root, path }: IndexedPart, folder: string
   return store.row(`${sql("files")} UNION ALL ${sql("failures")} LIMIT 1`, root, start) !== undefined
 }
 
-/** Of an index that may not be there. */
+/** Those of an index that may not be there. */
 export function rootPaths(index: string): string[] {
   if (!existsSync(join(index, databaseFile))) return []
   using store = IndexStore.open(index)

@@ -32,7 +32,7 @@ export interface ThumbnailsResult {
 export const thumbnailSide = 256
 
 /**
- * Of all pictures that have none; what is there is complete. Throws UserError where the index is in use, or cannot be written; the
+ * Makes those that lack; what is there is complete. Throws UserError where the index is in use, or cannot be written; the
  * signal's reason.
  */
 export async function makeThumbnails(folder: string, options: ThumbnailsOptions = {}): Promise<ThumbnailsResult> {

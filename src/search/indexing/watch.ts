@@ -1,13 +1,13 @@
 /** Keeps an index in step with its folders: what changes is indexed some seconds after it has come to rest. */
 import { existsSync, statSync } from "node:fs"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { FSWatcher } from "chokidar"
 import { messageOf } from "../../core/errors.ts"
 import { InUseError } from "../../host/locks/lock.ts"
 import { databaseFile, requireIndex } from "../store/index-store.ts"
 import { type IndexOptions, type IndexSummary, indexPictures } from "./index-pictures.ts"
-import { rootPaths } from "./roots.ts"
+import { isWithin, rootPaths } from "./roots.ts"
 
 export interface WatchOptions extends IndexOptions {
   readonly signal: AbortSignal
@@ -29,7 +29,9 @@ export async function watchPictures(folder: string, folders: readonly string[], 
     said.add(line)
   }
   const told = { ...options, onNote: onceNoted }
-  onPass?.(await indexPictures(folder, folders, told))
+  // Not within the call, which is left out with its arguments where nobody is told.
+  const first = await indexPictures(folder, folders, told)
+  onPass?.(first)
   const changed = new Changes()
   await using watcher = new Watcher(changed, onceNoted)
   for (;;) {
@@ -37,7 +39,7 @@ export async function watchPictures(folder: string, folders: readonly string[], 
     await watcher.follow(rootPaths(folder), signal)
     const isStill = () => watcher.isStill() && existsSync(join(folder, databaseFile))
     await changed.wait(signal, 1000 * againSeconds, isStill)
-    await changed.rest(signal, 1000 * restSeconds)
+    await changed.rest(signal, 1000 * restSeconds, 1000 * againSeconds)
     requireIndex(folder)
     const summary = await passWhenFree(folder, told)
     const { encoded, known, described, removed, failed, unread } = summary
@@ -58,22 +60,22 @@ async function passWhenFree(folder: string, options: WatchOptions): Promise<Inde
   }
 }
 
-/** When something changed last. */
+/** When something changed last; null: nothing has since the last pass. */
 class Changes {
-  private last = 0
+  private last: number | null = null
   private wake: (() => void) | null = null
 
   note(): void {
-    this.last = Date.now()
+    this.last = performance.now()
     this.wake?.()
   }
 
   /** Until something changed, so many milliseconds have passed, or what is watched is not what it was. */
   async wait(signal: AbortSignal, most: number, isStill: () => boolean): Promise<void> {
-    const end = Date.now() + most
-    while (this.last === 0 && Date.now() < end && isStill()) {
+    const end = performance.now() + most
+    while (this.last === null && performance.now() < end && isStill()) {
       signal.throwIfAborted()
-      await this.changeWithin(signal, Math.min(lookMilliseconds, end - Date.now()))
+      await this.changeWithin(signal, Math.min(lookMilliseconds, end - performance.now()))
     }
     signal.throwIfAborted()
   }
@@ -92,10 +94,12 @@ class Changes {
     })
   }
 
-  /** Until nothing has changed for so long. */
-  async rest(signal: AbortSignal, milliseconds: number): Promise<void> {
-    while (Date.now() - this.last < milliseconds) await sleep(milliseconds / 4, undefined, { signal })
-    this.last = 0
+  /** Until nothing has changed for so long; a folder that never rests is waited for `most` milliseconds. */
+  async rest(signal: AbortSignal, milliseconds: number, most: number): Promise<void> {
+    const end = performance.now() + most
+    const left = () => Math.min((this.last ?? Number.NEGATIVE_INFINITY) + milliseconds, end) - performance.now()
+    while (left() > 0) await sleep(Math.min(milliseconds / 4, left()), undefined, { signal })
+    this.last = null
   }
 }
 
@@ -158,6 +162,8 @@ function whenAborted(signal: AbortSignal): Promise<void> {
   })
 }
 
+const hiddenName = /(^|[/\\])\./
+
 /** Where the system has no more watches, folders are looked at again and again. */
 async function openWatcher(
   roots: readonly string[],
@@ -165,7 +171,9 @@ async function openWatcher(
   onNote: (line: string) => void,
 ): Promise<FSWatcher> {
   const { watch } = await import("chokidar")
-  const watcher = watch([...roots], { ignoreInitial: true, ignored: /(^|[/\\])\.[^/\\]/, ignorePermissionErrors: true })
+  // The folders themselves may lie in a hidden one.
+  const isHidden = (path: string) => roots.some((root) => isWithin(path, root) && hiddenName.test(relative(root, path)))
+  const watcher = watch([...roots], { ignoreInitial: true, ignored: isHidden, ignorePermissionErrors: true })
   watcher.on("all", () => changed.note())
   watcher.on("error", (error) => {
     const code = (error as NodeJS.ErrnoException).code

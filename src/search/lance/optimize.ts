@@ -24,7 +24,7 @@ export interface Optimized {
 
 export const indexFrom = 250_000
 
-/** Of the index over so many vectors. */
+/** How so many vectors are indexed. */
 export function indexSettings(rows: number) {
   return {
     distanceType: "dot" as const,

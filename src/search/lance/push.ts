@@ -6,7 +6,7 @@ import { float16ToFloat32 } from "../../core/arrays/half.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
 import type { IndexStore } from "../store/index-store.ts"
-import { vectorOffset } from "../store/vector-file.ts"
+import { isNan, vectorOffset } from "../store/vector-file.ts"
 import { type TableGeneration, VectorTable } from "./vector-table.ts"
 
 export interface PushOptions {
@@ -76,8 +76,4 @@ function changesIn(bits: Uint16Array, first: number, isThere: Uint8Array, dim: n
     missing.set(bits.subarray(from, from + dim), i * dim)
   }
   return { gone, missing: { positions: Uint32Array.from(positions), vectors: float16ToFloat32(missing) } }
-}
-
-function isNan(half: number): boolean {
-  return (half & 0x7fff) > 0x7c00
 }

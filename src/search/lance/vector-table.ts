@@ -6,6 +6,7 @@ import type { Connection, Table } from "@lancedb/lancedb"
 import type { Field, Schema } from "apache-arrow"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { Generation } from "../store/index-store.ts"
+import { lengthTolerance } from "../store/vector-file.ts"
 import { type Arrow, connect, inTable, type Lance, loadLance } from "./lancedb.ts"
 
 export type TableGeneration = Pick<Generation, "id" | "model" | "identity" | "dim">
@@ -36,9 +37,6 @@ const roughness = 1e-5
 
 /** Parts of an index over vectors that a search looks into. */
 export const probes = 32
-
-/** A unit vector of float16 values is off by less. */
-const lengthTolerance = 2e-3
 
 const fillAgain = "remove the table, and run `mobileclip index`, which fills it again"
 

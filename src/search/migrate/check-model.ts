@@ -1,11 +1,11 @@
 /** Whether a model's vectors are those that an index has: then only its name, file or precision is another one. */
 import { UserError } from "../../core/errors.ts"
 import type { EmbedEncoder } from "../../embed/open-encoder.ts"
-import { encodePrompts } from "../calibrate/make-background.ts"
+import { copyBackground, encodePrompts } from "../calibrate/make-background.ts"
 import type { IndexWriter } from "../store/index-writer.ts"
 import { extendCodes } from "../upkeep/codes.ts"
 import { copyRows } from "./copy-rows.ts"
-import { encodeRows, sampleRows, withRows } from "./encode-rows.ts"
+import { encodeRows, sameCosine, sampleRows, withRows } from "./encode-rows.ts"
 import { requireNoneBegun } from "./migration-progress.ts"
 import {
   generationBy,
@@ -23,9 +23,6 @@ export interface CheckOptions extends MigrationOptions {
 }
 
 export const checkDefaults = { sample: 64 } as const
-
-/** Other precisions and kernels change a vector less than this. */
-export const sameCosine = 0.999
 
 /** A few pictures in a hundred may be nearer to a border of rounding. */
 const leastShare = 0.95
@@ -129,11 +126,7 @@ async function adopt(writer: IndexWriter, encoder: EmbedEncoder, source: string)
   const values = generationBy(encoder, source, active)
   const next = writer.addGeneration({ ...values, settings: { ...values.settings, ...(mapped && { mapped }) } })
   await copyRows(writer, active, next, (rows) => rows)
-  writer.store.run(
-    "INSERT INTO background SELECT ?, kind, number, name, vector FROM background WHERE generation = ?",
-    next.id,
-    active.id,
-  )
+  copyBackground(writer, active, next)
   await extendCodes(writer.store, next)
   await writer.activate(next)
 }

@@ -16,6 +16,9 @@ export type EncodedRow = { readonly row: number } & (
   | { readonly gone: true }
 )
 
+/** A picture that is encoded again has at least this cosine to its vector: float16, other precisions and kernels change it less. */
+export const sameCosine = 0.999
+
 /** In the order of `rows`, each picture decoded once. Throws the signal's reason between batches. */
 export async function* encodeRows(
   store: IndexStore,

@@ -3,7 +3,8 @@ import { type Stats, statSync } from "node:fs"
 import { join } from "node:path"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { sha256OfFile } from "../../host/files/hash.ts"
-import type { IndexStore, Row } from "../store/index-store.ts"
+import type { Row } from "../store/database.ts"
+import type { IndexStore } from "../store/index-store.ts"
 
 /** Row p of the vectors, and where its picture is or why it is nowhere. */
 export type Located = { readonly row: number } & ({ readonly path: string } | { readonly reason: string })

@@ -23,6 +23,7 @@ import { sampleScene } from "../../data/scenes/scene.ts"
 import { exportModel } from "../../export/export.ts"
 import { Clip } from "../../model/clip.ts"
 import { initialize } from "../../model/module.ts"
+import { readBackground } from "../calibrate/make-background.ts"
 import { importIndex } from "../exchange/import/import-index.ts"
 import { indexPictures } from "../indexing/index-pictures.ts"
 import { SearchIndex } from "../search-index.ts"
@@ -376,6 +377,10 @@ test("the same weights under another name are adopted; another model is not", as
       .subarray(4096)
       .equals(vectorsOf(at("base")).subarray(4096)),
   ).toBe(true)
+  const statistics = (from: IndexStore) => readBackground(from, from.active()).statistics
+  using before = IndexStore.open(at("base"))
+  expect(statistics(store)).not.toBe(null)
+  expect(statistics(store)).toEqual(statistics(before))
   await expect(checkModel(index, { model: at("new"), threads: 0, adopt: true })).rejects.toThrow(/other vectors/)
 })
 

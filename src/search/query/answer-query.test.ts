@@ -1,5 +1,5 @@
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import {
   brute,
@@ -31,6 +31,7 @@ const filterCases: [string, Filters, (n: number) => boolean][] = [
   ["taken", { taken: { from: "2013", until: "2016" } }, (n) => n % 5 !== 0 && n % 10 >= 3 && n % 10 < 6],
   ["a folder, whose name holds a wildcard of LIKE", { folders: [join(pictures, "a_b")] }, (n) => n % 2 === 1],
   ["a folder above the root", { folders: [tmpdir()] }, () => true],
+  ["the root of all folders", { folders: [resolve("/")] }, () => true],
   ["a folder with a name that begins as the root's", { folders: [pictures.slice(0, -1)] }, () => false],
   ["the root", { folders: [pictures] }, () => true],
   ["a folder below", { folders: [join(pictures, "ab/winter/beach"), "/elsewhere"] }, (n) => n % 2 === 0 && n < 10],

@@ -16,7 +16,7 @@ export const formats = ["jpg", "png", "webp", "avif", "tif", "gif", "heic"] as c
 export interface Filters {
   /** Pictures without a date are left out. */
   readonly taken?: TimeRange
-  /** Absolute paths without a separator at the end: a file is below one of them by whole names ("/a/b" does not hold "/a/bc.jpg"). */
+  /** Absolute paths, of which only a drive's root ends with a separator: a file is below one of them by whole names ("/a/b" does not hold "/a/bc.jpg"). */
   readonly folders?: readonly string[]
   /** SQLite's GLOB patterns for the file's name alone; the case of ASCII letters does not count. */
   readonly names?: readonly string[]
@@ -54,6 +54,9 @@ export interface Near {
   readonly longitude: number
   readonly kilometers: number
 }
+
+/** Half of the way around the earth. */
+export const mostKilometers = 20_040
 
 /** More make a database's condition too deep. */
 export const mostValues = 200
@@ -98,7 +101,7 @@ const rules: Readonly<Record<keyof Filters, Rule>> = {
       isObject(value) &&
       isFrom(-90, 90, value.latitude) &&
       isFrom(-180, 180, value.longitude) &&
-      isFrom(Number.MIN_VALUE, 20_040, value.kilometers),
+      isFrom(Number.MIN_VALUE, mostKilometers, value.kilometers),
     ...{
       what: "a place",
       hint: "write { latitude: 52.52, longitude: 13.4, kilometers: 10 }, in degrees",

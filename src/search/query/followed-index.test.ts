@@ -90,8 +90,8 @@ test("a word has the weight of the first page on all pages, and files that came 
   const before = (await index.search(beach)).hits.filter(({ words }) => words!.score === 1)
   let added = 0
   const add = async () => {
-    // All but the last one, after whose id the next ones have theirs.
-    if (added === 0) for (let id = count + 1; id < count + extra.length; id++) writer.removeFile(id)
+    // The ids of these, the last ones, are not those of the next.
+    if (added === 0) for (let id = count + 1; id <= count + extra.length; id++) writer.removeFile(id)
     // More names with the word, of pictures that are there already.
     for (let i = 0; i < 40; i++, added++) {
       const content = (added % count) + 1

@@ -58,9 +58,9 @@ export interface HitExplanation {
   readonly cosine: number
   readonly words: number | null
   readonly score: number
-  /** Of the score, by which the verdict is. */
+  /** The score's, by which the verdict is. */
   readonly z: number | null
-  /** Of the cosine alone. */
+  /** The cosine's alone. */
   readonly cosineZ: number | null
   /** The cosine of each term alone. */
   readonly terms: readonly { readonly term: string; readonly weight: number; readonly cosine: number }[]

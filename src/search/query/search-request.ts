@@ -43,7 +43,7 @@ export interface SimilarRequest {
 /** With all words a picture comes before nearly all that have none of them, whatever the model: four deviations are 1 in 30,000. */
 export const searchDefaults = { limit: 20, words: 4 } as const
 
-/** Of a text's cosines, where an index has too few pictures to know it: about that of published models. */
+/** The deviation of a text's cosines where an index has too few pictures to know it: about that of published models. */
 export const usualDeviation = 0.025
 
 const mostWords = 20

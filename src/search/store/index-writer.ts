@@ -8,8 +8,9 @@ import { DatabaseSync } from "@photostructure/sqlite"
 import { assert } from "../../core/errors.ts"
 import { removeAbandonedOnce, stagingPath } from "../../host/files/staging.ts"
 import { type Lock, lockFolder } from "../../host/locks/lock.ts"
+import { inDatabase, requireVersion } from "./database.ts"
 import { GenerationFiles } from "./generation-files.ts"
-import { databaseFile, type Generation, IndexStore, inDatabase, requireVersion } from "./index-store.ts"
+import { databaseFile, type Generation, IndexStore } from "./index-store.ts"
 import {
   insertFailure,
   insertPicture,

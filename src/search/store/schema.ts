@@ -38,9 +38,10 @@ export const schema = `
   CREATE INDEX contents_taken ON contents(taken);
   CREATE INDEX contents_gone ON contents(id) WHERE copies = 0;
 
-  -- A path below its root, with the size and the time (milliseconds) by which a change is noticed.
+  -- A path below its root, with the size and the time (milliseconds) by which a change is noticed. An id is never used again: a
+  -- cursor passes over files whose ids are above the last one that its first page saw.
   CREATE TABLE files (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     root INTEGER NOT NULL REFERENCES roots(id),
     path TEXT NOT NULL,
     size INTEGER NOT NULL,

@@ -90,11 +90,14 @@ export function rowsInFile(path: string, dim: number): number {
   return Math.max(0, Math.floor((size - vectorOffset) / (2 * dim)))
 }
 
+/** A unit vector's length is off by less: each value is rounded by 2^-11 of itself at most. */
+export const lengthTolerance = 2e-3
+
 /** In float16. */
 const nan = 0x7e00
 const rowsAtOnce = 4096
 
-/** Of the first `count` rows those that are NaN, which have no vector, in their order; also from a file that was cut. */
+/** Those of the first `count` rows that are NaN, which have no vector, in their order; also from a file that was cut. */
 export function rowsWithoutVector(path: string, dim: number, count: number): number[] {
   const rows = Math.min(count, rowsInFile(path, dim))
   return reading(path, (file) => {
@@ -108,7 +111,8 @@ export function rowsWithoutVector(path: string, dim: number, count: number): num
   })
 }
 
-function isNan(half: number): boolean {
+/** Whether a value of float16 is not a number, as are those of a row without a vector. @param half its bits */
+export function isNan(half: number): boolean {
   return (half & 0x7fff) > 0x7c00
 }
 

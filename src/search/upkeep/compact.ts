@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { commandLine } from "../../core/shell-quote.ts"
-import { backgroundKey, statisticsKey } from "../calibrate/make-background.ts"
+import { renameBackground } from "../calibrate/make-background.ts"
 import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
 import { openScanner } from "../scan/scanner.ts"
 import { databaseFile, type Generation, type IndexStore, requireIndex } from "../store/index-store.ts"
@@ -105,9 +105,7 @@ function switchTo(writer: IndexWriter, old: Generation, now: Generation, count: 
   store.db.exec("PRAGMA defer_foreign_keys = 1")
   renumber(store)
   writer.insertGeneration(now)
-  store.run("UPDATE background SET generation = ? WHERE generation = ?", now.id, old.id)
-  for (const key of [backgroundKey, statisticsKey, ({ id }: Pick<Generation, "id">) => `prompts ${id}`])
-    store.run("UPDATE meta SET key = ? WHERE key = ?", key(now), key(old))
+  renameBackground(store, old, now)
   store.run("DELETE FROM generations WHERE id = ?", old.id)
   writer.setMeta("count", String(count))
 }

@@ -3,6 +3,7 @@
  * indexed again, unless that is asked for.
  */
 import { randomBytes } from "node:crypto"
+import { existsSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
@@ -12,6 +13,7 @@ import { updateBackgroundPictures } from "../calibrate/make-background.ts"
 import { isWithin } from "../indexing/roots.ts"
 import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
 import { followIndex } from "../lance/index-table.ts"
+import { indexCommand } from "../store/index-command.ts"
 import { IndexStore, requireIndex } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import { rowsInFile } from "../store/vector-file.ts"
@@ -53,7 +55,7 @@ export async function forgetPaths(
   requireIndex(folder)
   using writer = await IndexWriter.open(folder, "mobileclip index forget", signal)
   const targets = [...new Set(paths.map((path) => resolve(path)))]
-  const files = filesWithin(knownFiles(writer.store), targets, excludedIn(writer.store))
+  const files = filesWithin(writer.store, targets)
   const pictures = orphans(writer.store, files)
   const progress = startProgress("forgetting", pictures.length + files.length, { unit: "rows" })
   // Vectors first: a run that was killed between is completed by the same command.
@@ -81,7 +83,7 @@ export async function undoForget(folder: string, paths: readonly string[]): Prom
   using writer = await IndexWriter.open(folder, "mobileclip index forget --undo")
   const excluded = excludedIn(writer.store)
   const targets = paths.map((path) => resolve(path))
-  for (const path of targets) if (!excluded.includes(path)) throw unknown(path, excluded, "was not forgotten")
+  for (const path of targets) if (!excluded.includes(path)) throw unknown(path, excluded, "was not forgotten", folder)
   writer.store.writing(() => {
     for (const path of targets) writer.store.run("DELETE FROM excluded WHERE path = ?", path)
   })
@@ -105,11 +107,8 @@ function knownFiles(store: IndexStore): KnownFile[] {
 }
 
 /** Sorted by their contents. */
-function filesWithin(
-  known: readonly KnownFile[],
-  targets: readonly string[],
-  excluded: readonly string[],
-): KnownFile[] {
+function filesWithin(store: IndexStore, targets: readonly string[]): KnownFile[] {
+  const [known, excluded] = [knownFiles(store), excludedIn(store)]
   const found = new Set<KnownFile>()
   for (const target of targets) {
     const within = known.filter(({ path }) => isWithin(path, target))
@@ -118,6 +117,7 @@ function filesWithin(
         target,
         known.map(({ path }) => path),
         "is not in the index",
+        store.folder,
       )
     for (const file of within) found.add(file)
   }
@@ -128,12 +128,12 @@ function filesWithin(
 const mostCompared = 20_000
 
 /** What is proposed is near: a person may give it to a command that forgets. */
-function unknown(path: string, names: readonly string[], what: string): UserError {
+function unknown(path: string, names: readonly string[], what: string, index: string): UserError {
   const isNear = (name: string) => dirname(name) === dirname(path) || basename(name) === basename(path)
   const near = nearestNames(path, names.filter(isNear).slice(0, mostCompared), 1)
   return new UserError(
     `${path} ${what}; nothing was changed`,
-    near.length > 0 ? `did you mean ${near[0]}?` : "mobileclip index status tells what it has",
+    near.length > 0 ? `did you mean ${near[0]}?` : `${indexCommand(index, "status")} tells what it has`,
   )
 }
 
@@ -159,7 +159,8 @@ async function eraseVectors(
 ): Promise<void> {
   const { store } = writer
   if (pictures.length === 0) return
-  for (const generation of store.generations()) {
+  // A migration that was killed at its begin has no file yet.
+  for (const generation of store.generations().filter((each) => existsSync(store.vectorsPath(each)))) {
     const rows = generation.state === "active" ? store.count : rowsInFile(store.vectorsPath(generation), generation.dim)
     for (let first = 0; first < pictures.length; first += atOnce) {
       await pause(signal)

@@ -52,7 +52,7 @@ export interface FailedPicture {
   readonly path: string
   readonly reason: string
   readonly attempts: number
-  /** Of the last one, ISO 8601. */
+  /** When the last one was, ISO 8601. */
   readonly at: string
 }
 

@@ -107,6 +107,16 @@ test("a forgetting that is stopped anywhere is completed by the same call, which
   expect((await verifyIndex(index)).problems).toEqual([])
 })
 
+test("files are forgotten beside a migration that was killed before it wrote a vector", async () => {
+  const index = copy()
+  {
+    using writer = await IndexWriter.open(index, "a test")
+    writer.addGeneration({ ...writer.active!, model: "next" })
+  }
+  expect(await forgetPaths(index, [picture(9)])).toMatchObject({ files: 1, pictures: 1 })
+  expect((await verifyIndex(index)).problems).toEqual([])
+})
+
 test("many files are forgotten with one wait for the disk, not one for each", async () => {
   const index = copy()
   using writer = await IndexWriter.open(index, "a test")
@@ -175,7 +185,7 @@ test("an unknown path is refused with the nearest one, and nothing is forgotten"
   const refused = forgetPaths(index, [picture(1), at("pictures", "b", "111.jpg")])
   await expect(refused).rejects.toMatchObject({ hint: `did you mean ${picture(11)}?` })
   const far = forgetPaths(index, [at("elsewhere", "111.jpg")])
-  await expect(far).rejects.toMatchObject({ hint: "mobileclip index status tells what it has" })
+  await expect(far).rejects.toMatchObject({ hint: `mobileclip index status --index ${index} tells what it has` })
   expect(vectorsByPath(index).size).toBe(count + 1)
 })
 

@@ -6,11 +6,11 @@ import { counted } from "../../core/counted.ts"
 import { asUserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { IndexModel } from "../indexing/index-model.ts"
-import { encodeRows } from "../migrate/encode-rows.ts"
+import { encodeRows, sameCosine } from "../migrate/encode-rows.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
 import { type Generation, IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
-import { readVectorHeader, repairHint, rowsInFile, vectorOffset } from "../store/vector-file.ts"
+import { lengthTolerance, readVectorHeader, repairHint, rowsInFile, vectorOffset } from "../store/vector-file.ts"
 import { databaseProblems, type Problem } from "./check-database.ts"
 import { restoreCodes } from "./codes.ts"
 
@@ -34,11 +34,6 @@ export interface VerifyResult {
   readonly compared: number
 }
 
-/** A picture that is encoded again has at least this cosine to its vector: float16 and other processors' sums make it differ. */
-export const sameCosine = 0.999
-
-/** A unit vector of float16 values is off by less: each value is rounded by 2^-11 of itself at most. */
-const lengthTolerance = 2e-3
 const rowsAtOnce = 4096
 
 /** @throws UserError where there is no index, or, to repair it, another process writes it or its model cannot be opened; the signal's reason */

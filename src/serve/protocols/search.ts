@@ -1,5 +1,6 @@
 /** The search of one's own pictures: pages of hits, thumbnails, and what the index has. Where no index is served, they say so. */
 import { createRoute, z } from "@hono/zod-openapi"
+import { filterFields, searchText as text } from "../../search/query/parse/filter-fields.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { RequestError } from "../http/errors.ts"
 import { jsonBody, jsonResponse, requireParts } from "../http/requests.ts"
@@ -8,9 +9,6 @@ import { pictureContent } from "./shared.ts"
 
 const mostHits = 100
 
-/** A model reads 77 tokens. */
-const text = z.string().min(1).max(2000)
-const several = z.array(text).min(1).max(100)
 const id = z.string().min(1).max(100)
 
 const request = z
@@ -25,17 +23,13 @@ const request = z
       ),
     like: id.optional().describe("The id of a picture that hits are to be like; it is left out itself"),
     minus: z.array(text).max(20).optional().describe("Texts to lead away from: a model does not understand not"),
-    after: text.optional().describe('Taken at this time or later: "2023", "2023-07", "2023-07-14", "3 weeks ago"'),
-    before: text.optional().describe("Taken before this time begins"),
-    date: text.optional().describe("Taken within this day, month or year"),
-    folders: several.optional().describe('Files below one of these folders, as results name them: "Photos/2023"'),
-    names: several.optional().describe('File names that match one of these patterns: "IMG_2*", "*.heic"'),
-    larger: several.optional().describe('At least so large: "2MP" (pixels), "1000x800" (both sides), "1MB" (the file)'),
-    smaller: several.optional().describe("Smaller than that"),
-    orientation: text.optional().describe("landscape, portrait or square; several separated by commas"),
-    cameras: several.optional().describe("A part of the camera's name"),
-    near: text.optional().describe('Taken near a place: "LAT,LON" or "LAT,LON,KM"'),
-    format: text.optional().describe("jpg, png, webp, avif, tif, gif, heic; several separated by commas"),
+    folders: z
+      .array(text)
+      .min(1)
+      .max(100)
+      .optional()
+      .describe('Files below one of these folders, as results name them: "Photos/2023"'),
+    ...filterFields,
     limit: z.int().min(1).max(mostHits).default(20).describe("Hits on a page"),
     cursor: z.string().min(1).max(50_000).optional().describe("Of the page before, with the same query and filters"),
   })

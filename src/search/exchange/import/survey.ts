@@ -30,7 +30,7 @@ export interface SampledPicture {
 }
 
 export interface SurveyOptions {
-  /** Of pictures that are kept. */
+  /** How many pictures are kept, up to twice as many. */
   readonly sampleSize: number
   /** The index's folders. */
   readonly roots: readonly string[]

@@ -9,7 +9,7 @@ import { UserError } from "../../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../../core/json.ts"
 import { requireFile } from "../../../host/files/files.ts"
 import { temporaryFolder } from "../../../host/files/temporary.ts"
-import { inDatabase } from "../../store/index-store.ts"
+import { inDatabase } from "../../store/database.ts"
 import { type DumpedRow, dumpedRows, type WantedColumns } from "./pg-dump.ts"
 import type { ImportedPicture, ImportSource } from "./source.ts"
 

@@ -1,6 +1,7 @@
 import { resolve } from "node:path"
 import { expect, test } from "vitest"
 import { UserError } from "../../../core/errors.ts"
+import { requireFilters } from "../filters.ts"
 import { type FilterWords, parseFilters } from "./parse-filters.ts"
 
 const here = { now: new Date(2024, 5, 15, 12), folder: resolve("/home/photos") }
@@ -27,6 +28,12 @@ test("folders are absolute, by whole names", () => {
     ["/home/photos/2023", "/home/other", "/abs/x"].map((path) => resolve(path)),
   )
   expect(parse({ in: ["."] }).folders).toEqual([here.folder])
+})
+
+test("the root of a drive is a folder that a search takes", () => {
+  const filters = parse({ in: ["/"] })
+  expect(filters.folders).toEqual([resolve("/")])
+  expect(() => requireFilters(filters)).not.toThrow()
 })
 
 test("names are SQLite's patterns", () => {

@@ -1,9 +1,18 @@
 /** The values of filter options to filters. What may mean two things is refused. Nothing is looked up: a folder may be gone. */
-import { resolve, sep } from "node:path"
+import { resolve } from "node:path"
 import { quoted, UserError } from "../../../core/errors.ts"
 import { nearestNames } from "../../../core/nearest.ts"
 import { alternatives } from "../../../host/files/glob.ts"
-import { type Filters, mostValues, type Near, type Shape, type SizeBound, shapes, type TimeRange } from "../filters.ts"
+import {
+  type Filters,
+  mostKilometers,
+  mostValues,
+  type Near,
+  type Shape,
+  type SizeBound,
+  shapes,
+  type TimeRange,
+} from "../filters.ts"
 import { parseTime } from "./parse-time.ts"
 
 /** As a command line has them; several values of a list are alternatives, but sizes all hold. */
@@ -111,9 +120,7 @@ function wholeTime(date: string, now: Date) {
 
 function folderPath(path: string, folder: string): string {
   if (path.trim() === "") throw new UserError("--in names no folder", "write --in photos/2023")
-  const whole = resolve(folder, path)
-  // Only the root keeps its separator.
-  return whole.endsWith(sep) ? whole.slice(0, -1) : whole
+  return resolve(folder, path)
 }
 
 /** One for each choice in braces. */
@@ -198,9 +205,6 @@ function cameraPart(text: string): string {
 
 /** A city; pictures' places are exact to some ten meters. */
 const defaultKilometers = 10
-
-/** Half of the way around the earth. */
-const mostKilometers = 20_040
 
 function placeOf(value: string): Near {
   const parts = value.split(",").map((part) => part.trim())

@@ -1,6 +1,7 @@
 /** The best rows for a vector, with what their words add, in one order: score descending, then the row. */
 import type { Hits, Scanner, ScanRequest } from "../../scan/scanner.ts"
-import { isIn, type Mask } from "./mask.ts"
+import { byRank, type Place } from "../../scan/top-hits.ts"
+import { allRows, isIn, type Mask } from "./mask.ts"
 import type { WordHits } from "./words.ts"
 
 export interface RankedRow {
@@ -30,7 +31,7 @@ export async function rankRows(scanner: Scanner, request: RankRequest): Promise<
   const { query, count, k, mask, words, wordWeight, after, threads } = request
   const worded = wordWeight > 0 ? wordedRows(words, count, mask) : new Uint32Array(0)
   const isMasked = worded.length > 0 && after !== undefined
-  const bits = isMasked ? without(mask?.bits ?? ones(count), worded) : mask?.bits
+  const bits = isMasked ? without(mask?.bits ?? allRows(count), worded) : mask?.bits
   const scan = scanner.scan({
     ...{ query, count, k },
     ...(bits && { mask: bits }),
@@ -58,20 +59,8 @@ function without(bits: Uint8Array, rows: Uint32Array): Uint8Array {
   return rest
 }
 
-function ones(count: number): Uint8Array {
-  const bits = new Uint8Array((count + 7) >> 3).fill(255)
-  if (count & 7) bits[bits.length - 1] = (1 << (count & 7)) - 1
-  return bits
-}
-
 function rowsOf({ positions, scores }: Hits): RankedRow[] {
   return Array.from(positions, (position, i) => ({ position, cosine: scores[i]!, score: scores[i]! }))
-}
-
-type Place = Pick<RankedRow, "score" | "position">
-
-export function byRank(a: Place, b: Place): number {
-  return b.score - a.score || a.position - b.position
 }
 
 function comesAfter(row: Place, after: ScanRequest["after"] | undefined): boolean {

@@ -5,7 +5,7 @@
 import type { IndexStore } from "../../store/index-store.ts"
 import type { Filters } from "../filters.ts"
 import { dataVersion } from "./data-version.ts"
-import { addFiltered, goneRows, isFiltering, type Mask, mayChange } from "./mask.ts"
+import { addFiltered, allRows, firstBits, goneRows, isFiltering, type Mask, mayChange } from "./mask.ts"
 
 /** A mask of a million rows has 125 KB. */
 const mostKept = 64
@@ -24,7 +24,7 @@ export class KeptMasks {
   /** Within a transaction. Null: all of the first `count` rows may be hits. */
   mask(store: IndexStore, filters: Filters, count: number, without: readonly number[] = []): Mask | null {
     const absent = [...this.goneOf(store, count), ...without]
-    if (!isFiltering(filters)) return absent.length === 0 ? null : cleared(filled(count), absent, count)
+    if (!isFiltering(filters)) return absent.length === 0 ? null : cleared(allRows(count), absent, count)
     return cleared(this.filtered(store, filters, count).slice(), absent, count)
   }
 
@@ -44,7 +44,7 @@ export class KeptMasks {
     const key = JSON.stringify(filters, Object.keys(filters).sort().concat(partNames))
     const found = this.kept.get(key)
     const isCurrent = found && (found.version === version || !mayChange(filters))
-    if (isCurrent && found.count >= count) return cut(found.bits, count)
+    if (isCurrent && found.count >= count) return firstBits(found.bits, count)
     const bits = new Uint8Array((count + 7) >> 3)
     const from = isCurrent ? found.count : 0
     if (isCurrent) bits.set(found.bits)
@@ -60,17 +60,6 @@ export class KeptMasks {
 const partNames = [
   ...["from", "until", "than", "unit", "pixels", "bytes", "longer", "shorter", "latitude", "longitude", "kilometers"],
 ]
-
-function filled(count: number): Uint8Array {
-  return cut(new Uint8Array((count + 7) >> 3).fill(255), count)
-}
-
-/** A copy of the first `count` bits. */
-function cut(bits: Uint8Array, count: number): Uint8Array {
-  const first = bits.slice(0, (count + 7) >> 3)
-  if (count & 7) first[first.length - 1]! &= (1 << (count & 7)) - 1
-  return first
-}
 
 function cleared(bits: Uint8Array, rows: readonly number[], count: number): Mask {
   for (const row of rows) if (row < count) bits[row >> 3]! &= ~(1 << (row & 7))

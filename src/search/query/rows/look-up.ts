@@ -1,6 +1,7 @@
 /** What an index knows of rows, and of single files. */
 import { sep } from "node:path"
-import type { IndexStore, Row } from "../../store/index-store.ts"
+import type { Row } from "../../store/database.ts"
+import type { IndexStore } from "../../store/index-store.ts"
 import type { Filters } from "../filters.ts"
 import type { SearchHit } from "../search-page.ts"
 import { contentCondition, fileCondition } from "./mask.ts"

@@ -1,6 +1,7 @@
 /** Filters to bits: bit p of a mask is 1 where the content of row p may be a hit. */
 import { sep } from "node:path"
-import type { IndexStore, SqlValue } from "../../store/index-store.ts"
+import type { SqlValue } from "../../store/database.ts"
+import type { IndexStore } from "../../store/index-store.ts"
 import type { Filters, Near, SizeBound } from "../filters.ts"
 
 export interface Mask {
@@ -12,6 +13,18 @@ export interface Mask {
 
 export function isIn(row: number, count: number, mask: Mask | null): boolean {
   return row < count && (mask === null || (mask.bits[row >> 3]! & (1 << (row & 7))) !== 0)
+}
+
+/** The bits of a mask that leaves out none of the first `count` rows. */
+export function allRows(count: number): Uint8Array {
+  return firstBits(new Uint8Array((count + 7) >> 3).fill(255), count)
+}
+
+/** A copy of the first `count` bits. */
+export function firstBits(bits: Uint8Array, count: number): Uint8Array {
+  const first = bits.slice(0, (count + 7) >> 3)
+  if (count & 7) first[first.length - 1]! &= (1 << (count & 7)) - 1
+  return first
 }
 
 interface Condition {
