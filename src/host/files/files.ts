@@ -9,8 +9,8 @@ import {
   openSync,
   open as openWith,
   readFile as readFileWith,
-  type Stats,
   read as readWith,
+  type Stats,
 } from "node:fs"
 import { access, lstat, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
