@@ -9,7 +9,10 @@
  *         [--model mobileclip2-s0]
  *
  * `--folder DIR` is where pictures and index are made (default: a temporary folder). Rates count everything: the walk, opening
- * model and threads, hashes, metadata, the background, and the database.
+ * model and threads, hashes, metadata, and the database; the captions of the background, which an index is made with once, are told
+ * apart before the rounds. The tower alone computes a picture at a time in each thread, as the index does, with its threads open and
+ * its pixels in memory; a rate is each thread's own, until the first of them is through, so that none waits. Processor time tells
+ * the same on a machine that others use: it counts what is computed, and not what is waited for.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
@@ -39,11 +42,20 @@ const program = fileURLToPath(import.meta.url)
 const threads = availableParallelism()
 /** Pictures of a round that the tower alone computes: their pixels are in memory. */
 const mostBare = 400
+/** Pictures by which the index is made: scores are compared with theirs, too. */
+const firstPictures = 256
 
 interface BareRequest {
   readonly place: TowerPlace
   readonly preprocessing: Preprocessing
   readonly paths: readonly string[]
+  /** Its only number is 1 from when one of the threads is through on. */
+  readonly stop: Int32Array
+}
+
+interface BareAnswer {
+  readonly count: number
+  readonly seconds: number
 }
 
 if (!isMainThread) await serveBare(workerData)
@@ -96,23 +108,61 @@ async function measure(folder: string, model: string, files: string[], count: nu
   const [index, pictures] = [join(folder, "index"), join(folder, "pictures")]
   const each = Math.ceil(count / (rounds + 1))
   console.log(`${count} files, ${files.length} photographs with a comment of their own each; ${threads} threads`)
-  const shares: number[] = []
+  copies(files, join(pictures, "first"), count, firstPictures)
+  const made = await indexSpeed(index, join(pictures, "first"), model, firstPictures)
+  console.log(`made with ${firstPictures} pictures, and the captions of its background: ${textOf(made)}`)
+  const [indexed, alone]: [Speed[], Speed[]] = [[], []]
   for (let round = 0; round < rounds; round++) {
     const part = join(pictures, String(round))
     const paths = copies(files, part, round * each, each)
     const isBareFirst = round % 2 === 0
-    const before = isBareFirst ? await bareRate(model, paths) : 0
-    const { encoded, seconds } = await indexPictures(index, [part], { model, threads })
-    const bare = isBareFirst ? before : await bareRate(model, paths)
-    if (encoded !== each) throw new Error(`${encoded} of ${each} were encoded`)
-    shares.push(encoded / seconds / bare)
-    console.log(
-      `round ${round + 1}: ${(encoded / seconds).toFixed(1)} pictures/s indexed, ${bare.toFixed(1)} by the tower alone: ${shares.at(-1)!.toFixed(3)}`,
-    )
+    if (isBareFirst) alone.push(await bareSpeed(model, paths))
+    indexed.push(await indexSpeed(index, part, model, each))
+    if (!isBareFirst) alone.push(await bareSpeed(model, paths))
+    console.log(`round ${round + 1}: ${textOf(indexed[round]!)} indexed, ${textOf(alone[round]!)} by the tower alone`)
   }
-  console.log(`share of the tower's rate: median ${median(shares).toFixed(3)}, least ${Math.min(...shares).toFixed(3)}`)
+  printShares(indexed, alone)
   await measureSearches(index, model, files, join(pictures, String(rounds)), rounds * each, each)
   await measureAgain(index, pictures)
+}
+
+interface Speed {
+  /** Pictures a second. */
+  readonly rate: number
+  /** Of the processors, for a picture, in milliseconds. */
+  readonly processor: number
+}
+
+async function indexSpeed(index: string, part: string, model: string, count: number): Promise<Speed> {
+  const before = process.cpuUsage()
+  const { encoded, seconds } = await indexPictures(index, [part], { model, threads })
+  if (encoded !== count) throw new Error(`${encoded} of ${count} were encoded`)
+  return { rate: encoded / seconds, processor: processorSince(before) / encoded }
+}
+
+/** Milliseconds, of all threads. */
+function processorSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
+}
+
+function textOf({ rate, processor }: Speed): string {
+  return `${rate.toFixed(1)} pictures/s (${processor.toFixed(2)} ms of a processor each)`
+}
+
+/** Of each round, and of all of them as one run. */
+function printShares(indexed: readonly Speed[], alone: readonly Speed[]): void {
+  const sum = (values: number[]) => values.reduce((total, value) => total + value, 0)
+  const print = (what: string, shares: number[], whole: number) =>
+    console.log(
+      `share of the tower's ${what}: median ${median(shares).toFixed(3)}, least ${Math.min(...shares).toFixed(3)}, all rounds as one ${whole.toFixed(3)}`,
+    )
+  const times = (speeds: readonly Speed[]) => sum(speeds.map(({ rate }) => 1 / rate))
+  const work = (speeds: readonly Speed[]) => sum(speeds.map(({ processor }) => processor))
+  const rates = indexed.map(({ rate }, i) => rate / alone[i]!.rate)
+  print("rate", rates, times(alone) / times(indexed))
+  const processors = indexed.map(({ processor }, i) => alone[i]!.processor / processor)
+  print("processor time", processors, work(alone) / work(indexed))
 }
 
 /** A comment right after the first marker makes a file of other bytes and the same pixels. */
@@ -130,22 +180,27 @@ function copies(files: readonly string[], folder: string, first: number, count: 
 
 // -------------------------------------------------------------------------------------------------- the tower alone
 
-/** Pictures a second, by threads that each have a tower of one thread and their pixels in memory. */
-async function bareRate(model: string, all: readonly string[]): Promise<number> {
+/** By threads that each have a tower of one thread and their pixels in memory. */
+async function bareSpeed(model: string, all: readonly string[]): Promise<Speed> {
   const { place, preprocessing } = await openedPlace(model)
   const paths = all.slice(0, mostBare)
+  const stop = new Int32Array(new SharedArrayBuffer(4))
   const workers = Array.from({ length: threads }, (_, t) => {
-    const request: BareRequest = { place, preprocessing, paths: paths.filter((_, i) => i % threads === t) }
+    const request: BareRequest = { place, preprocessing, paths: paths.filter((_, i) => i % threads === t), stop }
     return new Worker(program, { workerData: request })
   })
   await Promise.all(workers.map((worker) => once(worker, "message")))
-  const before = performance.now()
+  const before = process.cpuUsage()
   const ended = workers.map((worker) => once(worker, "message"))
   for (const worker of workers) worker.postMessage("begin")
-  await Promise.all(ended)
-  const seconds = (performance.now() - before) / 1000
+  const computed = (await Promise.all(ended)).map(([answer]) => answer as BareAnswer)
+  const processor = processorSince(before)
   await Promise.all(workers.map((worker) => worker.terminate()))
-  return paths.length / seconds
+  const pictures = computed.reduce((sum, { count }) => sum + count, 0)
+  return {
+    rate: computed.reduce((sum, { count, seconds }) => sum + count / seconds, 0),
+    processor: processor / pictures,
+  }
 }
 
 async function openedPlace(model: string): Promise<Pick<BareRequest, "place" | "preprocessing">> {
@@ -154,7 +209,7 @@ async function openedPlace(model: string): Promise<Pick<BareRequest, "place" | "
   return { place: opened.place, preprocessing: opened.preprocessing }
 }
 
-async function serveBare({ place, preprocessing, paths }: BareRequest): Promise<void> {
+async function serveBare({ place, preprocessing, paths, stop }: BareRequest): Promise<void> {
   const tower = openTower(place, { threads: 1 })
   const pixels: Float32Array[] = []
   for (const path of paths) {
@@ -165,8 +220,11 @@ async function serveBare({ place, preprocessing, paths }: BareRequest): Promise<
   for (const each of pixels.slice(0, 4)) await tower.images(each, 1)
   parentPort!.postMessage("ready")
   await once(parentPort!, "message")
-  for (const each of pixels) await tower.images(each, 1)
-  parentPort!.postMessage("done")
+  const before = performance.now()
+  let count = 0
+  while (count < pixels.length && Atomics.load(stop, 0) === 0) await tower.images(pixels[count++]!, 1)
+  Atomics.store(stop, 0, 1)
+  parentPort!.postMessage({ count, seconds: (performance.now() - before) / 1000 } satisfies BareAnswer)
 }
 
 // ------------------------------------------------------------------------------------------- searches, and runs again

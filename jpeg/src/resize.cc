@@ -18,8 +18,19 @@ constexpr int32_t half = 1 << (fractionBits - 1);
 // A value of each of 8 rows.
 typedef int32_t Lanes __attribute__((vector_size(lanes * sizeof(int32_t)), aligned(sizeof(int32_t)), may_alias));
 
+typedef uint8_t LaneBytes __attribute__((vector_size(lanes)));
+
 inline uint8_t rounded(int32_t sum) {
   return static_cast<uint8_t>(std::clamp(sum >> fractionBits, 0, 255));
+}
+
+// The same of all lanes at once.
+inline LaneBytes rounded(const Lanes& sums) {
+  const Lanes zero = {}, most = zero + 255;
+  Lanes values = sums >> fractionBits;
+  values = values < zero ? zero : values;
+  values = values > most ? most : values;
+  return __builtin_convertvector(values, LaneBytes);
 }
 
 // 8 rows of `length` bytes -> [length, 8]
@@ -57,11 +68,12 @@ void sumColumns(const int32_t* tile, uint32_t left, const Taps& taps, uint32_t c
       green += weights[k] * *reinterpret_cast<const Lanes*>(in + lanes);
       blue += weights[k] * *reinterpret_cast<const Lanes*>(in + 2 * lanes);
     }
+    const LaneBytes reds = rounded(red), greens = rounded(green), blues = rounded(blue);
     for (uint32_t lane = 0; lane < count; lane++) {
       uint8_t* to = out + lane * rowBytes + size_t{o} * 3;
-      to[0] = rounded(red[lane]);
-      to[1] = rounded(green[lane]);
-      to[2] = rounded(blue[lane]);
+      to[0] = reds[lane];
+      to[1] = greens[lane];
+      to[2] = blues[lane];
     }
   }
 }
@@ -69,6 +81,11 @@ void sumColumns(const int32_t* tile, uint32_t left, const Taps& taps, uint32_t c
 WIDEST_VECTORS
 void addRow(const uint8_t* row, int32_t weight, size_t length, int32_t* __restrict sums) {
   for (size_t i = 0; i < length; i++) sums[i] += weight * row[i];
+}
+
+WIDEST_VECTORS
+void roundRow(const int32_t* sums, size_t length, uint8_t* __restrict bytes) {
+  for (size_t i = 0; i < length; i++) bytes[i] = rounded(sums[i]);
 }
 
 size_t tileLength(const Window& window) { return size_t{window.right - window.left} * 3 * lanes; }
@@ -93,13 +110,15 @@ void NarrowPicture::writeTo(float* out) const {
   const Taps &columns = target.columns, &rows = target.rows;
   const size_t plane = size_t{columns.length} * rows.length;
   std::vector<int32_t> sums(rowBytes);
+  std::vector<uint8_t> bytes(rowBytes);
   for (uint32_t y = 0; y < rows.length; y++) {
     std::fill(sums.begin(), sums.end(), half);
     for (int32_t k = 0; k < rows.counts[y]; k++)
       addRow(pixels.get() + rowBytes * (rows.starts[y] + k - top), rows.weights[size_t{y} * rows.stride + k], rowBytes, sums.data());
+    roundRow(sums.data(), rowBytes, bytes.data());
     float* to = out + size_t{y} * columns.length;
     for (uint32_t x = 0; x < columns.length; x++)
-      for (size_t c = 0; c < 3; c++) to[c * plane + x] = target.values[c * 256 + rounded(sums[x * 3 + c])];
+      for (size_t c = 0; c < 3; c++) to[c * plane + x] = target.values[c * 256 + bytes[x * 3 + c]];
   }
 }
 

@@ -159,6 +159,23 @@ test("bytes stay their owner's, and no sources are no batches", async () => {
   ])
 })
 
+test("bytes that are given are handed to threads, and a part of a larger memory stays its owner's; vectors are the same", async () => {
+  const file = new Uint8Array(await sharp(files[1]).jpeg().toBuffer())
+  const larger = new Uint8Array(2 * file.length)
+  larger.set(file)
+  const bytesOf = (i: number) => (i === 7 ? larger.subarray(0, file.length) : file.slice())
+  const sources = Array.from({ length: 20 }, (_, i) => ({ name: `${i}`, bytes: bytesOf(i), isGiven: true }))
+  const found = await all(sources, { threads: 2 })
+  expect(sources.map(({ bytes }) => bytes.length)).toEqual(sources.map((_, i) => (i === 7 ? file.length : 0)))
+  expect(larger.subarray(0, file.length)).toEqual(file)
+  const copied = await all(
+    sources.map(({ name }) => ({ name, bytes: file })),
+    { threads: 2 },
+  )
+  const vectors = (each: (typeof found)[number]) => "vectors" in each && each.vectors
+  expect(found.map(vectors)).toEqual(copied.map(vectors))
+})
+
 test.each([0, 2])("aborted with %i threads, it throws the signal's reason and closes its sources", async (threads) => {
   const controller = new AbortController()
   let [read, isClosed] = [0, false]

@@ -124,9 +124,9 @@ async function* encodeInThreads<Source extends PictureSource>(
   const towers = encoders.map(({ place, preprocessing, embedDim }) => ({ place: place!, preprocessing, embedDim }))
   await using owner = kept ? null : new KeptTowers()
   await using used = (kept ?? owner!).use({ towers, batchSize, options: decode, sharpness }, threads)
-  // Each thread computes one batch and has the next; two more are read, or wait for a slow one before them.
+  // Each thread computes one batch and has the next two; two more are read, or wait for a slow one before them.
   const work = async (batch: Source[]) => answersOf(batch, await used.pool.encode(batch))
-  yield* mapOrdered(batches, 4 * threads, work)
+  yield* mapOrdered(batches, 5 * threads, work)
 }
 
 async function* encodeHere<Source extends PictureSource>(

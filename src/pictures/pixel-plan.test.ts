@@ -4,8 +4,10 @@ import sharp, { type JpegOptions } from "sharp"
 import { expect, test } from "vitest"
 import { isJpeg, jpegDecoder } from "../../jpeg/index.ts"
 import { Random } from "../core/arrays/random.ts"
-import { image8 } from "../core/image/pixels.ts"
+import { centerBox, image8 } from "../core/image/pixels.ts"
 import { type Preprocessing, preprocess } from "../core/image/preprocess.ts"
+import { shortestSide } from "../core/image/resize.ts"
+import { tapsOf } from "../core/image/taps.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { denominatorFor, planOf } from "./pixel-plan.ts"
 import { preparePixels } from "./prepare-pixels.ts"
@@ -212,4 +214,17 @@ test("the decoder's own scaling leaves twice what is wanted, changes pixels litt
   expect(Math.max(...differences)).toBeGreaterThan(0)
   // A resize in two steps has another filter: 2.6 of 255 in the mean where noise of two pixels is what is left.
   expect(differences.reduce((a, b) => a + b) / differences.length).toBeLessThan(4 / 255)
+})
+
+test("weights of a size are kept, and those of many sizes are the same when they come again", () => {
+  const sizes = Array.from({ length: 80 }, (_, i) => ({ width: 300 + 7 * (i % 40), height: 280 + 3 * (i % 40) }))
+  const wanted = [{ preprocessing: other, out: new Float32Array(3 * other.size ** 2) }]
+  const targets = sizes.map((size) => planOf(size, wanted).targets[0]!)
+  for (const [i, { width, height }] of sizes.entries()) {
+    const to = shortestSide({ width, height }, other.size)
+    const { left, top } = centerBox(to.width, to.height, other.size)
+    expect(targets[i]!.columns).toEqual(tapsOf(width, to.width, left, other.size, other.interpolation))
+    expect(targets[i]!.rows).toEqual(tapsOf(height, to.height, top, other.size, other.interpolation))
+  }
+  expect(planOf(sizes.at(-1)!, wanted).targets[0]!.columns).toBe(targets.at(-1)!.columns)
 })

@@ -40,9 +40,22 @@ function targetOf(from: Size, file: Size, denominator: number, { preprocessing, 
   const to = shortestSide(file, size)
   const { left, top } = centerBox(to.width, to.height, size)
   const [width, height] = [file.width / denominator, file.height / denominator]
-  const columns: TapsOfTarget = tapsOf(from.width, to.width, left, size, interpolation, width)
-  const rows: TapsOfTarget = tapsOf(from.height, to.height, top, size, interpolation, height)
+  const columns = keptTaps(from.width, to.width, left, size, interpolation, width)
+  const rows = keptTaps(from.height, to.height, top, size, interpolation, height)
   return { columns, rows, values: normalizedBytes(preprocessing), out }
+}
+
+const taps = new Map<string, TapsOfTarget>()
+/** Of 14 kB each for photographs of half a megapixel. */
+const mostTaps = 32
+
+/** Pictures of a folder have few sizes, and nobody changes what a plan holds. */
+function keptTaps(...given: Parameters<typeof tapsOf>): TapsOfTarget {
+  const key = given.join()
+  const found = taps.get(key) ?? tapsOf(...given)
+  if (taps.size >= mostTaps && !taps.has(key)) taps.clear()
+  taps.set(key, found)
+  return found
 }
 
 function firstOf(taps: readonly TapsOfTarget[]): number {

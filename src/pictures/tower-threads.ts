@@ -38,12 +38,15 @@ export type Encoded = EncodedPicture | UserError
 /** The same on its way from a thread. */
 export type EncodedMessage = EncodedPicture | ErrorMessage
 
+/** One that is computed, and two that bridge the time in which whoever asks waits for a disk. */
+const inFlight = 3
+
 export class TowerThreads implements AsyncDisposable {
   private readonly pool: ThreadPool<readonly NamedBytes[], readonly EncodedMessage[]>
 
   constructor(settings: TowerThreadSettings, threads: number) {
     this.pool = new ThreadPool({
-      ...{ program: [import.meta.url, "tower-worker"], name: "towers", threads, settings },
+      ...{ program: [import.meta.url, "tower-worker"], name: "towers", threads, settings, inFlight },
       ended: (why, cause) =>
         new EnvironmentError(
           `a thread that encodes pictures ended: ${why}`,
@@ -80,7 +83,7 @@ async function readOrError(source: PictureSource): Promise<NamedBytes | UserErro
 /** Whether its memory can be handed to a thread: that of others is their owners', and of a larger one all would go. */
 function isOwn(source: PictureSource, { buffer, byteLength }: Uint8Array): boolean {
   return (
-    (typeof source === "string" || source.bytes === null) &&
+    (typeof source === "string" || source.bytes === null || source.isGiven === true) &&
     buffer instanceof ArrayBuffer &&
     buffer.byteLength === byteLength
   )

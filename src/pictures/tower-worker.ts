@@ -36,10 +36,11 @@ serveThread(({ towers, batchSize, options, sharpness: wantsSharpness = false }: 
     const places: (number | ErrorMessage)[] = []
     let count = 0
     for (const picture of pictures) places.push((await prepare(picture, count)) ?? count++)
+    const { preprocessing } = towers[0]!
+    // Before the towers, whose weights push the pixels out of the processor's caches.
+    const sharpnesses = wantsSharpness ? sharpnessOfRows(rows, preprocessing, count) : null
     const found: Awaited<ReturnType<typeof vectors>>[] = []
     for (const tower of opened) found.push(await vectors(tower, count))
-    const { preprocessing } = towers[0]!
-    const sharpnesses = wantsSharpness ? sharpnessOfRows(rows, preprocessing, count) : null
     const encoded = (row: number) => ({
       vectors: found.map((at) => at(row)),
       sharpness: sharpnesses?.[row] ?? null,

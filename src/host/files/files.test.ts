@@ -143,18 +143,22 @@ test("a pipe without a writer, and a device, are refused and not waited for", as
 })
 
 test.each([0, 1, 2 ** 20 - 1, 2 ** 20, 2 ** 20 + 1, 3 * 2 ** 20 + 5])(
-  "the hash of a file of %d bytes is that of its content",
+  "a file of %d bytes is read whole, into memory of its own, and its hash is that of its content",
   async (size) => {
     const bytes = Buffer.from(Array.from({ length: size }, (_, i) => (i * 31 + (i >> 8)) & 255))
     await writeFile(at("file"), bytes)
+    const read = await readBytes(at("file"))
+    expect(Buffer.compare(read, bytes)).toBe(0)
+    if (size > 0) expect(read.buffer.byteLength).toBe(size)
     expect(await sha256OfFile(at("file"))).toBe(createHash("sha256").update(bytes).digest("hex"))
   },
 )
 
-test("a file of the system that says it is empty is hashed by what it holds", async () => {
+test("a file of the system that says it is empty is read, and hashed by what it holds", async () => {
   if (process.platform !== "linux") return
   const path = "/proc/version"
   expect(statSync(path).size).toBe(0)
+  expect(Buffer.from(await readBytes(path))).toEqual(readFileSync(path))
   expect(await sha256OfFile(path)).toBe(createHash("sha256").update(readFileSync(path)).digest("hex"))
 })
 

@@ -16,7 +16,7 @@ export function openToRead(path: string): number {
 }
 
 /** A single read of 2 GiB or more is refused by the system. */
-const mostAtOnce = 2 ** 30
+export const mostAtOnce = 2 ** 30
 
 /**
  * Fills `bytes` with what begins at byte `position`. Throws UserError where the file cannot be read.

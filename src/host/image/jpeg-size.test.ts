@@ -129,3 +129,29 @@ test.each(unusual)("%s", async (_, change, expected) => {
     expect(whole).toEqual(asked)
   }
 })
+
+/** What cameras and editors write before the pixels. */
+const described = {
+  "EXIF data": () =>
+    picture()
+      .withMetadata({ orientation: 6, exif: { IFD0: { Copyright: "somebody" } } })
+      .jpeg(),
+  "a profile": () => picture().withIccProfile("p3").jpeg({ progressive: true }),
+  "Adobe's marker": () => picture().toColourspace("cmyk").jpeg(),
+}
+
+test.each(Object.entries(described))("%s, damaged in any byte: the size is the decoder's", async (_, made) => {
+  const jpeg = await made().toBuffer()
+  let told = 0
+  // By the first three bytes it is a JPEG.
+  for (let at = 3; at < headerOf(jpeg); at++) {
+    const copy = Buffer.from(jpeg)
+    copy[at] = at % 2 ? random.int(256) : jpeg[at]! ^ (1 << random.int(8))
+    for (const bytes of [copy, jpeg.subarray(0, at)]) {
+      const asked = await sizeBySharp(bytes)
+      expect(await pictureSize(bytes, "x").catch(() => null), `byte ${at}`).toEqual(asked)
+      if (asked) told++
+    }
+  }
+  expect(told).toBeGreaterThan(headerOf(jpeg) / 4)
+})

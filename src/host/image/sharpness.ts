@@ -16,40 +16,39 @@ const shares = [0.299, 0.587, 0.114] as const
  */
 export function sharpness(pixels: Float32Array, { size, std }: Pick<Preprocessing, "size" | "std">): number {
   assert(pixels.length === 3 * size * size, `[3, ${size}, ${size}] pixels in ${pixels.length} floats`)
-  const gray = framedGray(pixels, size, std)
-  const width = size + 2
+  const [count, last] = [size * size, size - 1]
+  // A row and its neighbours are all that is in memory: a whole gray picture would be most of what a thread has to collect.
+  const rows = [0, 1, 2].map(() => new Float64Array(size))
+  const rowAt = (y: number) => rows[reflected(y, size) % 3]!
   let sum = 0
   let squares = 0
-  for (let y = 1; y <= size; y++) {
-    for (let at = y * width + 1; at <= y * width + size; at++) {
-      const laplacian = gray[at - 1]! + gray[at + 1]! + gray[at - width]! + gray[at + width]! - 4 * gray[at]!
+  fillGray(rowAt(0), pixels, 0, std)
+  for (let y = 0; y < size; y++) {
+    if (y < last) fillGray(rowAt(y + 1), pixels, (y + 1) * size, std)
+    const [above, row, below] = [rowAt(y - 1), rowAt(y), rowAt(y + 1)]
+    let left = row[reflected(-1, size)]!
+    let here = row[0]!
+    for (let x = 0; x < size; x++) {
+      const right = x < last ? row[x + 1]! : row[reflected(size, size)]!
+      const laplacian = left + right + above[x]! + below[x]! - 4 * here
       sum += laplacian
       squares += laplacian * laplacian
+      left = here
+      here = right
     }
   }
-  const mean = sum / (size * size)
-  return Math.max(0, squares / (size * size) - mean * mean)
+  const mean = sum / count
+  return Math.max(0, squares / count - mean * mean)
 }
 
-/** With a frame of one pixel, and up to a constant, which no difference between neighbours sees: so the mean is not added again. */
-function framedGray(pixels: Float32Array, size: number, std: Preprocessing["std"]): Float64Array {
+/** From pixel `first` on, up to a constant, which no difference between neighbours sees: so the mean is not added again. */
+function fillGray(row: Float64Array, pixels: Float32Array, first: number, std: Preprocessing["std"]): void {
   const [red, green, blue] = shares.map((share, channel) => 255 * share * std[channel]!) as [number, number, number]
-  const [width, count] = [size + 2, size * size]
-  const gray = new Float64Array(width * width)
-  for (let y = 0; y < size; y++) {
-    let to = (y + 1) * width + 1
-    for (let i = y * size; i < (y + 1) * size; i++) {
-      gray[to++] = red * pixels[i]! + green * pixels[count + i]! + blue * pixels[2 * count + i]!
-    }
+  const count = row.length * row.length
+  for (let x = 0; x < row.length; x++) {
+    const i = first + x
+    row[x] = red * pixels[i]! + green * pixels[count + i]! + blue * pixels[2 * count + i]!
   }
-  for (const edge of [-1, size]) {
-    const inside = reflected(edge, size)
-    for (let i = 0; i < size; i++) {
-      gray[(i + 1) * width + edge + 1] = gray[(i + 1) * width + inside + 1]!
-      gray[(edge + 1) * width + i + 1] = gray[(inside + 1) * width + i + 1]!
-    }
-  }
-  return gray
 }
 
 /** OpenCV's BORDER_DEFAULT: before the first comes the second. */

@@ -40,6 +40,7 @@ interface NewContent {
   readonly name: string
   /** Emptied when it is encoded: files that wait for their batch to be committed would fill the memory. */
   bytes: Uint8Array | null
+  readonly isGiven: true
   readonly content: ContentDetails
   readonly lost: number | null
   /** All files with these bytes so far. */
@@ -51,6 +52,8 @@ export class PictureIntake {
   readonly counts = { encoded: 0, imported: 0, known: 0, described: 0, failed: 0, unread: 0 }
   /** What is not committed, by hash. */
   private readonly onTheWay = new Map<string, NewContent>()
+  /** Ids of contents as they were looked for since the last commit: nobody else writes, and a look costs as much as a row. */
+  private readonly looked = new Map<string, number | null>()
   private batch = new IntakeBatch()
   private committed = performance.now()
   private hasBackground: boolean
@@ -154,7 +157,7 @@ export class PictureIntake {
     if (before) before.files.push(file)
     else if (id !== null && !this.lost.has(id)) this.note(found, id)
     else {
-      const next = { name, bytes, content: found.content!, lost: id, files: [file] }
+      const next: NewContent = { name, bytes, isGiven: true, content: found.content!, lost: id, files: [file] }
       this.onTheWay.set(keyOf(hash), next)
       if (vector === null) return next
       this.batch.contents.push({ ...next, vector })
@@ -164,8 +167,13 @@ export class PictureIntake {
   }
 
   private idOf(hash: Uint8Array): number | null {
+    const key = keyOf(hash)
+    const before = this.looked.get(key)
+    if (before !== undefined) return before
     const found = this.writer.store.row("SELECT id FROM contents WHERE hash = ?", hash)
-    return found ? Number(found.id) : null
+    const id = found ? Number(found.id) : null
+    this.looked.set(key, id)
+    return id
   }
 
   private note({ file, content, isDescribedAgain = false }: FoundFile, id: number): void {
@@ -217,6 +225,7 @@ export class PictureIntake {
 
   private write(batch: IntakeBatch): void {
     const { known, described } = batch.write(this.writer, this.generation)
+    this.looked.clear()
     this.counts.known += known
     this.counts.described += described
     for (const { content, lost } of batch.contents) {
