@@ -46,7 +46,7 @@ function targetOf(from: Size, file: Size, denominator: number, { preprocessing, 
 }
 
 const taps = new Map<string, TapsOfTarget>()
-/** Of 14 kB each for photographs of half a megapixel. */
+/** Those of photographs have 8 to 30 kB each, of the largest pictures half a megabyte. */
 const mostTaps = 32
 
 /** Pictures of a folder have few sizes, and nobody changes what a plan holds. */
