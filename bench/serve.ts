@@ -13,15 +13,14 @@
  * bare tower right before and after: of its rate, and, as that depends on what else a machine does, of its processor time for one
  * content (the bare tower's, divided by that of server and model together).
  */
-import { readdirSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { availableParallelism, loadavg } from "node:os"
-import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { median } from "../src/core/arrays/quantile.ts"
 import type { EmbeddingServer } from "../src/serve/server.ts"
 import { MobileCLIP } from "../src/weights/clip-node.ts"
 import { type BareRate, bareBatches, barePictures, bareTexts } from "./serve/bare.ts"
-import { type LoadOrder, type LoadReport, runLoad, textOf } from "./serve/load.ts"
+import { jpegFiles, type LoadOrder, type LoadReport, runLoad, textOf } from "./serve/load.ts"
 import { generatedModel, inOwnFolder, startServer } from "./serve/start.ts"
 
 const { values: options } = parseArgs({
@@ -64,8 +63,8 @@ function pictures(): string {
 /** Twenty texts and six pictures in one request. Throws where a vector is not the library's. */
 async function requireSame(model: string): Promise<void> {
   const texts = Array.from({ length: 20 }, (_, i) => textOf(i))
-  const files = readdirSync(pictures()).slice(0, 6)
-  const bytes = files.map((name) => readFileSync(join(pictures(), name)))
+  const files = jpegFiles(pictures()).slice(0, 6)
+  const bytes = files.map((path) => readFileSync(path))
   await using served = await Served.start(model, 32)
   const found = await served.vectors([...texts, ...bytes.map((each) => ({ image: each.toString("base64") }))])
   await using clip = await MobileCLIP.load(model, { threads })

@@ -1,14 +1,13 @@
 /** What a model does without a server, on the same threads: its text tower on all of them, image towers on one each. */
 import { once } from "node:events"
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import type { Preprocessing } from "../../src/core/image/preprocess.ts"
 import { preparePixels } from "../../src/pictures/prepare-pixels.ts"
 import { loadModel, openTower } from "../../src/run/node.ts"
 import type { TowerPlace } from "../../src/run/tower.ts"
-import { textOf } from "./load.ts"
+import { jpegFiles, textOf } from "./load.ts"
 
 export interface BareRate {
   /** Texts or pictures a second. */
@@ -81,7 +80,7 @@ export async function barePictures(
 ): Promise<BareRate> {
   await using opened = await loadModel(model)
   if (!opened.place) throw new Error(`${model} has no tower that threads could open`)
-  const paths = readdirSync(folder).map((name) => join(folder, name))
+  const paths = jpegFiles(folder)
   const order = { place: opened.place, preprocessing: opened.preprocessing, seconds, decodes }
   const workers = Array.from({ length: threads }, (_, t) => {
     const own: PictureOrder = { ...order, paths: paths.filter((_, i) => i % threads === t).slice(0, 16) }

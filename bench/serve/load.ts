@@ -99,7 +99,7 @@ function texts({ parts = 1, known = 0 }: LoadOrder): AskedOf {
 
 /** Each with a comment of its own right after the first marker: other bytes, the same pixels. Only that part of the base64 is made anew. */
 function pictures({ pictures: folder }: LoadOrder): AskedOf {
-  const files = readdirSync(folder).map((name) => readFileSync(join(folder, name)))
+  const files = jpegFiles(folder).map((path) => readFileSync(path))
   const ends = files.map((bytes) => Buffer.from(bytes.subarray(2).toString("base64")))
   const [head, tail] = ['{"encoding_format":"base64","input":[{"image":"data:image/jpeg;base64,', '"}]}']
   return (n) => {
@@ -188,3 +188,10 @@ async function send(url: string, agent: Agent, { path, body }: Asked): Promise<s
 }
 
 if (process.argv[1] === program) console.log(JSON.stringify(await load(JSON.parse(process.argv[2]!))))
+
+/** Paths of the JPEG files of a folder, in the order of their names. */
+export function jpegFiles(folder: string): string[] {
+  const names = readdirSync(folder).filter((name) => /\.jpe?g$/i.test(name))
+  if (names.length === 0) throw new Error(`${folder} has no JPEG file`)
+  return names.sort().map((name) => join(folder, name))
+}
