@@ -5,8 +5,8 @@
  */
 import { writeSync } from "node:fs"
 import { migrateIndex } from "../src/search/migrate/migrate-index.ts"
-import { GenerationFiles } from "../src/search/store/generation-files.ts"
 import type { SqlValue } from "../src/search/store/database.ts"
+import { GenerationFiles } from "../src/search/store/generation-files.ts"
 import { IndexStore } from "../src/search/store/index-store.ts"
 import { IndexWriter } from "../src/search/store/index-writer.ts"
 
