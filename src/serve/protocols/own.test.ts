@@ -49,6 +49,10 @@ test("it says that it is well, and what it does in Prometheus' form", async () =
   expect(computed(text)).toBe(before + 2)
   expect(text).toContain('mobileclip_requests_total{route="/health",status="200"} 1')
   expect(text).toContain('mobileclip_requests_total{route="*",status="404"} 1')
+  expect(text).not.toContain("/nothing")
+  expect((await served.post("/v1/embeddings", { input: "a", model: "b" })).status).toBe(404)
+  expect(await metrics()).toContain('mobileclip_requests_total{route="/v1/embeddings",status="404"} 1')
+  expect(records.at(-2)).toMatchObject({ method: "POST", route: "/v1/embeddings", status: 404 })
   expect(text).toMatch(/mobileclip_process_bytes\{model="tiny",kind="resident"\} [1-9]/)
 })
 
@@ -80,6 +84,9 @@ test("with tokens, only who brings one is answered; balancers need none", async 
   const statuses = await Promise.all([ask("/v1/models"), ask("/v1/models", "third"), ask("/v1/models", "second")])
   expect(statuses.map(({ status }) => status)).toEqual([401, 401, 200])
   expect(statuses[0]!.headers.get("www-authenticate")).toBe("Bearer")
+  const messages = await Promise.all(statuses.slice(0, 2).map(async (answer) => (await answer.json()) as object))
+  const sentences = ["a token is expected: send Authorization: Bearer TOKEN", "the token is not one of this server's"]
+  expect(messages).toMatchObject(sentences.map((message) => ({ error: { message } })))
   expect((await ask("/health")).status).toBe(200)
   expect((await ask("/metrics")).status).toBe(401)
 })
