@@ -336,6 +336,15 @@ test("a type that is asked for twice is sent once", async () => {
   expect(Object.keys(embeddings)).toEqual(["float", "ubinary"])
 })
 
+test("what takes JSON of any type takes none of another page", async () => {
+  const ask = (headers: HeadersInit) =>
+    fetch(`${served.url}/api/embed`, { method: "POST", headers, body: '{"model":"tiny","input":"a"}' })
+  const type = { "Content-Type": "text/plain" }
+  expect((await ask(type)).status).toBe(200)
+  expect((await ask({ ...type, Origin: "https://evil.test" })).status).toBe(403)
+  expect((await ask({ ...type, "Sec-Fetch-Site": "cross-site" })).status).toBe(403)
+})
+
 test("another page may not make this machine compute, with a type or without", async () => {
   const ask = (headers: HeadersInit, { url } = served) =>
     fetch(`${url}/v1/embeddings`, { method: "POST", headers, body: json })

@@ -31,7 +31,7 @@ const request = z
       .describe('Files below one of these folders, as results name them: "Photos/2023"'),
     ...filterFields,
     limit: z.int().min(1).max(mostHits).default(20).describe("Hits on a page"),
-    cursor: z.string().min(1).max(50_000).optional().describe("Of the page before, with the same query and filters"),
+    cursor: z.string().min(1).max(50_000).nullish().describe("Of the page before, with the same query and filters"),
   })
   .openapi("SearchRequest")
 
@@ -116,13 +116,14 @@ export const search: Protocol = {
 
 function register(app: ServeApp, context: ServeContext): void {
   app.openapi(searching, async (c) => {
-    const { image, ...asked } = c.req.valid("json")
+    const { image, cursor: from, ...asked } = c.req.valid("json")
     const signal = c.get("signal")
     requireParts((asked.minus?.length ?? 0) + 2, context.limits, "the request")
     const index = indexOf(context)
     const content = image === undefined ? null : await pictureContent(image, "image", context, signal)
     const bytes = content?.kind === "picture" ? content.bytes : undefined
-    const { hits, matches, cursor, searched, notes, query } = await index.search({ ...asked, image: bytes }, signal)
+    const wanted = { ...asked, image: bytes, cursor: from ?? undefined }
+    const { hits, matches, cursor, searched, notes, query } = await index.search(wanted, signal)
     const found = hits.map(({ words, ...hit }) => ({
       ...hit,
       words: words && { score: words.score, matched: [...words.matched] },
