@@ -1,10 +1,9 @@
 /** The application: every protocol on one server, with what holds for all of them. */
-import { OpenAPIHono } from "@hono/zod-openapi"
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi"
 import type { Context, MiddlewareHandler } from "hono"
 import { cors } from "hono/cors"
 import { matchedRoutes, routePath } from "hono/route"
 import { secureHeaders } from "hono/secure-headers"
-import { version } from "../../host/version.ts"
 import { type AppFiles, isPagePath } from "../app-files.ts"
 import { cohere } from "../protocols/cohere.ts"
 import { immich } from "../protocols/immich.ts"
@@ -17,6 +16,7 @@ import { requireLocalName, requireOwnOrigin } from "../safety/foreign-pages.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
 import { type BodyForm, bodyReader } from "./body.ts"
 import type { Protocol, ServeApp, ServeContext, ServeEnvironment } from "./context.ts"
+import { describe } from "./description.ts"
 import { RequestError, requestError } from "./errors.ts"
 import { Metrics } from "./metrics.ts"
 import { schemaRefusal } from "./schema-refusal.ts"
@@ -82,8 +82,9 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
   app.use(bodyReader(context.limits, bodyFormOf))
   for (const { register } of protocols) register(app, context)
   page?.register(app)
-  app.get("/metrics", async (c) => c.body(await metrics.text(), 200, { "Content-Type": metrics.contentType }))
-  app.doc31("/openapi.json", openapi)
+  app.openapi(metricsRoute, async (c) => c.text(await metrics.text(), 200, { "Content-Type": metrics.contentType }))
+  const description = describe(app, protocolOf)
+  app.get("/openapi.json", (c) => c.json(description))
   return app
 }
 
@@ -104,14 +105,12 @@ function recording(
   }
 }
 
-const openapi = {
-  openapi: "3.1.0",
-  info: {
-    title: "mobileclip",
-    version: version(),
-    description: "Vectors of texts and pictures in one space, in the forms of several services.",
-  },
-}
+const metricsRoute = createRoute({
+  method: "get",
+  path: "/metrics",
+  summary: "Counts of requests, queues, caches and processes, in Prometheus' form",
+  responses: { 200: { description: "Text", content: { "text/plain": { schema: z.string() } } } },
+})
 
 function protocolOf(path: string): Protocol {
   return protocols.find(({ owns }) => owns(path)) ?? openai

@@ -3,6 +3,7 @@ import { connect } from "node:net"
 import { text as textOfStream } from "node:stream/consumers"
 import { CohereClient, CohereClientV2 } from "cohere-ai"
 import { Ollama } from "ollama"
+import sharp from "sharp"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { ServedTiny } from "../../../test/served-tiny.ts"
 
@@ -170,7 +171,9 @@ test("Immich's requests for a picture and a text; its database takes the vector 
   const visual = await predict({ clip: { visual: { modelName: "tiny", options: {} } } }, { image: served.pictures[0]! })
   const seen = (await visual.json()) as { clip: string; imageHeight: number; imageWidth: number }
   served.expectClose([JSON.parse(seen.clip)], ["picture 0"])
-  expect([seen.imageWidth, seen.imageHeight].every((side) => side > 8)).toBe(true)
+  const { width, height } = await sharp(served.pictures[0]!).metadata()
+  expect([seen.imageWidth, seen.imageHeight, width === height]).toEqual([width, height, false])
+  expect(Math.hypot(...(JSON.parse(seen.clip) as number[]))).toBeCloseTo(1, 5)
   const entries = { clip: { textual: { modelName: "tiny", options: { language: "en" } } } }
   const { clip } = (await (await predict(entries, { text: served.texts[3]! })).json()) as { clip: string }
   served.expectClose([JSON.parse(clip)], ["text 3"])

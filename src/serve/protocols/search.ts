@@ -115,7 +115,8 @@ export const search: Protocol = {
 }
 
 function register(app: ServeApp, context: ServeContext): void {
-  app.openapi(searching, async (c) => {
+  const hide = context.index === null
+  app.openapi({ ...searching, hide }, async (c) => {
     const { image, cursor: from, ...asked } = c.req.valid("json")
     const signal = c.get("signal")
     requireParts((asked.minus?.length ?? 0) + 2, context.limits, "the request")
@@ -131,7 +132,7 @@ function register(app: ServeApp, context: ServeContext): void {
     }))
     return c.json({ query, hits: found, matches, cursor, searched, notes: [...notes] }, 200)
   })
-  app.openapi(thumbnail, async (c) => {
+  app.openapi({ ...thumbnail, hide }, async (c) => {
     const { id } = c.req.valid("param")
     const { side } = c.req.valid("query")
     // An id is of a picture's bytes: what it shows never changes.
@@ -142,7 +143,7 @@ function register(app: ServeApp, context: ServeContext): void {
     if (!found) return c.body(null, 304, headers)
     return c.body(new Uint8Array(found.bytes), 200, { ...headers, "Content-Type": found.type })
   })
-  app.openapi(describing, async (c) => {
+  app.openapi({ ...describing, hide }, async (c) => {
     const { folders, cameras, formats, ...others } = await indexOf(context).describe(c.get("signal"))
     return c.json({ ...others, folders: [...folders], cameras: [...cameras], formats: [...formats] }, 200)
   })
