@@ -31,13 +31,37 @@ test("the page is isolated, so that WebAssembly has threads, and may load code a
     "x-content-type-options": "nosniff",
   })
   const policy = answer.headers.get("content-security-policy")!.split("; ")
-  expect(policy).toEqual(
-    expect.arrayContaining([
-      "default-src 'self'",
-      "script-src 'self' 'wasm-unsafe-eval'",
-      "connect-src 'self' blob: data:",
-    ]),
-  )
+  expect(policy).toEqual([
+    "default-src 'self'",
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "worker-src 'self'",
+    "connect-src 'self' blob: data:",
+    "img-src 'self' blob: data:",
+    "media-src 'self' blob:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ])
+})
+
+test("no page of another origin shows what it gives out, unless --cors names one; nothing is said of TLS", async () => {
+  const headers = async ({ url }: ServedTiny, path: string) => (await fetch(url + path)).headers
+  for (const path of ["/", "/v1/models", "/app/models/tiny/mobileclip.json"]) {
+    const found = await headers(served, path)
+    expect([path, found.get("cross-origin-resource-policy")]).toEqual([path, "same-origin"])
+    expect(found.get("strict-transport-security")).toBeNull()
+  }
+  await using shared = await ServedTiny.start({ corsOrigins: ["https://page.test"] })
+  expect((await headers(shared, "/v1/models")).get("cross-origin-resource-policy")).toBeNull()
+})
+
+test("files have tags, which change with what they hold", async () => {
+  const tag = async (path: string) => (await get(path)).headers.get("etag")
+  const first = await tag("/app/models/tiny/mobileclip.json")
+  expect(first).toMatch(/^"[0-9a-z]+-[0-9a-z]+"$/)
+  expect(await tag("/app/models/tiny/mobileclip.json")).toBe(first)
+  expect(await tag("/app/models/tiny/onnx/text_model.onnx")).not.toBe(first)
 })
 
 test("files have their types; those with a digest in their names are asked for once", async () => {

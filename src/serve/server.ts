@@ -15,7 +15,7 @@ import { type AppOptions, createApp } from "./http/app.ts"
 import type { FetchPicture } from "./http/content.ts"
 import type { Limits } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
-import { isLoopback } from "./safety/foreign-pages.ts"
+import { isLoopback, requireOrigins } from "./safety/foreign-pages.ts"
 import { ThumbnailKeys } from "./safety/thumbnail-keys.ts"
 import type { ServedIndexSettings } from "./search/index-work.ts"
 import { ServedIndex } from "./search/served-index.ts"
@@ -55,10 +55,11 @@ export class EmbeddingServer implements AsyncDisposable {
 
   /**
    * @param models by the name that requests use; the first is opened before the server listens
-   * @throws UserError where it, or the index, cannot be opened; EnvironmentError where the port is taken
+   * @throws UserError where it, or the index, cannot be opened, or an origin is none; EnvironmentError where the port is taken
    */
   static async start(models: ReadonlyMap<string, ModelSettings>, options: ServeOptions = {}): Promise<EmbeddingServer> {
     const { host, port } = { ...serveDefaults, ...options }
+    requireOrigins(options.corsOrigins ?? [])
     const limits = limitsOf(options.limits)
     const engine = { ...engineDefaults, ...options.engine }
     const opened = new Models(models, engine)

@@ -45,7 +45,7 @@ Examples:
   curl http://127.0.0.1:8000/v1/embeddings -H 'Content-Type: application/json' -d '{"input": "a photo of a cat"}'
 
 A browser finds a page at /, which computes in the browser with the same models. The server answers as OpenAI (/v1/embeddings,
-/v1/models), Cohere (/v2/embed), Ollama (/api/embed), Weaviate's multi2vec-clip (/vectorize) and Immich's machine learning
+/v1/models), Cohere (/v2/embed), Ollama (/api/embed, /api/embeddings), Weaviate's multi2vec-clip (/vectorize) and Immich's machine learning
 (/predict); its own: /v1/classify, /v1/caption, /v1/search (with --index), /health, /ready, /metrics, /openapi.json. Pictures are
 data URIs or base64. Ctrl-C and SIGTERM answer what was asked, and end with exit code 0.
 `
@@ -95,8 +95,14 @@ async function run(options: Options, command: Command, context: CommandContext):
     signal: context.abortOnInterrupt("answering what was asked, then stopping", undefined, "serving"),
     onListening: (url, names) => say(`${names.join(", ")}: ${url}`),
     ...(log !== "none" && { onRequest: (record) => say(logLine(record, log)) }),
-    onFault: (error) => say(error instanceof UserError ? oneLine(error.message, 1000) : inspect(error)),
+    onFault: (error) => say(faultLine(error, log)),
   })
+}
+
+/** With a fault's stack: in JSON it is a line, too. */
+function faultLine(error: unknown, form: Options["log"]): string {
+  const fault = error instanceof UserError ? oneLine(error.message, 1000) : inspect(error)
+  return form === "json" ? JSON.stringify({ time: new Date().toISOString(), fault }) : fault
 }
 
 function logLine(record: RequestRecord, form: Exclude<Options["log"], "none">): string {

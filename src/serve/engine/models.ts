@@ -62,6 +62,11 @@ export class Models implements AsyncDisposable {
     return [...this.entries.keys()]
   }
 
+  /** Throws UnknownModel. */
+  requireName(name: string): void {
+    this.entry(name)
+  }
+
   /** The engines that are open. */
   open(): ReadonlyMap<string, ModelEngine> {
     return new Map([...this.entries].flatMap(([name, { engine }]) => (engine ? [[name, engine]] : [])))

@@ -1,10 +1,9 @@
 /** The application: every protocol on one server, with what holds for all of them. */
-import { OpenAPIHono } from "@hono/zod-openapi"
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi"
 import type { Context, MiddlewareHandler } from "hono"
 import { cors } from "hono/cors"
-import { routePath } from "hono/route"
+import { matchedRoutes, routePath } from "hono/route"
 import { secureHeaders } from "hono/secure-headers"
-import { version } from "../../host/version.ts"
 import { type AppFiles, isPagePath } from "../app-files.ts"
 import { cohere } from "../protocols/cohere.ts"
 import { immich } from "../protocols/immich.ts"
@@ -15,10 +14,12 @@ import { search } from "../protocols/search.ts"
 import { weaviate } from "../protocols/weaviate.ts"
 import { requireLocalName, requireOwnOrigin } from "../safety/foreign-pages.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
-import { bodyReader } from "./body.ts"
+import { type BodyForm, bodyReader } from "./body.ts"
 import type { Protocol, ServeApp, ServeContext, ServeEnvironment } from "./context.ts"
+import { describe } from "./description.ts"
 import { RequestError, requestError } from "./errors.ts"
 import { Metrics } from "./metrics.ts"
+import { schemaRefusal } from "./schema-refusal.ts"
 import { signalOf } from "./signal.ts"
 
 const protocols: readonly Protocol[] = [openai, cohere, ollama, weaviate, immich, own, search]
@@ -50,7 +51,7 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
   const { tokens = [], hasLocalNames = false, page, corsOrigins, onFault } = options
   const app: ServeApp = new OpenAPIHono<ServeEnvironment>({
     defaultHook: (result) => {
-      if (!result.success) throw invalid(result.error)
+      if (!result.success) throw schemaRefusal(result.error.issues, (result as { data?: unknown }).data)
     },
   })
   const metrics = new Metrics(context.models, context.index)
@@ -59,7 +60,12 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
     if (told.kind === "internal" || (told.kind === "unavailable" && told !== error)) onFault?.(error)
     return refusal(c, told)
   })
-  app.notFound((c) => refusal(c, new RequestError("notFound", `there is no ${c.req.method} ${c.req.path}`)))
+  app.notFound((c) => {
+    const methods = methodsOf(app, c.req.path)
+    if (methods.length === 0) return refusal(c, new RequestError("notFound", `there is no ${c.req.path}`))
+    const message = `${c.req.path} takes ${methods.join(" and ")}, not ${c.req.method}`
+    return refusal(c, new RequestError("method", message), { Allow: methods.join(", ") })
+  })
   app.use(recording(context, metrics, options))
   // Who adds TLS decides what browsers remember of it, for the name and all below it.
   const crossOriginResourcePolicy = corsOrigins ? false : "same-origin"
@@ -73,12 +79,12 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
       requireToken(c.req.header("authorization"), tokens)
     await next()
   })
-  const forms = protocols.flatMap(({ forms = [] }) => forms)
-  app.use(bodyReader(context.limits, forms))
+  app.use(bodyReader(context.limits, bodyFormOf))
   for (const { register } of protocols) register(app, context)
   page?.register(app)
-  app.get("/metrics", async (c) => c.body(await metrics.text(), 200, { "Content-Type": metrics.contentType }))
-  app.doc31("/openapi.json", openapi)
+  app.openapi(metricsRoute, async (c) => c.text(await metrics.text(), 200, { "Content-Type": metrics.contentType }))
+  const description = describe(app, protocolOf)
+  app.get("/openapi.json", (c) => c.json(description))
   return app
 }
 
@@ -92,28 +98,38 @@ function recording(
     const began = performance.now()
     c.set("signal", signalOf(c.env.outgoing, limits.seconds))
     await next()
-    const [route, milliseconds] = [c.res.status === 404 ? "*" : routePath(c, -1), performance.now() - began]
+    const isDeclared = matchedRoutes(c).some(({ method }) => method !== "ALL")
+    const [route, milliseconds] = [isDeclared ? routePath(c, -1) : "*", performance.now() - began]
     metrics.record(route, c.res.status, milliseconds / 1000)
     onRequest?.({ method: c.req.method, route, status: c.res.status, milliseconds })
   }
 }
 
-const openapi = {
-  openapi: "3.1.0",
-  info: {
-    title: "mobileclip",
-    version: version(),
-    description: "Vectors of texts and pictures in one space, in the forms of several services.",
-  },
-}
+const metricsRoute = createRoute({
+  method: "get",
+  path: "/metrics",
+  summary: "Counts of requests, queues, caches and processes, in Prometheus' form",
+  responses: { 200: { description: "Text", content: { "text/plain": { schema: z.string() } } } },
+})
 
 function protocolOf(path: string): Protocol {
   return protocols.find(({ owns }) => owns(path)) ?? openai
 }
 
-function refusal(c: Context<ServeEnvironment>, error: RequestError): Response {
+/** That a path is declared with. */
+function methodsOf({ router }: ServeApp, path: string): string[] {
+  const declared = (method: string) => router.match(method, path)[0].some(([[, route]]) => route.method === method)
+  return ["GET", "POST"].filter(declared)
+}
+
+function bodyFormOf(path: string): BodyForm {
+  const { forms = [], isUntyped } = protocolOf(path)
+  if (forms.includes(path)) return "form"
+  return isUntyped ? "untyped" : "json"
+}
+
+function refusal(c: Context<ServeEnvironment>, error: RequestError, headers: Record<string, string> = {}): Response {
   const { errorBody } = protocolOf(c.req.path)
-  const headers: Record<string, string> = {}
   if (error.retryAfter !== null) headers["Retry-After"] = String(error.retryAfter)
   // A browser asks its user for it where the page wants something: the token is the password.
   if (error.kind === "unauthorized")
@@ -128,20 +144,9 @@ function isOfPage({ req }: Context<ServeEnvironment>): boolean {
   return req.path.startsWith("/app/") || req.header("sec-fetch-site") === "same-origin" || isSameOrigin
 }
 
-interface Issue {
-  readonly path: readonly PropertyKey[]
-  readonly message: string
-}
-
-function invalid({ issues }: { readonly issues: readonly Issue[] }): RequestError {
-  const [first] = issues
-  const field = first!.path.map(String).join(".")
-  return new RequestError("invalid", `${field || "the body"}: ${first!.message}`, field || null)
-}
-
 /** Hono's own refusal of a body that is not JSON. */
 function jsonError(error: unknown): unknown {
   if (error instanceof RequestError) return error
-  const { status, message } = error as { status?: unknown; message?: string }
-  return status === 400 ? new RequestError("invalid", message ?? "the body is not JSON") : error
+  const { status } = error as { status?: unknown }
+  return status === 400 ? new RequestError("invalid", "the body is not JSON: an object is expected") : error
 }

@@ -27,7 +27,10 @@ function endOfString(bytes: Buffer, start: number): number {
 export function formParts(bytes: Buffer, type: string, most: number): number {
   const boundary = /boundary="?([^";]+)/i.exec(type)?.[1]
   if (boundary === undefined) return 0
-  let count = -1
-  for (let at = 0; at >= 0 && count <= most; count++) at = bytes.indexOf(`--${boundary}`, at === 0 ? 0 : at + 2)
-  return count
+  const line = `--${boundary}`
+  let boundaries = 0
+  for (let at = bytes.indexOf(line); at >= 0 && boundaries <= most + 1; at = bytes.indexOf(line, at + line.length))
+    boundaries++
+  // The last one ends the form.
+  return Math.max(boundaries - 1, 0)
 }

@@ -10,18 +10,25 @@ import { RequestError } from "./errors.ts"
 
 type NodeContext = Context<{ Bindings: HttpBindings }>
 
-/** @param forms paths that take multipart/form-data; all others take JSON */
-export function bodyReader(limits: Limits, forms: readonly string[]): MiddlewareHandler<{ Bindings: HttpBindings }> {
+/** What the body of a path is. */
+export type BodyForm = "json" | "form" | "untyped"
+
+/** @param formOf JSON of whatever type the client names is "untyped" */
+export function bodyReader(
+  limits: Limits,
+  formOf: (path: string) => BodyForm,
+): MiddlewareHandler<{ Bindings: HttpBindings }> {
   const held = { bytes: 0 }
   return async (c, next) => {
     const isAwaited = matchedRoutes(c).some(({ method }) => method !== "ALL" && method !== "GET")
     if (!isAwaited) return next()
-    requireType(c, forms)
+    const form = formOf(c.req.path)
+    requireType(c, form)
     const { incoming } = c.env
     const body = new GrowingBody(limits, held)
     try {
       const bytes = await body.read(incoming)
-      if (forms.includes(c.req.path)) requireFewFields(bytes, c.req.header("content-type") ?? "")
+      if (form === "form") requireFewFields(bytes, c.req.header("content-type") ?? "")
       else requireFewValues(bytes, limits)
       // The adapter takes a body from here where there is one.
       Object.assign(incoming, { rawBody: bytes })
@@ -104,11 +111,11 @@ function tooLarge({ bodyBytes }: Limits): RequestError {
 }
 
 /** A body without a type is JSON: Weaviate's client names none. */
-function requireType(c: NodeContext, forms: readonly string[]): void {
+function requireType(c: NodeContext, form: BodyForm): void {
   const given = c.req.header("content-type") ?? ""
   const type = given.split(";")[0]!.trim().toLowerCase()
-  const expected = forms.includes(c.req.path) ? "multipart/form-data" : "application/json"
-  if (type === "" && expected === "application/json") c.req.raw.headers.set("Content-Type", expected)
+  const expected = form === "form" ? "multipart/form-data" : "application/json"
+  if (form === "untyped" || (form === "json" && type === "")) c.req.raw.headers.set("Content-Type", expected)
   else if (type !== expected && !(expected === "application/json" && /^application\/[\w.-]+\+json$/.test(type)))
     throw new RequestError("mediaType", `a body of ${expected} is expected: send Content-Type: ${expected}`)
 }

@@ -52,6 +52,8 @@ export interface Protocol {
   readonly content?: string
   /** Its paths that take multipart/form-data, and no JSON. */
   readonly forms?: readonly string[]
+  /** Whether its bodies are JSON whatever type they name: its own program does not look at it, and its clients name others. */
+  readonly isUntyped?: true
   register(app: ServeApp, context: ServeContext): void
   /** The body of a refusal. */
   errorBody(error: RequestError): object

@@ -10,6 +10,7 @@ export const statuses = {
   unauthorized: 401,
   forbidden: 403,
   notFound: 404,
+  method: 405,
   tooLarge: 413,
   mediaType: 415,
   unsupported: 422,

@@ -17,7 +17,7 @@ import {
   vectorTypes,
 } from "./shared.ts"
 
-const contentPart = z.union([
+const contentPart = z.discriminatedUnion("type", [
   z.object({ type: z.literal("text"), text: z.string() }),
   z.object({ type: z.literal("image_url"), image_url: z.object({ url: z.string() }) }),
 ])
@@ -60,6 +60,9 @@ const response = z
   })
   .openapi("CohereEmbedResponse")
 
+/** What cohere-ai's older client asks. */
+const earlier = "/v1/embed"
+
 const route = createRoute({
   method: "post",
   path: "/v2/embed",
@@ -70,12 +73,16 @@ const route = createRoute({
 
 export const cohere: Protocol = {
   name: "Cohere",
-  owns: (path) => path === "/v2/embed",
+  owns: (path) => path === "/v2/embed" || path === earlier,
   register,
   errorBody: ({ message }) => ({ message }),
 }
 
 function register(app: ServeApp, context: ServeContext): void {
+  // Not described: nothing is to be made of it.
+  app.post(earlier, () => {
+    throw new RequestError("notFound", "Cohere's v1 is not served: use /v2/embed (CohereClientV2)")
+  })
   app.openapi(route, async (c) => c.json(await embed(c.req.valid("json"), context, c.get("signal")), 200))
 }
 
@@ -87,7 +94,7 @@ async function embed(given: Request, context: ServeContext, signal: AbortSignal)
   return context.models.use(given.model, async (engine) => {
     const { embedDim } = engine.model
     requireOwnDimension(given.output_dimension, embedDim, "output_dimension")
-    const { total, longest } = await tokensOf(contents)
+    const { total, longest } = await tokensOf(contents, engine.model)
     if (given.truncate === "NONE") requireWhole(longest, engine.model, "texts")
     const vectors = (await encodeContents(engine, contents, askingOf(contents.length, signal))).values()
     const vectorsOf = (group: readonly Content[]) => group.map(() => vectors.next().value!)

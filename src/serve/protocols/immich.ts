@@ -4,17 +4,46 @@
  * `machine-learning/immich_ml/main.py`, `schemas.py`. What this server does not have (faces, text recognition) is refused as
  * Immich's refuses what it does not know.
  */
-import { z } from "@hono/zod-openapi"
+import { createRoute, z } from "@hono/zod-openapi"
 import { jsonOrNull } from "../../core/json.ts"
 import { pictureSize } from "../../host/image/picture-size.ts"
 import { type Content, encodeContents } from "../http/content.ts"
 import type { Protocol, ServeApp, ServeContext } from "../http/context.ts"
 import { RequestError } from "../http/errors.ts"
-import { askingOf } from "../http/requests.ts"
+import { askingOf, jsonResponse } from "../http/requests.ts"
 import { textContent } from "./shared.ts"
 
 const entry = z.object({ modelName: z.string(), options: z.object({}).loose().optional() })
 const entries = z.object({ clip: z.object({ visual: entry.optional(), textual: entry.optional() }).strict() }).strict()
+
+const pingRoute = createRoute({
+  method: "get",
+  path: "/ping",
+  summary: "Whether the server runs (Immich)",
+  responses: { 200: { description: "pong", content: { "text/plain": { schema: z.literal("pong") } } } },
+})
+const form = z
+  .object({
+    entries: z.string().describe('JSON: {"clip": {"visual" or "textual": {"modelName": ...}}}'),
+    image: z.string().optional().openapi({ format: "binary" }),
+    text: z.string().optional(),
+  })
+  .openapi("ImmichPredictRequest")
+const answer = z
+  .object({
+    clip: z.string().describe("A unit vector as JSON in a text"),
+    imageHeight: z.int().optional(),
+    imageWidth: z.int().optional(),
+  })
+  .openapi("ImmichPredictResponse")
+/** For the description alone: Immich's own refusals of a form are of another kind than a schema's. */
+const predictRoute = {
+  method: "post",
+  path: "/predict",
+  summary: "The unit vector of a picture or a text (Immich)",
+  request: { body: { content: { "multipart/form-data": { schema: form } }, required: true } },
+  responses: { 200: jsonResponse(answer, "The vector, and the picture's size") },
+} as const
 
 export const immich: Protocol = {
   name: "Immich",
@@ -25,7 +54,8 @@ export const immich: Protocol = {
 }
 
 function register(app: ServeApp, context: ServeContext): void {
-  app.get("/ping", (c) => c.text("pong"))
+  app.openapi(pingRoute, (c) => c.text("pong" as const, 200))
+  app.openAPIRegistry.registerPath(predictRoute)
   app.post("/predict", async (c) => c.json(await predict(await c.req.parseBody(), context, c.get("signal"))))
 }
 

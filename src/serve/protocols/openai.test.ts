@@ -2,6 +2,7 @@ import { join } from "node:path"
 import OpenAI from "openai"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { ServedTiny } from "../../../test/served-tiny.ts"
+import { Tokenizer } from "../../core/text/tokenizer.ts"
 import { readingDefaults } from "../../pictures/reading.ts"
 import { EmbeddingServer } from "../server.ts"
 
@@ -24,12 +25,40 @@ test("openai's client, which asks for base64, gets the library's vectors of text
   )
   expect(data.map(({ index }) => index)).toEqual([0, 1, 2])
   expect(model).toBe("tiny")
-  expect(usage.total_tokens).toBeGreaterThan(4)
+  const tokenizer = new Tokenizer()
+  const tokens = served.texts.slice(0, 2).map((text) => tokenizer.encode(text).length)
+  expect(usage).toEqual({ prompt_tokens: tokens[0]! + tokens[1]!, total_tokens: tokens[0]! + tokens[1]! })
 })
 
 test("as numbers they are the same", async () => {
   const { data } = await client.embeddings.create({ model: "tiny", input: served.texts[2]!, encoding_format: "float" })
   served.expectClose([data[0]!.embedding], ["text 2"])
+})
+
+test("with modality text, a data URI is a text", async () => {
+  const uri = `data:image/png;base64,${"A".repeat(40)}`
+  const answer = await post({ input: uri, modality: "text" })
+  const { data } = (await answer.json()) as { data: { embedding: number[] }[] }
+  const expected = await served.clip((clip) => clip.encodeText(uri))
+  expect(Math.max(...data[0]!.embedding.map((value, i) => Math.abs(value - expected[i]!)))).toBeLessThan(2e-6)
+})
+
+test("of a long text, as many tokens are counted as the model reads", async () => {
+  const { usage } = await client.embeddings.create({ model: "tiny", input: ["circle ".repeat(200), "a"] })
+  expect(usage.total_tokens).toBe(77 + 3)
+})
+
+test("a model is told by its name", async () => {
+  expect(await client.models.retrieve("tiny")).toEqual({
+    id: "tiny",
+    object: "model",
+    created: 0,
+    owned_by: "mobileclip",
+  })
+  await expect(client.models.retrieve("owner/other")).rejects.toMatchObject({
+    ...{ status: 404, code: "model_not_found", param: "model" },
+    error: { message: 'no model is served as "owner/other"; name one of these: tiny' },
+  })
 })
 
 test("the models that are served are listed", async () => {
@@ -51,7 +80,7 @@ test("objects, NVIDIA's and infinity's mixtures, and vLLM's messages", async () 
   const bare = picture.slice(picture.indexOf(",") + 1)
   const cases: [object, string[]][] = [
     [{ input: [{ text }, { image: picture }, { image: bare }] }, ["text 0", "picture 1", "picture 1"]],
-    [{ input: [text, picture], modality: "text" }, ["text 0", "*"]],
+    [{ input: [text, { image: picture }], modality: "text" }, ["text 0", "picture 1"]],
     [{ input: [bare], modality: "image" }, ["picture 1"]],
     [
       {
@@ -200,12 +229,21 @@ test("a model that is gone when it is asked for is unavailable: the log is told 
   expect(faults).toEqual([expect.objectContaining({ message: expect.stringContaining(join(served.folder, "gone")) })])
 })
 
-test("a body that is not JSON, and a path that is not there", async () => {
-  const answer = await fetch(`${served.url}/v1/embeddings`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: "{",
+test.each([
+  ["a body that is not JSON", "POST", "/v1/embeddings", 400, null, "the body is not JSON: an object is expected"],
+  ["a path that is not there", "GET", "/v1/nothing", 404, "not_found", "there is no /v1/nothing"],
+  ["a path of other methods", "GET", "/v1/embeddings", 405, null, "/v1/embeddings takes POST, not GET"],
+  ["a path of another method", "POST", "/v1/models", 405, null, "/v1/models takes GET, not POST"],
+])("%s", async (_what, method, path, status, code, message) => {
+  const headers = { "content-type": "application/json" }
+  const answer = await fetch(`${served.url}${path}`, { method, headers, ...(method === "POST" && { body: "{" }) })
+  const error = { message, type: "invalid_request_error", param: null, code }
+  expect([answer.status, await answer.json()]).toEqual([status, { error }])
+  expect(answer.headers.get("allow")).toBe(status === 405 ? (method === "GET" ? "POST" : "GET") : null)
+})
+
+test("a wrong model has a code of its own, by which clients know it", async () => {
+  await expect(client.embeddings.create({ model: "tini", input: "a" })).rejects.toMatchObject({
+    ...{ status: 404, code: "model_not_found", param: "model" },
   })
-  expect(answer.status).toBe(400)
-  expect((await fetch(`${served.url}/v1/nothing`)).status).toBe(404)
 })

@@ -21,13 +21,16 @@ import {
 } from "./shared.ts"
 
 const picture = z.string().min(1).describe("A data URI, base64, or an address where the server allows them")
-const part = z.union([
-  z.string().describe("A text, or a picture as a data URI"),
-  z.object({ text: z.string() }),
-  z.object({ image: picture }),
-])
+const part = z.union(
+  [
+    z.string().describe("A text, or a picture as a data URI"),
+    z.object({ text: z.string() }),
+    z.object({ image: picture }),
+  ],
+  { error: 'a text, a data URI, {"text": ...} or {"image": ...}' },
+)
 const tokens = z.union([z.array(z.int()).min(1), z.array(z.array(z.int()).min(1)).min(1)])
-const messagePart = z.union([
+const messagePart = z.discriminatedUnion("type", [
   z.object({ type: z.enum(["text", "input_text"]), text: z.string() }),
   z.object({ type: z.literal("image_url"), image_url: z.union([picture, z.object({ url: picture })]) }),
   z.object({ type: z.literal("input_image"), image_url: picture }),
@@ -37,7 +40,11 @@ const message = z.object({ role: z.string(), content: z.union([z.string(), listO
 const request = z
   .object({
     model: z.string().nullish().describe("As /v1/models has it; absent: the server's first model"),
-    input: z.union([part, listOf(part), tokens]).nullish(),
+    input: z
+      .union([part, listOf(part), tokens], {
+        error: 'a text, a data URI, {"text": ...}, {"image": ...}, or a list of these',
+      })
+      .nullish(),
     messages: z.array(message).min(1).nullish().describe("One vector: of a text, of a picture, or of their mean"),
     encoding_format: z.enum(["float", "base64"]).nullish().describe("Default: float"),
     embedding_type: z
@@ -86,19 +93,33 @@ const models = createRoute({
   responses: { 200: jsonResponse(z.object({ object: z.literal("list"), data: z.array(model) }), "Models") },
 })
 
+const retrieval = createRoute({
+  method: "get",
+  path: "/v1/models/{id}",
+  summary: "A model that is served",
+  request: { params: z.object({ id: z.string() }) },
+  responses: { 200: jsonResponse(model, "The model") },
+})
+
 export const openai: Protocol = {
   name: "OpenAI",
-  owns: (path) => path === "/v1/embeddings" || path === "/v1/models",
+  owns: (path) => path === "/v1/embeddings" || path === "/v1/models" || path.startsWith("/v1/models/"),
   content: "input",
   register,
   errorBody: ({ kind, message, parameter }) => ({
-    error: { message, type: types[kind], param: parameter, code: kind === "notFound" ? "model_not_found" : null },
+    error: { message, type: types[kind], param: parameter, code: codeOf(kind, parameter) },
   }),
+}
+
+/** Clients tell a wrong model from a wrong path by it. */
+function codeOf(kind: ErrorKind, parameter: string | null): string | null {
+  if (kind !== "notFound") return null
+  return parameter === "model" ? "model_not_found" : "not_found"
 }
 
 const types: Record<ErrorKind, string> = {
   ...{ invalid: "invalid_request_error", notFound: "invalid_request_error", unsupported: "invalid_request_error" },
-  ...{ mediaType: "invalid_request_error", gone: "invalid_request_error" },
+  ...{ mediaType: "invalid_request_error", gone: "invalid_request_error", method: "invalid_request_error" },
   ...{
     tooLarge: "invalid_request_error",
     unauthorized: "authentication_error",
@@ -111,11 +132,17 @@ const types: Record<ErrorKind, string> = {
 function register(app: ServeApp, context: ServeContext): void {
   app.openapi(embeddings, async (c) => c.json(await embed(c.req.valid("json"), context, c.get("signal")), 200))
   app.openapi(models, (c) => {
-    const data = context.models.names.map((id) => ({
-      ...{ id, object: "model" as const, created: 0, owned_by: "mobileclip" },
-    }))
-    return c.json({ object: "list" as const, data }, 200)
+    return c.json({ object: "list" as const, data: context.models.names.map(described) }, 200)
   })
+  app.openapi(retrieval, (c) => {
+    const { id } = c.req.valid("param")
+    context.models.requireName(id)
+    return c.json(described(id), 200)
+  })
+}
+
+function described(id: string): z.infer<typeof model> {
+  return { id, object: "model", created: 0, owned_by: "mobileclip" }
 }
 
 type Request = z.infer<typeof request>
@@ -125,7 +152,7 @@ async function embed(given: Request, context: ServeContext, signal: AbortSignal)
   return context.models.use(given.model ?? undefined, async (engine, model) => {
     const { embedDim } = engine.model
     requireOwnDimension(given.dimensions, embedDim, "dimensions")
-    const { total, longest } = await tokensOf(contents)
+    const { total, longest } = await tokensOf(contents, engine.model)
     if (given.truncate === "NONE") requireWhole(longest, engine.model, "input")
     const vectors = await encodeContents(engine, contents, askingOf(contents.length, signal))
     const rows = given.messages ? [meanOf(vectors, embedDim)] : vectors

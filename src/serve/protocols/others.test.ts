@@ -1,8 +1,9 @@
 /** The protocols beside OpenAI's, each by its own client, or by a request as its program sends it. */
 import { connect } from "node:net"
 import { text as textOfStream } from "node:stream/consumers"
-import { CohereClientV2 } from "cohere-ai"
+import { CohereClient, CohereClientV2 } from "cohere-ai"
 import { Ollama } from "ollama"
+import sharp from "sharp"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { ServedTiny } from "../../../test/served-tiny.ts"
 
@@ -30,11 +31,13 @@ test("cohere-ai: texts, images, and inputs that mix them", async () => {
 })
 
 test("Cohere's other types are the same vector", async () => {
-  const embedding_types = ["float", "int8", "uint8", "binary", "ubinary"]
+  const embedding_types = ["float", "int8", "uint8", "binary", "ubinary", "base64"]
   const answer = await served.post("/v2/embed", { model: "tiny", texts: [served.texts[0]!], embedding_types })
-  const { embeddings } = (await answer.json()) as { embeddings: Record<string, number[][]> }
+  const { embeddings } = (await answer.json()) as { embeddings: Record<string, number[][]> & { base64: string[] } }
   const [float, int8, uint8, binary, ubinary] = embedding_types.map((type) => embeddings[type]![0]!) as number[][] &
     [number[], number[], number[], number[], number[]]
+  const values = new Float32Array(new Uint8Array(Buffer.from(embeddings.base64[0]!, "base64")).buffer)
+  expect([...values]).toEqual(float.map(Math.fround))
   const largest = Math.max(...float.map(Math.abs))
   expect(int8).toEqual(float.map((value) => Math.round((value / largest) * 127)))
   expect(uint8).toEqual(int8.map((value) => value + 128))
@@ -52,12 +55,59 @@ test("ollama: texts and data URIs, the tag that it adds, its list of models", as
   await expect(client.embed({ model: "llava", input: "a" })).rejects.toThrow('no model is served as "llava"')
 })
 
+test("ollama's earlier call, and what its clients ask of a model", async () => {
+  const client = new Ollama({ host: served.url })
+  const { embedding } = await client.embeddings({ model: "tiny", prompt: served.texts[1]! })
+  served.expectClose([embedding], ["text 1"])
+  const picture = await client.embeddings({ model: "tiny", prompt: dataUri(1) })
+  served.expectClose([picture.embedding], ["picture 1"])
+  expect((await client.ps()).models.map(({ name }) => name)).toEqual(["tiny"])
+  expect(await client.show({ model: "tiny:latest" })).toMatchObject({
+    capabilities: ["embedding", "vision"],
+    model_info: { "clip.embedding_length": 16, "clip.context_length": 77 },
+  })
+  await expect(client.show({ model: "llava" })).rejects.toThrow('no model is served as "llava"')
+})
+
+test("Ollama's own call by curl, which names the type of a form", async () => {
+  const headers = { "content-type": "application/x-www-form-urlencoded" }
+  const body = JSON.stringify({ model: "tiny", input: served.texts[0]! })
+  const answer = await fetch(`${served.url}/api/embed`, { method: "POST", headers, body })
+  const { embeddings } = (await answer.json()) as { embeddings: number[][] }
+  served.expectClose(embeddings, ["text 0"])
+})
+
+test("tokens are counted as far as the model reads", async () => {
+  const input = ["circle ".repeat(200), "a"]
+  const ollama = await new Ollama({ host: served.url }).embed({ model: "tiny", input })
+  expect(ollama.prompt_eval_count).toBe(77 + 3)
+  const cohere = await served.post("/v2/embed", { texts: input })
+  expect(await cohere.json()).toMatchObject({ meta: { billed_units: { input_tokens: 77 + 3, images: 0 } } })
+})
+
+test("sizes that are not the model's own are refused by Cohere's and Ollama's names", async () => {
+  const message = "this model's vectors have 16 values and cannot be shortened"
+  const cohere = await served.post("/v2/embed", { texts: ["a"], output_dimension: 8 })
+  expect([cohere.status, await cohere.json()]).toEqual([400, { message }])
+  const ollama = await served.post("/api/embed", { model: "tiny", input: "a", dimensions: 8 })
+  expect([ollama.status, await ollama.json()]).toEqual([400, { error: message }])
+})
+
+test("Cohere's earlier interface is refused by name", async () => {
+  const client = new CohereClient({ token: "none", environment: served.url })
+  await expect(client.embed({ texts: ["a"], model: "tiny", inputType: "search_query" })).rejects.toMatchObject({
+    ...{ statusCode: 404, body: { message: "Cohere's v1 is not served: use /v2/embed (CohereClientV2)" } },
+  })
+})
+
 test("Weaviate's module: vectors of texts and images, what it asks for when it starts", async () => {
   const answer = await served.post("/vectorize", { texts: [served.texts[0]!, served.texts[2]!], images: [base64(1)] })
   const { textVectors, imageVectors } = (await answer.json()) as Record<string, number[][]>
   served.expectClose([...textVectors!, ...imageVectors!], ["text 0", "text 2", "picture 1"])
   for (const path of ["live", "ready"]) expect((await fetch(`${served.url}/.well-known/${path}`)).status).toBe(204)
-  expect(await (await fetch(`${served.url}/meta`)).json()).toMatchObject({ name: "tiny", projection_dim: 16 })
+  expect(await (await fetch(`${served.url}/meta`)).json()).toMatchObject({
+    ...{ name: "tiny", projection_dim: 16, image_size: 64 },
+  })
   const refused = await served.post("/vectorize", { images: ["###"] })
   expect([refused.status, await refused.json()]).toEqual([
     400,
@@ -121,7 +171,9 @@ test("Immich's requests for a picture and a text; its database takes the vector 
   const visual = await predict({ clip: { visual: { modelName: "tiny", options: {} } } }, { image: served.pictures[0]! })
   const seen = (await visual.json()) as { clip: string; imageHeight: number; imageWidth: number }
   served.expectClose([JSON.parse(seen.clip)], ["picture 0"])
-  expect([seen.imageWidth, seen.imageHeight].every((side) => side > 8)).toBe(true)
+  const { width, height } = await sharp(served.pictures[0]!).metadata()
+  expect([seen.imageWidth, seen.imageHeight, width === height]).toEqual([width, height, false])
+  expect(Math.hypot(...(JSON.parse(seen.clip) as number[]))).toBeCloseTo(1, 5)
   const entries = { clip: { textual: { modelName: "tiny", options: { language: "en" } } } }
   const { clip } = (await (await predict(entries, { text: served.texts[3]! })).json()) as { clip: string }
   served.expectClose([JSON.parse(clip)], ["text 3"])

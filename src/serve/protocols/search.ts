@@ -31,7 +31,7 @@ const request = z
       .describe('Files below one of these folders, as results name them: "Photos/2023"'),
     ...filterFields,
     limit: z.int().min(1).max(mostHits).default(20).describe("Hits on a page"),
-    cursor: z.string().min(1).max(50_000).optional().describe("Of the page before, with the same query and filters"),
+    cursor: z.string().min(1).max(50_000).nullish().describe("Of the page before, with the same query and filters"),
   })
   .openapi("SearchRequest")
 
@@ -115,14 +115,16 @@ export const search: Protocol = {
 }
 
 function register(app: ServeApp, context: ServeContext): void {
-  app.openapi(searching, async (c) => {
-    const { image, ...asked } = c.req.valid("json")
+  const hide = context.index === null
+  app.openapi({ ...searching, hide }, async (c) => {
+    const { image, cursor: from, ...asked } = c.req.valid("json")
     const signal = c.get("signal")
     requireParts((asked.minus?.length ?? 0) + 2, context.limits, "the request")
     const index = indexOf(context)
     const content = image === undefined ? null : await pictureContent(image, "image", context, signal)
     const bytes = content?.kind === "picture" ? content.bytes : undefined
-    const { hits, matches, cursor, searched, notes, query } = await index.search({ ...asked, image: bytes }, signal)
+    const wanted = { ...asked, image: bytes, cursor: from ?? undefined }
+    const { hits, matches, cursor, searched, notes, query } = await index.search(wanted, signal)
     const found = hits.map(({ words, ...hit }) => ({
       ...hit,
       words: words && { score: words.score, matched: [...words.matched] },
@@ -130,7 +132,7 @@ function register(app: ServeApp, context: ServeContext): void {
     }))
     return c.json({ query, hits: found, matches, cursor, searched, notes: [...notes] }, 200)
   })
-  app.openapi(thumbnail, async (c) => {
+  app.openapi({ ...thumbnail, hide }, async (c) => {
     const { id } = c.req.valid("param")
     const { side } = c.req.valid("query")
     // An id is of a picture's bytes: what it shows never changes.
@@ -141,7 +143,7 @@ function register(app: ServeApp, context: ServeContext): void {
     if (!found) return c.body(null, 304, headers)
     return c.body(new Uint8Array(found.bytes), 200, { ...headers, "Content-Type": found.type })
   })
-  app.openapi(describing, async (c) => {
+  app.openapi({ ...describing, hide }, async (c) => {
     const { folders, cameras, formats, ...others } = await indexOf(context).describe(c.get("signal"))
     return c.json({ ...others, folders: [...folders], cameras: [...cameras], formats: [...formats] }, 200)
   })

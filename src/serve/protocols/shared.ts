@@ -70,13 +70,20 @@ function packBits(vector: Float32Array): number[] {
 
 let tokenizer: Tokenizer | null = null
 
-/** Tokens of all texts together, and of the longest one, the two at a text's ends included; Infinity where one was cut. */
-export async function tokensOf(contents: readonly Content[]): Promise<{ total: number; longest: number }> {
+/**
+ * Tokens of texts, the two at a text's ends included.
+ *
+ * @returns total: those that the model reads, of all texts; longest: those of the longest one, Infinity where it was cut
+ */
+export async function tokensOf(
+  contents: readonly Content[],
+  { contextLength }: ServedModel,
+): Promise<{ total: number; longest: number }> {
   tokenizer ??= new Tokenizer()
   let [total, longest, began] = [0, 0, performance.now()]
   for (const content of contents) {
     const { length } = content.kind === "text" ? tokenizer.encode(content.text) : []
-    total += length
+    total += Math.min(length, contextLength ?? length)
     longest = Math.max(longest, content.kind === "text" && content.isCut ? Number.POSITIVE_INFINITY : length)
     if (performance.now() - began < longestTurn) continue
     await nextTurn()

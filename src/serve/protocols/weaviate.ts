@@ -31,11 +31,16 @@ const meta = createRoute({
   responses: { 200: jsonResponse(z.object({}).loose(), "The model") },
 })
 
-const alive = ["/.well-known/live", "/.well-known/ready"]
+const alive = ["/.well-known/live", "/.well-known/ready"].map((path) =>
+  createRoute({
+    ...{ method: "get", path, summary: "What Weaviate asks before its first request" },
+    responses: { 204: { description: "It runs" } },
+  }),
+)
 
 export const weaviate: Protocol = {
   name: "Weaviate",
-  owns: (path) => path === "/vectorize" || path === "/meta" || alive.includes(path),
+  owns: (path) => path === "/vectorize" || path === "/meta" || alive.some((route) => route.path === path),
   register,
   errorBody: ({ message }) => ({ error: message }),
 }
@@ -47,7 +52,7 @@ function register(app: ServeApp, context: ServeContext): void {
       c.json({ model_type: "clip", name, projection_dim: embedDim, image_size: preprocessing.size }, 200),
     ),
   )
-  for (const path of alive) app.get(path, (c) => c.body(null, 204))
+  for (const route of alive) app.openapi(route, (c) => c.body(null, 204))
 }
 
 async function vectorize(

@@ -1,7 +1,10 @@
 import { once } from "node:events"
 import { createServer, type RequestListener, type Server } from "node:http"
+import { syncBuiltinESMExports } from "node:module"
 import type { AddressInfo } from "node:net"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import os from "node:os"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
+import { RequestError } from "../http/errors.ts"
 import { fetchDefaults, isPublic, type NetworkRules, pictureFetcher, publicNetwork } from "./fetch-picture.ts"
 
 test.each([
@@ -9,9 +12,28 @@ test.each([
   ...["192.0.0.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fc00::1"],
   ...["fd00:ec2::254", "fec0::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:a9fe:a9fe", "::7f00:1", "64:ff9b::7f00:1"],
   ...["2002:7f00:1::", "2001:0:7f00::1", "2001:db8::1", "100::1", "nonsense", ""],
+  // Azure's configuration of the machine.
+  ...["168.63.129.16", "::ffff:168.63.129.16"],
 ])("%s is not of the public internet", (address) => expect(isPublic(address)).toBe(false))
 
 test.each(["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111"])("%s is", (address) => expect(isPublic(address)).toBe(true))
+
+test("this machine's own addresses are not, however they are written, and those beside them are", () => {
+  const own = ["203.0.114.7", "2606:4700::7"]
+  for (const address of ["203.0.114.7", "::ffff:203.0.114.7", "2606:4700:0:0::7"])
+    expect([address, isPublic(address, own)]).toEqual([address, false])
+  for (const address of ["203.0.114.8", "2606:4700::8"])
+    expect([address, isPublic(address, own)]).toEqual([address, true])
+})
+
+test("they are those of its interfaces", () => {
+  const faces = ["203.0.114.7", "fe80::1%a"].map((address) => ({ address })) as os.NetworkInterfaceInfo[]
+  vi.spyOn(os, "networkInterfaces").mockReturnValue({ a: faces })
+  syncBuiltinESMExports()
+  expect(["203.0.114.7", "203.0.114.8"].map((address) => publicNetwork.isAllowed(address))).toEqual([false, true])
+  vi.restoreAllMocks()
+  syncBuiltinESMExports()
+})
 
 let server: Server
 let port: number
@@ -29,6 +51,7 @@ const pages: Record<string, RequestListener> = {
     answer.write("a", () => answer.destroy())
   },
   "/slow": () => {},
+  "/endless": (_, answer) => void answer.writeHead(200).write("a"),
 }
 
 beforeAll(async () => {
@@ -54,6 +77,7 @@ function network(): NetworkRules & { readonly lookups: string[] } {
       if (name === "outside.test") return ["127.0.0.1"]
       if (name === "inside.test") return ["10.0.0.1"]
       if (name === "both.test") return ["127.0.0.1", "10.0.0.1"]
+      if (name === "silent.test") return new Promise(() => {})
       throw new Error("ENOTFOUND")
     },
     isAllowed: (address) => address === "127.0.0.1",
@@ -115,10 +139,20 @@ test.each([
   ["what is too large", () => outside("/large"), "with it, the request's pictures have more than 1000 bytes"],
   ["what is cut", () => outside("/cut"), "it ends too early"],
   ["what takes too long", () => outside("/slow"), "it takes too long"],
+  ["a name whose server does not answer", () => "http://silent.test/", "it takes too long"],
   ["a password", () => "http://a:b@outside.test/", "it has a user's name or password"],
   ["another protocol", () => "ftp://outside.test/", "only http and https are fetched"],
 ])("%s is refused", async (_what, url, message) => {
   await expect(fetching(url())).rejects.toMatchObject({
     ...{ kind: "invalid", message: `a picture cannot be fetched from its address: ${message}`, parameter: "images[1]" },
   })
+})
+
+test.each(["/slow", "/endless", "http://silent.test/"])("%s ends with the request that wants it", async (path) => {
+  const request = new AbortController()
+  const fetchPicture = pictureFetcher({ ...fetchDefaults, seconds: 100 }, network())
+  const asking = fetchPicture(new URL(path, outside("/")).href, "input", request.signal)
+  const reason = new RequestError("gone", "the client went away")
+  setTimeout(() => request.abort(reason), 100)
+  await expect(asking).rejects.toBe(reason)
 })

@@ -4,9 +4,11 @@
  * same at every redirect.
  */
 import { lookup } from "node:dns/promises"
+import { once } from "node:events"
 import http from "node:http"
 import https from "node:https"
 import { isIP } from "node:net"
+import { networkInterfaces } from "node:os"
 import ipaddr from "ipaddr.js"
 import type { FetchPicture } from "../http/content.ts"
 import { RequestError } from "../http/errors.ts"
@@ -30,18 +32,33 @@ export interface NetworkRules {
 
 export const publicNetwork: NetworkRules = {
   resolve: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
-  isAllowed: isPublic,
+  isAllowed: (address) => isPublic(address),
 }
 
-/** Whether an address is of the public internet: not this machine, a private network, link-local (where clouds keep secrets) or reserved. */
-export function isPublic(address: string): boolean {
+/** Azure's machines get their configuration and certificates there, though it is of a public range. */
+const azureWireServer = "168.63.129.16"
+
+/**
+ * Whether an address is of the public internet: not this machine, a private network, link-local (where clouds keep secrets) or
+ * reserved.
+ *
+ * @param own this machine's addresses: from it, services answer that others cannot reach
+ */
+export function isPublic(address: string, own: readonly string[] = ownAddresses()): boolean {
   if (!ipaddr.isValid(address)) return false
   // ::ffff:127.0.0.1 is 127.0.0.1, and ::/96 was once another way to write such an address.
   const parsed = ipaddr.process(address)
-  return parsed.range() === "unicast" && !(parsed.kind() === "ipv6" && parsed.toString().startsWith("::"))
+  if (parsed.range() !== "unicast" || (parsed.kind() === "ipv6" && parsed.toString().startsWith("::"))) return false
+  return ![azureWireServer, ...own].some((each) => ipaddr.process(each).toString() === parsed.toString())
 }
 
-/** The bytes at an address. Throws RequestError that does not tell what is in the server's network. */
+/** Without zones, which only link-local ones have. They may change while a server runs. */
+function ownAddresses(): string[] {
+  const addresses = Object.values(networkInterfaces()).flatMap((each = []) => each.map(({ address }) => address))
+  return addresses.map((address) => address.replace(/%.*/, "")).filter((address) => ipaddr.isValid(address))
+}
+
+/** The bytes at an address. Throws RequestError that does not tell what is in the server's network; what the signal ends with. */
 export function pictureFetcher(
   limits: FetchLimits = fetchDefaults,
   network: NetworkRules = publicNetwork,
@@ -55,6 +72,8 @@ export function pictureFetcher(
       if (++fetched.addresses > limits.addresses) throw new Unfetched(`a request may name ${limits.addresses}`)
       return await bytesAt(url, { limits, network, signal, fetched })
     } catch (error) {
+      // The whole request is over, not this address.
+      signal.throwIfAborted()
       if (!(error instanceof Unfetched)) throw error
       throw new RequestError("invalid", `a picture cannot be fetched from its address: ${error.message}`, field)
     }
@@ -102,7 +121,7 @@ type Answered =
   | { readonly kind: "found"; readonly response: http.IncomingMessage }
 
 async function request(url: URL, network: NetworkRules, signal: AbortSignal): Promise<Answered> {
-  const response = await connect(url, await allowedAddress(url, network), signal)
+  const response = await connect(url, await allowedAddress(url, network, signal), signal)
   const { statusCode = 0, headers } = response
   const isRedirect = statusCode >= 300 && statusCode < 400 && headers.location !== undefined
   if (statusCode === 200) return { kind: "found", response }
@@ -128,12 +147,25 @@ function connect(url: URL, address: string, signal: AbortSignal): Promise<http.I
 }
 
 /** All that a name stands for must be allowed: which one is taken is up to chance. */
-async function allowedAddress({ hostname }: URL, network: NetworkRules): Promise<string> {
+async function allowedAddress({ hostname }: URL, network: NetworkRules, signal: AbortSignal): Promise<string> {
   const name = hostname.replace(/^\[|\]$/g, "")
-  const addresses = isIP(name) ? [name] : await network.resolve(name).catch(() => [])
+  const addresses = isIP(name) ? [name] : await inTime(network.resolve(name), signal).catch(() => [])
+  if (signal.aborted) throw new Unfetched("it takes too long")
   if (addresses.length === 0) throw new Unfetched("its name is not known")
   if (!addresses.every((address) => network.isAllowed(address))) throw new Unfetched("it is not of the public internet")
   return addresses[0]!
+}
+
+/** A name server may never answer, and its question cannot be taken back. */
+async function inTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const ended = new AbortController()
+  const late = once(signal, "abort", { signal: ended.signal }).then(() => Promise.reject(signal.reason))
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    late.catch(() => {})
+    ended.abort()
+  }
 }
 
 async function read(

@@ -2,7 +2,7 @@ import { request } from "node:http"
 import { text as textOfStream } from "node:stream/consumers"
 import { expect, test } from "vitest"
 import { ServedTiny } from "../../../test/served-tiny.ts"
-import { requireLocalName } from "./foreign-pages.ts"
+import { requireLocalName, requireOrigins } from "./foreign-pages.ts"
 
 test.each(["localhost", "localhost:8000", "app.localhost:80", "127.0.0.1:8000", "[::1]:8000", "10.0.0.7", undefined])(
   "%s is a name of this machine",
@@ -12,6 +12,16 @@ test.each(["localhost", "localhost:8000", "app.localhost:80", "127.0.0.1:8000", 
 test.each(["evil.test", "evil.test:8000", "localhost.evil.test", "127.0.0.1.evil.test:8000", "a b", "", "@", "[::1"])(
   "%j is not",
   (header) => expect(() => requireLocalName(header)).toThrow(/^this server answers at localhost, not at "/),
+)
+
+test.each(["*", "https://page.test", "http://localhost:5173", "http://[::1]:8080", "app://name"])(
+  "%s is an origin",
+  (origin) => expect(() => requireOrigins(["https://a.test", origin])).not.toThrow(),
+)
+
+test.each(["notanorigin", "example.com", "https://page.test/", "https://page.test/a", "https://Page.test", "null", ""])(
+  "%j is not",
+  (origin) => expect(() => requireOrigins(["https://a.test", origin])).toThrow(/ is not a web page's origin$/),
 )
 
 /** As a page asks whose name was let stand for this machine. */

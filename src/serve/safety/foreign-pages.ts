@@ -3,7 +3,7 @@
  * this machine (DNS rebinding), and would then be of the server's origin for the browser: its requests bring that name.
  */
 import { isIP } from "node:net"
-import { quoted } from "../../core/errors.ts"
+import { quoted, UserError } from "../../core/errors.ts"
 import { RequestError } from "../http/errors.ts"
 
 const loopback: readonly string[] = ["localhost", "127.0.0.1", "::1"]
@@ -40,6 +40,23 @@ function isOwn(origin: string | null, headers: Headers): boolean {
   const site = headers.get("sec-fetch-site")
   if (site !== null) return site === "same-origin" || site === "none"
   return origin === null || (URL.canParse(origin) && new URL(origin).host === headers.get("host"))
+}
+
+/** Throws UserError where one would never be what a browser sends. */
+export function requireOrigins(given: readonly string[]): void {
+  const wrong = given.find((each) => each !== "*" && !isOrigin(each))
+  if (wrong === undefined) return
+  throw new UserError(
+    `${quoted(wrong)} is not a web page's origin`,
+    "write https://name or http://name:port, without a path",
+  )
+}
+
+/** Programs that show pages have schemes of their own, such as app://name. */
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, origin } = new URL(text)
+  return ["http:", "https:"].includes(protocol) ? text === origin : /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(text)
 }
 
 /** An address is not a name that somebody else could let stand for this machine. */

@@ -8,10 +8,15 @@ export const openPaths: readonly string[] = ["/health", "/ready", "/ping", "/.we
 /** Throws RequestError. The time it takes does not tell how much of a token was right. */
 export function requireToken(header: string | undefined, tokens: readonly string[]): void {
   if (tokens.length === 0) return
-  const given = digest(/^Bearer (.+)$/i.exec(header ?? "")?.[1] ?? passwordOf(header) ?? "")
+  const token = /^Bearer (.+)$/i.exec(header ?? "")?.[1] ?? passwordOf(header)
+  const given = digest(token ?? "")
   // All are compared, whichever it is.
   const isKnown = tokens.map((token) => timingSafeEqual(given, digest(token))).includes(true)
-  if (!isKnown) throw new RequestError("unauthorized", "a token is expected: send Authorization: Bearer TOKEN")
+  if (isKnown) return
+  const message = token
+    ? "the token is not one of this server's"
+    : "a token is expected: send Authorization: Bearer TOKEN"
+  throw new RequestError("unauthorized", message)
 }
 
 /** Browsers bring what their users type in this form. */
