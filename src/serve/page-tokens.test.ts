@@ -10,6 +10,7 @@ test("a browser that knows the token for the page's settings brings it to a sear
   const { url } = await made.serve({ tokens: [token] })
   await using browser = await launchChromium()
   const page = await browser.newPage()
+  page.setDefaultTimeout(100_000)
   // As if its user had typed it where the page asks for its settings.
   const asked = await page.goto(url.replace("//", `//anyone:${encodeURIComponent(token)}@`).concat("/app/config.json"))
   expect(await asked?.json()).toMatchObject({ index: true })
@@ -29,4 +30,4 @@ test("a browser that knows the token for the page's settings brings it to a sear
   })
   expect(found).toEqual({ status: 200, widths: [expect.any(Number), expect.any(Number)] })
   for (const width of found.widths) expect(width).toBeGreaterThan(16)
-}, 60_000)
+})

@@ -131,7 +131,7 @@ test("a text that processes die of is refused alone: those of its batch have the
     expect((deadly as PromiseRejectedResult).reason).toBeInstanceOf(FatalTask)
     expectClose((good as PromiseFulfilledResult<Float32Array[]>).value, expected.texts)
   })
-}, 60_000)
+})
 
 test("a process is replaced by age while requests go on", async () => {
   await using models = open({ cacheBytes: 0, lifetime: { mostTasks: 10, mostBytes: 1e12 } })
@@ -144,7 +144,7 @@ test("a process is replaced by age while requests go on", async () => {
     expect(engine.process.counts.replaced).toBeGreaterThan(0)
     expect(engine.process.counts.deaths).toBe(0)
   })
-}, 20_000)
+})
 
 test("a model is put away after a while, and opened again when it is asked for", async () => {
   await using models = open({ idleSeconds: 0.05 })

@@ -65,7 +65,7 @@ test("new tasks that kill each process which opens end no other task", async () 
   expect(await good).toEqual([80, 81])
   expect(bad.length).toBeGreaterThan(1)
   for (const error of await Promise.all(bad)) expect(error).toBeInstanceOf(FatalTask)
-}, 60_000)
+})
 
 test("a process that died is replaced at once, by the spare one where there is one, and that gets the next task", async () => {
   await using lasting = open()
@@ -79,7 +79,7 @@ test("a process that died is replaced at once, by the spare one where there is o
   process.kill(second, "SIGKILL")
   expect(await lasting.ask(7)).toBe(7)
   expect(lasting.pid).not.toBe(second)
-}, 20_000)
+})
 
 test("one that dies while its replacement is opened leaves no process when all is over", async () => {
   const lasting = open("live", { ...lifetimeDefaults, mostTasks: 1 })
@@ -118,7 +118,7 @@ test("a process that is killed time and again loses no task", async () => {
   }
   expect(await asked).toEqual(tasks)
   expect(kills).toBe(12)
-}, 60_000)
+})
 
 test("one that never opens is the machine's fault, and said so", async () => {
   await using lasting = open("die")

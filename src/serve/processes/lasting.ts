@@ -169,19 +169,21 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
     if (this.closed || this.next || child !== this.current) return
     if (child.tasks < mostTasks && child.residentBytes < mostBytes) return
     this.opened().then(
-      () => this.endWhenIdle(child),
+      () => {
+        this.counts.replaced++
+        this.end(child, { waits: true })
+      },
       () => {},
     )
   }
 
-  private async endWhenIdle(child: Child<Settings, Description, Task, Answer>): Promise<void> {
-    this.counts.replaced++
-    while (child.load > 0) await sleep(20)
-    this.end(child)
-  }
-
-  private end(child: Child<Settings, Description, Task, Answer>): void {
-    const ended = child.end().finally(() => this.ending.delete(ended))
+  /** @param waits whether it answers first what it was asked */
+  private end(child: Child<Settings, Description, Task, Answer>, { waits = false } = {}): void {
+    const done = async () => {
+      while (waits && child.load > 0 && !this.closed) await sleep(20)
+      await child.end()
+    }
+    const ended = done().finally(() => this.ending.delete(ended))
     this.ending.add(ended)
   }
 }
