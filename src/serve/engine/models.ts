@@ -28,6 +28,9 @@ interface Entry {
 /** Milliseconds; a timer that is set to more goes off at once. */
 const longestTimer = 2 ** 31 - 1
 
+/** A model whose files change more often than a request takes is not a model yet. */
+const mostTries = 3
+
 /** A name that no model is served under. */
 export class UnknownModel extends UserError {}
 
@@ -77,7 +80,7 @@ export class Models implements AsyncDisposable {
   }
 
   /**
-   * Does `work` with the model, which stays open as long as it takes.
+   * Does `work` with the model, which stays open as long as it takes; again where the model's files change meanwhile.
    *
    * @param name absent: the first model's
    * @param work is told the name, too
@@ -88,7 +91,7 @@ export class Models implements AsyncDisposable {
     entry.users++
     if (entry.idle) clearTimeout(entry.idle)
     try {
-      return await work(await this.opened(entry), entry.name)
+      return await this.worked(entry, work)
     } finally {
       entry.users--
       this.putAwayLater(entry)
@@ -99,6 +102,20 @@ export class Models implements AsyncDisposable {
     this.closed = true
     for (const entry of this.entries.values()) this.putAway(entry)
     await Promise.all(this.ending)
+  }
+
+  /** With one engine from begin to end: where the model's files have changed meanwhile, again with what they are now. */
+  private async worked<T>(entry: Entry, work: (engine: ModelEngine, name: string) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      const engine = await this.opened(entry)
+      try {
+        return await work(engine, entry.name)
+      } catch (error) {
+        if (!engine.hasChanged) throw error
+        if (entry.engine === engine) this.putAway(entry)
+        if (tries === mostTries) throw error
+      }
+    }
   }
 
   private entry(name: string | undefined): Entry {

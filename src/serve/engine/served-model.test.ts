@@ -1,14 +1,16 @@
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, renameSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { endsProcesses } from "../../../test/deadly-task.ts"
-import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { tinyConfig, tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { UserError } from "../../core/errors.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
 import { exportModel } from "../../export/export.ts"
+import { Clip } from "../../model/clip.ts"
+import { initialize } from "../../model/module.ts"
 import { readingDefaults } from "../../pictures/reading.ts"
 import { MobileCLIP } from "../../weights/clip-node.ts"
 import { FatalTask, lifetimeDefaults } from "../processes/lasting.ts"
@@ -34,8 +36,8 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 type Options = ConstructorParameters<typeof Models>[1]
 
-function open(options: Partial<Options> = {}): Models {
-  const settings: ModelSettings = { model, threads: 2, maxPixels: 1e8, ...readingDefaults }
+function open(options: Partial<Options> = {}, served = model): Models {
+  const settings: ModelSettings = { model: served, threads: 2, maxPixels: 1e8, ...readingDefaults }
   const all: Options = {
     ...{ mostWaiting: 1024, textBatch: 32, maxDelay: 0, lifetime: lifetimeDefaults },
     ...{ idleSeconds: null, cacheBytes: 1e6, ...options },
@@ -169,6 +171,39 @@ function isRunning(pid: number): boolean {
     return false
   }
 }
+
+test.each(["is put away", "dies", "goes on"])(
+  "vectors of two models never meet: a folder is replaced, and its process %s",
+  async (fate) => {
+    const served = join(folder, fate.replaceAll(" ", "-"))
+    const config = { ...tinyConfig, embedDim: 8 }
+    const next = new Clip(config)
+    initialize(next, 2)
+    await exportModel(tinyModel(), tinyInfo, served)
+    await exportModel(next, { ...tinyInfo, name: "next", config }, `${served}-next`)
+    await using models = open({ idleSeconds: fate === "is put away" ? 0.05 : null }, served)
+    const pid = await models.use("tiny", async (engine) => {
+      expectClose(await engine.encodeTexts(["a"]), expected.texts.subarray(32, 48))
+      return engine.process.pid!
+    })
+    renameSync(served, `${served}-before`)
+    renameSync(`${served}-next`, served)
+    if (fate === "dies") process.kill(pid, "SIGKILL")
+    if (fate === "is put away") while (isRunning(pid)) await sleep(10)
+    // "a" is known of the model before; the image tower was not read yet.
+    const [words, rows, { embedDim, name }] = await models.use("tiny", async (engine) => [
+      await engine.encodeTexts(["a"]),
+      await engine.encodePictures([pictures[0]!]),
+      engine.model,
+    ])
+    await using clip = await MobileCLIP.load(served, { threads: 1 })
+    expect([embedDim, name]).toEqual([8, "next"])
+    expectClose(rows, await clip.encodeImage(pictures[0]!))
+    const text = await models.use("tiny", (engine) => engine.encodeTexts(["a"]))
+    expectClose(text, await clip.encodeText("a"))
+    expect(words).toEqual(text)
+  },
+)
 
 test("a name that is not served is refused with those that are", async () => {
   await using models = open()
