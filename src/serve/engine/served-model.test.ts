@@ -136,7 +136,7 @@ test("a text that processes die of is refused alone: those of its batch have the
 })
 
 test("a process is replaced by age while requests go on", async () => {
-  await using models = open({ cacheBytes: 0, lifetime: { mostTasks: 10, mostBytes: 1e12 } })
+  await using models = open({ cacheBytes: 0, lifetime: { ...lifetimeDefaults, mostTasks: 10 } })
   await models.use("tiny", async (engine) => {
     const first = engine.process.pid
     for (let i = 0; i < 400 && engine.process.pid === first; i++) {
@@ -180,7 +180,7 @@ test.each(["is put away", "dies", "goes on"])(
     const next = new Clip(config)
     initialize(next, 2)
     await exportModel(tinyModel(), tinyInfo, served)
-    await exportModel(next, { ...tinyInfo, name: "next", config }, `${served}-next`)
+    await exportModel(next, { ...tinyInfo, name: "next" }, `${served}-next`)
     await using models = open({ idleSeconds: fate === "is put away" ? 0.05 : null }, served)
     const pid = await models.use("tiny", async (engine) => {
       expectClose(await engine.encodeTexts(["a"]), expected.texts.subarray(32, 48))

@@ -10,11 +10,13 @@ import { Child, ChildDeath, type ChildProgram } from "./child.ts"
 export interface Lifetime {
   /** Tasks after which a process is replaced. */
   readonly mostTasks: number
-  /** Resident bytes from which on it is replaced. */
+  /** Resident bytes from which on it is replaced, where they are twice those of its first answers. */
   readonly mostBytes: number
+  /** Seconds after which a process that neither answers nor computes is killed. */
+  readonly hangSeconds: number
 }
 
-export const lifetimeDefaults: Lifetime = { mostTasks: 100_000, mostBytes: 4e9 }
+export const lifetimeDefaults: Lifetime = { mostTasks: 100_000, mostBytes: 4e9, hangSeconds: 20 }
 
 /** A task that takes so many processes with it is at fault itself. */
 const mostDeaths = 4
@@ -33,6 +35,8 @@ export class FatalTask extends UserError {
 export class LastingProcess<Settings, Description, Task, Answer> implements AsyncDisposable {
   /** How often a process died, and how often one was replaced by age or memory. */
   readonly counts = { deaths: 0, replaced: 0 }
+  /** Whether no process could be opened when that was last tried. */
+  isBroken = false
   /** The one that gets the tasks. It may have died. */
   private current: Child<Settings, Description, Task, Answer> | null = null
   /** The one that takes its place. */
@@ -121,15 +125,24 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
 
   /** The next process, for all that wait for it. */
   private opened(): Promise<Child<Settings, Description, Task, Answer>> {
-    this.next ??= this.started().finally(() => {
+    if (this.next) return this.next
+    this.next = this.started().finally(() => {
       this.next = null
     })
+    this.next.then(
+      () => {
+        this.isBroken = false
+      },
+      () => {
+        this.isBroken = true
+      },
+    )
     return this.next
   }
 
   private async started(): Promise<Child<Settings, Description, Task, Answer>> {
     for (let openings = 1; ; openings++) {
-      const child = this.spare?.isAlive ? this.spare : new Child<Settings, Description, Task, Answer>(this.program)
+      const child = this.spare?.isAlive ? this.spare : this.newChild()
       this.spare = null
       try {
         await child.open()
@@ -153,7 +166,11 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
   }
 
   private startSpare(): void {
-    if (!this.closed && !this.spare?.isAlive && this.current?.isAlive) this.spare = new Child(this.program)
+    if (!this.closed && !this.spare?.isAlive && this.current?.isAlive) this.spare = this.newChild()
+  }
+
+  private newChild(): Child<Settings, Description, Task, Answer> {
+    return new Child(this.program, this.lifetime.hangSeconds)
   }
 
   /** One that died is replaced at once, so that the next task need not wait; one that never answered would die again. */
@@ -167,7 +184,7 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
   private replaceIfOld(child: Child<Settings, Description, Task, Answer>): void {
     const { mostTasks, mostBytes } = this.lifetime
     if (this.closed || this.next || child !== this.current) return
-    if (child.tasks < mostTasks && child.residentBytes < mostBytes) return
+    if (child.tasks < mostTasks && child.residentBytes < Math.max(mostBytes, 2 * child.neededBytes)) return
     this.opened().then(
       () => {
         this.counts.replaced++
