@@ -19,11 +19,14 @@ interface Entry {
   /** The engine, which may not be open yet. */
   opening: Promise<ModelEngine> | null
   engine: ModelEngine | null
-  /** Whether it could not be opened when it was last tried. */
-  hasFailed: boolean
+  /** What it could not be opened for when that was last tried, and the milliseconds when that was. */
+  failure: { readonly error: unknown; readonly at: number } | null
   users: number
   idle: NodeJS.Timeout | null
 }
+
+/** Milliseconds in which a model that could not be opened is not tried again: requests come faster than processes start. */
+const failurePause = 1000
 
 /** Milliseconds; a timer that is set to more goes off at once. */
 const longestTimer = 2 ** 31 - 1
@@ -53,7 +56,7 @@ export class Models implements AsyncDisposable {
           cache: new ResultCache(options.cacheBytes),
           opening: null,
           engine: null,
-          hasFailed: false,
+          failure: null,
           users: 0,
           idle: null,
         },
@@ -70,9 +73,15 @@ export class Models implements AsyncDisposable {
     return new Map([...this.entries].flatMap(([name, { engine }]) => (engine ? [[name, engine]] : [])))
   }
 
-  /** Whether a request for one of them can be answered: one that was put away is opened for it. */
+  /**
+   * Whether a request for one of them can be answered: one that was put away is opened for it. One that could not be opened is
+   * tried again, as a balancer that hears no sends no request which would do that.
+   */
   get areReady(): boolean {
-    return !this.closed && [...this.entries.values()].some(({ hasFailed }) => !hasFailed)
+    if (this.closed) return false
+    const failed = [...this.entries.values()].filter(({ failure }) => failure !== null)
+    for (const { name } of failed) this.use(name, async () => {}).catch(() => {})
+    return failed.length < this.entries.size
   }
 
   cacheCounts(name: string): ResultCache["counts"] {
@@ -111,9 +120,11 @@ export class Models implements AsyncDisposable {
       try {
         return await work(engine, entry.name)
       } catch (error) {
-        if (!engine.hasChanged) throw error
+        const { failure } = engine.process
+        if (!engine.hasChanged && !failure) throw error
+        if (failure) entry.failure = { error: failure, at: performance.now() }
         if (entry.engine === engine) this.putAway(entry)
-        if (tries === mostTries) throw error
+        if (failure || tries === mostTries) throw error
       }
     }
   }
@@ -127,6 +138,8 @@ export class Models implements AsyncDisposable {
 
   private opened(entry: Entry): Promise<ModelEngine> {
     if (this.closed) throw new EnvironmentError("the server is stopping", "ask again")
+    const { failure } = entry
+    if (failure && performance.now() - failure.at < failurePause) throw failure.error
     entry.opening ??= this.openedAnew(entry)
     return entry.opening
   }
@@ -134,11 +147,11 @@ export class Models implements AsyncDisposable {
   private async openedAnew(entry: Entry): Promise<ModelEngine> {
     try {
       entry.engine = await ModelEngine.open(entry.settings, entry.cache, this.options)
-      entry.hasFailed = false
+      entry.failure = null
       return entry.engine
     } catch (error) {
       entry.opening = null
-      entry.hasFailed = true
+      entry.failure = { error, at: performance.now() }
       throw error
     }
   }

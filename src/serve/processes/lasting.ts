@@ -35,8 +35,6 @@ export class FatalTask extends UserError {
 export class LastingProcess<Settings, Description, Task, Answer> implements AsyncDisposable {
   /** How often a process died, and how often one was replaced by age or memory. */
   readonly counts = { deaths: 0, replaced: 0 }
-  /** Whether no process could be opened when that was last tried. */
-  isBroken = false
   /** The one that gets the tasks. It may have died. */
   private current: Child<Settings, Description, Task, Answer> | null = null
   /** The one that takes its place. */
@@ -45,6 +43,7 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
   private spare: Child<Settings, Description, Task, Answer> | null = null
   private spareTimer: NodeJS.Timeout | undefined
   private closed = false
+  private lastFailure: Error | null = null
   private readonly ending = new Set<Promise<void>>()
   /** Ends when the last of the tasks that lost their process has an answer. */
   private suspects: Promise<unknown> = Promise.resolve()
@@ -57,6 +56,11 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
   /** What the process opened. Throws what it failed with, EnvironmentError where it dies time and again. */
   async description(): Promise<Description> {
     return (await this.open()).ready
+  }
+
+  /** What no process could be opened for when that was last tried; null where one is open, or it was not tried yet. */
+  get failure(): Error | null {
+    return this.current?.isAlive ? null : this.lastFailure
   }
 
   /** The number of the process that is open; undefined where none is. */
@@ -131,10 +135,10 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
     })
     this.next.then(
       () => {
-        this.isBroken = false
+        this.lastFailure = null
       },
-      () => {
-        this.isBroken = true
+      (error) => {
+        this.lastFailure = error
       },
     )
     return this.next
