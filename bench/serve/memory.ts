@@ -5,6 +5,7 @@
 import { join } from "node:path"
 import { exportModel } from "../../src/export/export.ts"
 import { indexPictures } from "../../src/search/indexing/index-pictures.ts"
+import { lifetimeDefaults } from "../../src/serve/processes/lasting.ts"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
 import { type LoadReport, runLoad } from "./load.ts"
 import { residentBytes, startServer } from "./start.ts"
@@ -33,7 +34,7 @@ export async function measureMemory(
   await indexPictures(index, [pictures], { model, threads: 0 })
   await using server = await startServer(model, {
     index: { folder: index, threads: 1, maxPixels: 1e8 },
-    engine: { cacheBytes: 2 ** 20, lifetime: { mostTasks: 1e9, mostBytes: 1e12 } },
+    engine: { cacheBytes: 2 ** 20, lifetime: { ...lifetimeDefaults, mostTasks: 1e9, mostBytes: 1e12 } },
   })
   const [modelPid, indexPid] = server.pids() as [number, number]
   const found: MemoryPart[] = []

@@ -12,36 +12,44 @@ import { KeptTowers } from "../../pictures/kept-towers.ts"
 import { pixelOptions } from "../../pictures/reading.ts"
 import type { Captioner } from "../../run/caption/captioner.ts"
 import type { Model } from "../../run/model.ts"
+import { loadCaptioner, loadModel } from "../../run/node.ts"
 import type { TowerPlace } from "../../run/tower.ts"
-import { loadCaptioner, loadModel } from "../../weights/load-model.ts"
+import { modelDirectory } from "../../weights/model-directory.ts"
 import { serveParent, type Work } from "../processes/serve-parent.ts"
-import type { ModelAnswer, ModelSettings, ModelTask, ServedModel } from "./model-work.ts"
+import { ModelFiles } from "./model-files.ts"
+import type { ModelAnswer, ModelRequest, ModelSettings, ServedModel } from "./model-work.ts"
 
-serveParent<ModelSettings, ServedModel, ModelTask, ModelAnswer>(openModel)
+serveParent<ModelSettings, ServedModel, ModelRequest, ModelAnswer>(openModel)
 
-async function openModel(settings: ModelSettings): Promise<Work<ServedModel, ModelTask, ModelAnswer>> {
-  const { model: given, threads, maxPixels } = settings
-  const model = await loadModel(given, { threads })
+async function openModel(settings: ModelSettings): Promise<Work<ServedModel, ModelRequest, ModelAnswer>> {
+  const { threads, maxPixels } = settings
+  const directory = await modelDirectory(settings.model)
+  const files = ModelFiles.in(directory)
+  const model = await loadModel(directory, { threads })
   const decode = pixelOptions(settings, maxPixels)
   const encodePicture = pictureEncoder(model, decode, threads)
   let captioner: Promise<Captioner> | null = null
   const captions = async (bytes: Uint8Array, perImage: number) => {
-    captioner ??= loadCaptioner(given, { threads })
+    captioner ??= loadCaptioner(directory, { threads })
     const image = await decodeImage(bytes, { ...decode, name: "the picture" })
     return (await captioner).caption([image], { perImage })
   }
   return {
-    description: describe(model, encodePicture.slots),
-    do: (task) =>
-      answerOf(async () => {
+    description: { ...describe(model, encodePicture.slots), files: files.identity },
+    do: async (task) => {
+      const answer = answerOf(async () => {
         if (task.kind === "texts") return vectors(model, await model.encodeTexts(task.texts))
         if (task.kind === "picture") return vectors(model, await encodePicture.encode(task.bytes))
         return { kind: "captions", captions: (await captions(task.bytes, task.perImage))[0]! }
-      }),
+      })
+      await answer.catch(() => {})
+      // Towers are read when they are first used, so what was computed may be another model's, or have failed by that.
+      return task.files === files.identity && files.areUnchanged ? answer : { kind: "changed" }
+    },
   }
 }
 
-function describe(model: Model, pictureSlots: number): ServedModel {
+function describe(model: Model, pictureSlots: number): Omit<ServedModel, "files"> {
   const { name, embedDim, logitScale, manifest, contextLength, preprocessing } = model
   return {
     ...{ name, embedDim, logitScale, contextLength, preprocessing, pictureSlots },

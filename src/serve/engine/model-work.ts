@@ -29,6 +29,8 @@ export interface ServedModel {
   readonly preprocessing: Preprocessing
   /** Pictures that it computes at a time. */
   readonly pictureSlots: number
+  /** Of the files that it was opened from (`model-files.ts`). */
+  readonly files: string
 }
 
 export type ModelTask =
@@ -36,8 +38,12 @@ export type ModelTask =
   | { readonly kind: "picture"; readonly bytes: Uint8Array }
   | { readonly kind: "captions"; readonly bytes: Uint8Array; readonly perImage: number }
 
-/** Unit vectors [N, embedDim]; captions; or why a picture or a text cannot be used. */
+/** What is asked of the model that a server knows, and of no other. */
+export type ModelRequest = ModelTask & Pick<ServedModel, "files">
+
+/** Unit vectors [N, embedDim]; captions; why a picture or a text cannot be used; or that the model's files are others by now. */
 export type ModelAnswer =
   | { readonly kind: "vectors"; readonly vectors: Float32Array }
   | { readonly kind: "captions"; readonly captions: readonly string[] }
   | { readonly kind: "refused"; readonly error: ErrorMessage }
+  | { readonly kind: "changed" }

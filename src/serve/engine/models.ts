@@ -19,14 +19,20 @@ interface Entry {
   /** The engine, which may not be open yet. */
   opening: Promise<ModelEngine> | null
   engine: ModelEngine | null
-  /** Whether it could not be opened when it was last tried. */
-  hasFailed: boolean
+  /** What it could not be opened for when that was last tried, and the milliseconds when that was. */
+  failure: { readonly error: unknown; readonly at: number } | null
   users: number
   idle: NodeJS.Timeout | null
 }
 
+/** Milliseconds in which a model that could not be opened is not tried again: requests come faster than processes start. */
+const failurePause = 1000
+
 /** Milliseconds; a timer that is set to more goes off at once. */
 const longestTimer = 2 ** 31 - 1
+
+/** A model whose files change more often than a request takes is not a model yet. */
+const mostTries = 3
 
 /** A name that no model is served under. */
 export class UnknownModel extends UserError {}
@@ -50,7 +56,7 @@ export class Models implements AsyncDisposable {
           cache: new ResultCache(options.cacheBytes),
           opening: null,
           engine: null,
-          hasFailed: false,
+          failure: null,
           users: 0,
           idle: null,
         },
@@ -72,9 +78,15 @@ export class Models implements AsyncDisposable {
     return new Map([...this.entries].flatMap(([name, { engine }]) => (engine ? [[name, engine]] : [])))
   }
 
-  /** Whether a request for one of them can be answered: one that was put away is opened for it. */
+  /**
+   * Whether a request for one of them can be answered: one that was put away is opened for it. One that could not be opened is
+   * tried again, as a balancer that hears no sends no request which would do that.
+   */
   get areReady(): boolean {
-    return !this.closed && [...this.entries.values()].some(({ hasFailed }) => !hasFailed)
+    if (this.closed) return false
+    const failed = [...this.entries.values()].filter(({ failure }) => failure !== null)
+    for (const { name } of failed) this.use(name, async () => {}).catch(() => {})
+    return failed.length < this.entries.size
   }
 
   cacheCounts(name: string): ResultCache["counts"] {
@@ -82,7 +94,7 @@ export class Models implements AsyncDisposable {
   }
 
   /**
-   * Does `work` with the model, which stays open as long as it takes.
+   * Does `work` with the model, which stays open as long as it takes; again where the model's files change meanwhile.
    *
    * @param name absent: the first model's
    * @param work is told the name, too
@@ -93,7 +105,7 @@ export class Models implements AsyncDisposable {
     entry.users++
     if (entry.idle) clearTimeout(entry.idle)
     try {
-      return await work(await this.opened(entry), entry.name)
+      return await this.worked(entry, work)
     } finally {
       entry.users--
       this.putAwayLater(entry)
@@ -106,6 +118,22 @@ export class Models implements AsyncDisposable {
     await Promise.all(this.ending)
   }
 
+  /** With one engine from begin to end: where the model's files have changed meanwhile, again with what they are now. */
+  private async worked<T>(entry: Entry, work: (engine: ModelEngine, name: string) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      const engine = await this.opened(entry)
+      try {
+        return await work(engine, entry.name)
+      } catch (error) {
+        const { failure } = engine.process
+        if (!engine.hasChanged && !failure) throw error
+        if (failure) entry.failure = { error: failure, at: performance.now() }
+        if (entry.engine === engine) this.putAway(entry)
+        if (failure || tries === mostTries) throw error
+      }
+    }
+  }
+
   private entry(name: string | undefined): Entry {
     const found = name === undefined ? this.entries.values().next().value : this.entries.get(name)
     if (found) return found
@@ -115,6 +143,8 @@ export class Models implements AsyncDisposable {
 
   private opened(entry: Entry): Promise<ModelEngine> {
     if (this.closed) throw new EnvironmentError("the server is stopping", "ask again")
+    const { failure } = entry
+    if (failure && performance.now() - failure.at < failurePause) throw failure.error
     entry.opening ??= this.openedAnew(entry)
     return entry.opening
   }
@@ -122,11 +152,11 @@ export class Models implements AsyncDisposable {
   private async openedAnew(entry: Entry): Promise<ModelEngine> {
     try {
       entry.engine = await ModelEngine.open(entry.settings, entry.cache, this.options)
-      entry.hasFailed = false
+      entry.failure = null
       return entry.engine
     } catch (error) {
       entry.opening = null
-      entry.hasFailed = true
+      entry.failure = { error, at: performance.now() }
       throw error
     }
   }

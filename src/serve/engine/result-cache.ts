@@ -35,6 +35,7 @@ export class ResultCache {
   }
 }
 
-export function contentKey(kind: "text" | "picture", content: string | Uint8Array): string {
-  return `${kind} ${createHash("sha256").update(content).digest("base64")}`
+/** @param files of the model: what another one said of the same content is not known (`ServedModel.files`) */
+export function contentKey(files: string, kind: "text" | "picture", content: string | Uint8Array): string {
+  return createHash("sha256").update(`${files} ${kind} `).update(content).digest("base64")
 }

@@ -1,14 +1,16 @@
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, renameSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { endsProcesses } from "../../../test/deadly-task.ts"
-import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { tinyConfig, tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { UserError } from "../../core/errors.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
 import { exportModel } from "../../export/export.ts"
+import { Clip } from "../../model/clip.ts"
+import { initialize } from "../../model/module.ts"
 import { readingDefaults } from "../../pictures/reading.ts"
 import { MobileCLIP } from "../../weights/clip-node.ts"
 import { FatalTask, lifetimeDefaults } from "../processes/lasting.ts"
@@ -34,8 +36,8 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 type Options = ConstructorParameters<typeof Models>[1]
 
-function open(options: Partial<Options> = {}): Models {
-  const settings: ModelSettings = { model, threads: 2, maxPixels: 1e8, ...readingDefaults }
+function open(options: Partial<Options> = {}, served = model): Models {
+  const settings: ModelSettings = { model: served, threads: 2, maxPixels: 1e8, ...readingDefaults }
   const all: Options = {
     ...{ mostWaiting: 1024, textBatch: 32, maxDelay: 0, lifetime: lifetimeDefaults },
     ...{ idleSeconds: null, cacheBytes: 1e6, ...options },
@@ -134,7 +136,7 @@ test("a text that processes die of is refused alone: those of its batch have the
 })
 
 test("a process is replaced by age while requests go on", async () => {
-  await using models = open({ cacheBytes: 0, lifetime: { mostTasks: 10, mostBytes: 1e12 } })
+  await using models = open({ cacheBytes: 0, lifetime: { ...lifetimeDefaults, mostTasks: 10 } })
   await models.use("tiny", async (engine) => {
     const first = engine.process.pid
     for (let i = 0; i < 400 && engine.process.pid === first; i++) {
@@ -170,6 +172,39 @@ function isRunning(pid: number): boolean {
   }
 }
 
+test.each(["is put away", "dies", "goes on"])(
+  "vectors of two models never meet: a folder is replaced, and its process %s",
+  async (fate) => {
+    const served = join(folder, fate.replaceAll(" ", "-"))
+    const config = { ...tinyConfig, embedDim: 8 }
+    const next = new Clip(config)
+    initialize(next, 2)
+    await exportModel(tinyModel(), tinyInfo, served)
+    await exportModel(next, { ...tinyInfo, name: "next" }, `${served}-next`)
+    await using models = open({ idleSeconds: fate === "is put away" ? 0.05 : null }, served)
+    const pid = await models.use("tiny", async (engine) => {
+      expectClose(await engine.encodeTexts(["a"]), expected.texts.subarray(32, 48))
+      return engine.process.pid!
+    })
+    renameSync(served, `${served}-before`)
+    renameSync(`${served}-next`, served)
+    if (fate === "dies") process.kill(pid, "SIGKILL")
+    if (fate === "is put away") while (isRunning(pid)) await sleep(10)
+    // "a" is known of the model before; the image tower was not read yet.
+    const [words, rows, { embedDim, name }] = await models.use("tiny", async (engine) => [
+      await engine.encodeTexts(["a"]),
+      await engine.encodePictures([pictures[0]!]),
+      engine.model,
+    ])
+    await using clip = await MobileCLIP.load(served, { threads: 1 })
+    expect([embedDim, name]).toEqual([8, "next"])
+    expectClose(rows, await clip.encodeImage(pictures[0]!))
+    const text = await models.use("tiny", (engine) => engine.encodeTexts(["a"]))
+    expectClose(text, await clip.encodeText("a"))
+    expect(words).toEqual(text)
+  },
+)
+
 test("a name that is not served is refused with those that are", async () => {
   await using models = open()
   const asked = models.use("tini", async () => {})
@@ -177,14 +212,16 @@ test("a name that is not served is refused with those that are", async () => {
   await expect(asked).rejects.toMatchObject({ hint: "name one of these: tiny" })
 })
 
-test("a model that does not open says why, each time it is asked for", async () => {
+test("a model that does not open says why, and for a second at once", async () => {
   const settings: ModelSettings = { model: join(folder, "nothing"), threads: 1, maxPixels: 1e8, ...readingDefaults }
   await using models = new ServedModels(new Map([["nothing", settings]]), {
     ...{ mostWaiting: 10, textBatch: 1, maxDelay: 0, lifetime: lifetimeDefaults, idleSeconds: null, cacheBytes: 0 },
   })
-  for (let i = 0; i < 2; i++) {
-    const error = await models.use("nothing", async () => {}).catch((reason: unknown) => reason)
-    expect(error).toBeInstanceOf(UserError)
-    expect((error as Error).message).toContain("nothing")
-  }
+  const asked = () => models.use("nothing", async () => {}).catch((reason: unknown) => reason)
+  const error = await asked()
+  expect(error).toBeInstanceOf(UserError)
+  expect((error as Error).message).toContain("nothing")
+  expect([await asked(), await asked()]).toEqual([error, error])
+  while ((await asked()) === error) await sleep(50)
+  expect(await asked()).toBeInstanceOf(UserError)
 })

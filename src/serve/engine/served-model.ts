@@ -1,9 +1,16 @@
 /** A model as a server uses it: texts and pictures to unit vectors, through queues, a cache, and a process that is replaced. */
 import { fileURLToPath } from "node:url"
-import { assert } from "../../core/errors.ts"
+import { assert, EnvironmentError } from "../../core/errors.ts"
 import { workerFile } from "../../host/worker-file.ts"
 import { FatalTask, LastingProcess, type Lifetime } from "../processes/lasting.ts"
-import { ContentError, type ModelAnswer, type ModelSettings, type ModelTask, type ServedModel } from "./model-work.ts"
+import {
+  ContentError,
+  type ModelAnswer,
+  type ModelRequest,
+  type ModelSettings,
+  type ModelTask,
+  type ServedModel,
+} from "./model-work.ts"
 import { contentKey, type ResultCache } from "./result-cache.ts"
 import { type Priority, TaskQueue } from "./task-queue.ts"
 
@@ -22,8 +29,12 @@ export interface Asking {
   readonly signal?: AbortSignal
 }
 
+type UsableAnswer = Exclude<ModelAnswer, { readonly kind: "refused" | "changed" }>
+
 export class ModelEngine implements AsyncDisposable {
-  readonly process: LastingProcess<ModelSettings, ServedModel, ModelTask, ModelAnswer>
+  /** Whether the model's files are others by now: it computes nothing any more, and another engine has to be opened. */
+  hasChanged = false
+  readonly process: LastingProcess<ModelSettings, ServedModel, ModelRequest, ModelAnswer>
   readonly texts: TaskQueue<string, Float32Array>
   readonly pictures: TaskQueue<Uint8Array, Float32Array>
   readonly captions: TaskQueue<{ bytes: Uint8Array; perImage: number }, readonly string[]>
@@ -58,7 +69,7 @@ export class ModelEngine implements AsyncDisposable {
   /** Throws what opening the model fails with. */
   static async open(settings: ModelSettings, cache: ResultCache, options: EngineOptions): Promise<ModelEngine> {
     const file = workerFile(import.meta.url, "model-process")
-    const process = new LastingProcess<ModelSettings, ServedModel, ModelTask, ModelAnswer>(
+    const process = new LastingProcess<ModelSettings, ServedModel, ModelRequest, ModelAnswer>(
       { file: fileURLToPath(file), settings },
       options.lifetime,
     )
@@ -98,7 +109,7 @@ export class ModelEngine implements AsyncDisposable {
     queue: TaskQueue<Content, Float32Array>,
     { priority = "query", signal }: Asking,
   ): Promise<Float32Array[]> {
-    const keys = contents.map((content) => contentKey(kind, content))
+    const keys = contents.map((content) => contentKey(this.model.files, kind, content))
     const found = new Map<string, Float32Array>()
     const missing = new Map<string, Content>()
     keys.forEach((key, i) => {
@@ -132,10 +143,12 @@ export class ModelEngine implements AsyncDisposable {
     return answer.vectors
   }
 
-  private async ask(task: ModelTask, signal: AbortSignal): Promise<Exclude<ModelAnswer, { kind: "refused" }>> {
-    const answer = await this.process.ask(task, signal)
+  private async ask(task: ModelTask, signal: AbortSignal): Promise<UsableAnswer> {
+    const answer = await this.process.ask({ ...task, files: this.model.files }, signal)
     if (answer.kind === "refused") throw new ContentError(answer.error.message, answer.error.hint)
-    return answer
+    if (answer.kind !== "changed") return answer
+    this.hasChanged = true
+    throw new EnvironmentError(`the files of ${this.model.name} have changed`, "ask again")
   }
 
   private rows(vectors: Float32Array): Float32Array[] {

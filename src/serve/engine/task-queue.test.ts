@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { expect, test } from "vitest"
-import { QueueFull, type QueueOptions, TaskQueue } from "./task-queue.ts"
+import { afterEach, expect, test, vi } from "vitest"
+import { type Priority, QueueFull, type QueueOptions, TaskQueue } from "./task-queue.ts"
+
+afterEach(() => vi.restoreAllMocks())
 
 /** Numbers are computed when `go` says so; the batches are written down. */
 function counting(options: Partial<QueueOptions<number, number>> = {}) {
@@ -70,9 +72,9 @@ test("who is refused and asks again after the seconds that it was told is let in
   const all = [queue.add([1, 2], "bulk"), queue.add(Array(11).fill(3), "bulk")]
   const refused = await queue.add(Array(8).fill(4), "bulk").catch((error: unknown) => error)
   expect(refused).toBeInstanceOf(QueueFull)
-  // Seven have to leave, each of which takes 150 ms.
+  // Seven have to leave, each of which takes 150 ms and more.
   const { seconds } = refused as QueueFull
-  expect(seconds).toBe(2)
+  expect(seconds).toBeGreaterThan(1)
   await sleep(1000 * seconds)
   expect(await queue.add(Array(8).fill(4), "bulk")).toEqual(Array(8).fill(4))
   await Promise.all(all)
@@ -143,7 +145,7 @@ test("those of a cost go together, and the one that waits longest always goes", 
 test("a batch that is full does not wait for the end of the delay", async () => {
   const { queue, batches, go } = counting({ maxDelay: 600_000 })
   const first = queue.add([1, 2, 3], "query")
-  await sleep(0)
+  await sleep(20)
   expect(batches).toEqual([])
   const last = queue.add([4], "query")
   expect(batches).toEqual([[1, 2, 3, 4]])
@@ -151,12 +153,84 @@ test("a batch that is full does not wait for the end of the delay", async () => 
   expect(await Promise.all([first, last])).toEqual([[2, 4, 6], [8]])
 })
 
-test("with a delay an idle tower waits for company", async () => {
-  const { queue, batches, go } = counting({ maxDelay: 20 })
-  const all = [queue.add([1], "query"), queue.add([2], "query")]
-  expect(batches).toEqual([])
-  while (batches.length === 0) await sleep(5)
-  expect(batches).toEqual([[1, 2]])
+test("a request that is larger than the queue is let in where nobody waits, and only there", async () => {
+  const { queue, batches, go } = counting({ mostWaiting: 3, batchSize: 5 })
+  const large = queue.add([1, 2, 3, 4, 5], "query")
+  await sleep(0)
+  expect(batches).toEqual([[1, 2, 3, 4, 5]])
+  const waiting = queue.add([6], "query")
+  await expect(queue.add([1, 2, 3, 4, 5], "query")).rejects.toThrow(QueueFull)
   await go()
+  await go()
+  expect(await Promise.all([large, waiting])).toEqual([[2, 4, 6, 8, 10], [12]])
+})
+
+test("a batch is given up when the last of those who wait for it has gone, and no sooner", async () => {
+  const signals: AbortSignal[] = []
+  const compute = async (items: readonly number[], signal: AbortSignal) => {
+    signals.push(signal)
+    await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }))
+    return items
+  }
+  const queue = new TaskQueue<number, number>({ mostWaiting: 9, batchSize: 9, slots: 1, maxDelay: 1, compute })
+  const [one, two] = [new AbortController(), new AbortController()]
+  const left = [queue.add([1], "query", one.signal), queue.add([2], "query", two.signal)].map((each) =>
+    each.catch(() => "left"),
+  )
+  while (signals.length === 0) await sleep(1)
+  one.abort()
+  await sleep(0)
+  expect(signals[0]!.aborted).toBe(false)
+  two.abort()
+  expect([signals[0]!.aborted, await Promise.all(left)]).toEqual([true, ["left", "left"]])
+})
+
+test("a batch that somebody without a signal waits for is not given up", async () => {
+  const signals: AbortSignal[] = []
+  const gate = new Promise<void>((resolve) => setTimeout(resolve, 50))
+  const compute = async (items: readonly number[], signal: AbortSignal) => {
+    signals.push(signal)
+    await gate
+    return items
+  }
+  const queue = new TaskQueue<number, number>({ mostWaiting: 9, batchSize: 9, slots: 1, maxDelay: 1, compute })
+  const stop = new AbortController()
+  const [left, stays] = [queue.add([1], "query", stop.signal).catch(() => "left"), queue.add([2], "query")]
+  while (signals.length === 0) await sleep(1)
+  stop.abort()
+  expect([await left, await stays, signals[0]!.aborted]).toEqual(["left", [2], false])
+})
+
+test("with a delay a tower that is busy makes those who came meanwhile wait no longer", async () => {
+  const { queue, batches, go } = counting({ maxDelay: 600_000 })
+  const all = [queue.add([1, 2, 3, 4], "query"), queue.add([5], "query")]
+  await sleep(0)
+  await go()
+  expect(batches).toEqual([[1, 2, 3, 4], [5]])
+  await go()
+  expect(await Promise.all(all)).toEqual([[2, 4, 6, 8], [10]])
+})
+
+test("the seconds until there is room: at the pace of late, for each slot, with what is more urgent before it", async () => {
+  let now = 0
+  vi.spyOn(performance, "now").mockImplementation(() => now)
+  const { queue, go } = counting({ mostWaiting: 10, batchSize: 1, slots: 2 })
+  const secondsOf = async (count: number, priority: Priority) => {
+    const error = await queue.add(Array(count).fill(0), priority).catch((reason: unknown) => reason)
+    return (error as QueueFull).seconds
+  }
+  const all = [queue.add([1], "query")]
+  now += 4000
+  await go()
+  all.push(queue.add([2, 3], "query"), queue.add(Array(10).fill(0), "bulk"))
+  // 4 s for one, two at a time.
+  expect(await secondsOf(3, "bulk")).toBe(6)
+  all.push(queue.add(Array(4).fill(0), "query"))
+  expect([await secondsOf(3, "bulk"), await secondsOf(8, "query")]).toEqual([14, 4])
+  now += 1000
+  await go()
+  // Nine tenths of 2 s, and one tenth of 0.5 s; the third query has begun.
+  expect(await secondsOf(7, "bulk")).toBe(Math.ceil((3 + 7) * 1.85))
+  for (let left = 15; left > 0; left--) await go()
   await Promise.all(all)
 })

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -8,18 +10,33 @@ import { EnvironmentError } from "../../core/errors.ts"
 import { workerFile } from "../../host/worker-file.ts"
 import { FatalTask, LastingProcess, lifetimeDefaults } from "./lasting.ts"
 
-/** Answers a number with itself, after so many milliseconds; -1 ends the process, and so does the setting "die". */
+/**
+ * Answers a number with itself, after so many milliseconds. The setting "die" ends the process, "fail" refuses, "stay" does not end
+ * with its channel. Tasks: -1 ends it, -2 computes for ever, -3 takes and keeps 200 MB, -4 waits for its abort, -5 waits for ever,
+ * -6 computes for 3 s.
+ */
 const code = (parent: string) => `
 import { appendFileSync } from "node:fs"
+import { once } from "node:events"
 import { serveParent } from ${JSON.stringify(parent)}
 import { setTimeout as sleep } from "node:timers/promises"
 appendFileSync(new URL("pids", import.meta.url), process.pid + "\\n")
+const kept = []
 serveParent(async (settings) => {
+  appendFileSync(new URL("opened-" + settings, import.meta.url), "x")
   if (settings === "die") process.exit(3)
+  if (settings === "fail") throw new Error("fails")
+  if (settings === "stay") setInterval(() => {}, 1000)
+  if (settings === "stay") process.exit = () => {}
   return {
     description: settings,
-    async do(task) {
+    async do(task, signal) {
       if (task === -1) process.kill(process.pid, "SIGKILL")
+      if (task === -2) for (;;);
+      if (task === -3) kept.push(Buffer.alloc(2e8, 1))
+      if (task === -4) await once(signal, "abort")
+      if (task === -5) await new Promise(() => {})
+      if (task === -6) for (const end = Date.now() + 3000; Date.now() < end; );
       await sleep(task)
       return task
     },
@@ -88,10 +105,12 @@ test("one that dies while its replacement is opened leaves no process when all i
   process.kill(first, "SIGKILL")
   expect(await Promise.all([2, 3, 4].map((task) => lasting.ask(task)))).toEqual([2, 3, 4])
   await lasting[Symbol.asyncDispose]()
-  const pids = readFileSync(join(folder, "pids"), "utf8").trim().split("\n").map(Number)
-  expect(pids).toContain(first)
-  expect(pids.filter(isRunning)).toEqual([])
+  expect(pids()).toContain(first)
+  expect(pids().filter(isRunning)).toEqual([])
 })
+
+/** All that were ever started. */
+const pids = () => readFileSync(join(folder, "pids"), "utf8").trim().split("\n").map(Number)
 
 function isRunning(pid: number): boolean {
   try {
@@ -120,12 +139,23 @@ test("a process that is killed time and again loses no task", async () => {
   expect(kills).toBe(12)
 })
 
-test("one that never opens is the machine's fault, and said so", async () => {
+test("one that never opens is the machine's fault, and said so after five tries", async () => {
   await using lasting = open("die")
   const failed = lasting.ask(1)
   await expect(failed).rejects.toThrow(EnvironmentError)
   await expect(failed).rejects.toThrow("a process ended with exit code 3, as it opened")
+  expect(openings("die")).toBe(5)
 })
+
+test("one that says why it cannot open is asked again only by the next task", async () => {
+  await using lasting = open("fail")
+  await expect(lasting.ask(1)).rejects.toThrow("fails")
+  expect([openings("fail"), lasting.failure?.message]).toEqual([1, "fails"])
+  await expect(lasting.ask(1)).rejects.toThrow("fails")
+  expect(openings("fail")).toBe(2)
+})
+
+const openings = (settings: string) => readFileSync(join(folder, `opened-${settings}`), "utf8").length
 
 test("tasks that nobody waits for are not tried again", async () => {
   await using lasting = open()
@@ -137,4 +167,99 @@ test("tasks that nobody waits for are not tried again", async () => {
   stop.abort(new Error("left"))
   process.kill(pid, "SIGKILL")
   await refused
+})
+
+test("a task that nobody waits for any more is told so", async () => {
+  await using lasting = open()
+  await lasting.description()
+  const stop = new AbortController()
+  const left = lasting.ask(-4, stop.signal)
+  await lasting.ask(1)
+  stop.abort()
+  expect(await left).toBe(-4)
+})
+
+test("a process that does not end with its channel is killed", async () => {
+  const lasting = open("stay")
+  await lasting.description()
+  const pid = lasting.pid!
+  await lasting[Symbol.asyncDispose]()
+  expect(isRunning(pid)).toBe(false)
+})
+
+test("a process that needs much memory from its first answers on is not replaced for it; one that takes more later is", async () => {
+  await using lasting = open("live", { ...lifetimeDefaults, mostBytes: 1 })
+  await lasting.description()
+  const first = lasting.pid
+  for (let i = 0; i < 100; i++) await lasting.ask(0)
+  expect([lasting.pid, lasting.counts]).toEqual([first, { deaths: 0, replaced: 0 }])
+  await lasting.ask(-3)
+  while (lasting.counts.replaced === 0) await sleep(5)
+  expect(lasting.pid).not.toBe(first)
+  expect(lasting.residentBytes).toBeLessThan(2e8)
+})
+
+const hasty = { ...lifetimeDefaults, hangSeconds: 1.5 }
+
+test("a process that was stopped is killed, and its tasks are done by the next", async () => {
+  await using lasting = open("live", hasty)
+  await lasting.ask(1)
+  const first = lasting.pid!
+  process.kill(first, "SIGSTOP")
+  expect(await Promise.all([3, 4].map((task) => lasting.ask(task)))).toEqual([3, 4])
+  while (isRunning(first) || lasting.counts.deaths === 0) await sleep(5)
+  expect([lasting.pid === first, lasting.counts.deaths]).toEqual([false, 1])
+})
+
+test("a process that is stopped before it is open is killed, and another one is opened", async () => {
+  await using lasting = open("live", hasty)
+  const before = pids().length
+  const asked = lasting.ask(1)
+  while (pids().length === before) await sleep(1)
+  const first = pids().at(-1)!
+  process.kill(first, "SIGSTOP")
+  expect(await asked).toBe(1)
+  while (isRunning(first)) await sleep(5)
+  expect(lasting.pid).not.toBe(first)
+})
+
+test("a process that computes is not killed, however long it hears nothing", async () => {
+  await using lasting = open("live", hasty)
+  const first = await lasting.description().then(() => lasting.pid)
+  expect(await lasting.ask(-6)).toBe(-6)
+  expect([lasting.pid, lasting.counts.deaths]).toEqual([first, 0])
+})
+
+test("a process of which a thread hangs is killed when nobody has waited for that task for long", async () => {
+  await using lasting = open("live", { ...lifetimeDefaults, hangSeconds: 1 })
+  await lasting.description()
+  const first = lasting.pid!
+  const stop = new AbortController()
+  const left = expect(lasting.ask(-5, stop.signal)).rejects.toThrow("left")
+  await lasting.ask(1)
+  stop.abort(new Error("left"))
+  await left
+  expect(await lasting.ask(2)).toBe(2)
+  while (isRunning(first)) await sleep(5)
+  expect(lasting.pid).not.toBe(first)
+})
+
+test("a process that computes for ever ends when its parent is killed", async () => {
+  const parent = join(folder, "parent.mjs")
+  const library = fileURLToPath(workerFile(import.meta.url, "lasting"))
+  writeFileSync(
+    parent,
+    `import { LastingProcess } from ${JSON.stringify(library)}
+const lasting = new LastingProcess(${JSON.stringify({ file, settings: "live" })})
+await lasting.description()
+lasting.ask(-2)
+setTimeout(() => console.log(lasting.pid), 200)`,
+  )
+  const forking = spawn(process.execPath, [parent], { stdio: ["ignore", "pipe", "inherit"] })
+  const [line] = await once(forking.stdout, "data")
+  const pid = Number(String(line))
+  expect(isRunning(pid)).toBe(true)
+  forking.kill("SIGKILL")
+  await once(forking, "exit")
+  while (isRunning(pid)) await sleep(20)
 })

@@ -10,11 +10,13 @@ import { Child, ChildDeath, type ChildProgram } from "./child.ts"
 export interface Lifetime {
   /** Tasks after which a process is replaced. */
   readonly mostTasks: number
-  /** Resident bytes from which on it is replaced. */
+  /** Resident bytes from which on it is replaced, where they are twice those of its first answers. */
   readonly mostBytes: number
+  /** Seconds after which a process that neither answers nor computes is killed. */
+  readonly hangSeconds: number
 }
 
-export const lifetimeDefaults: Lifetime = { mostTasks: 100_000, mostBytes: 4e9 }
+export const lifetimeDefaults: Lifetime = { mostTasks: 100_000, mostBytes: 4e9, hangSeconds: 20 }
 
 /** A task that takes so many processes with it is at fault itself. */
 const mostDeaths = 4
@@ -41,6 +43,7 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
   private spare: Child<Settings, Description, Task, Answer> | null = null
   private spareTimer: NodeJS.Timeout | undefined
   private closed = false
+  private lastFailure: Error | null = null
   private readonly ending = new Set<Promise<void>>()
   /** Ends when the last of the tasks that lost their process has an answer. */
   private suspects: Promise<unknown> = Promise.resolve()
@@ -53,6 +56,11 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
   /** What the process opened. Throws what it failed with, EnvironmentError where it dies time and again. */
   async description(): Promise<Description> {
     return (await this.open()).ready
+  }
+
+  /** What no process could be opened for when that was last tried; null where one is open, or it was not tried yet. */
+  get failure(): Error | null {
+    return this.current?.isAlive ? null : this.lastFailure
   }
 
   /** The number of the process that is open; undefined where none is. */
@@ -121,15 +129,24 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
 
   /** The next process, for all that wait for it. */
   private opened(): Promise<Child<Settings, Description, Task, Answer>> {
-    this.next ??= this.started().finally(() => {
+    if (this.next) return this.next
+    this.next = this.started().finally(() => {
       this.next = null
     })
+    this.next.then(
+      () => {
+        this.lastFailure = null
+      },
+      (error) => {
+        this.lastFailure = error
+      },
+    )
     return this.next
   }
 
   private async started(): Promise<Child<Settings, Description, Task, Answer>> {
     for (let openings = 1; ; openings++) {
-      const child = this.spare?.isAlive ? this.spare : new Child<Settings, Description, Task, Answer>(this.program)
+      const child = this.spare?.isAlive ? this.spare : this.newChild()
       this.spare = null
       try {
         await child.open()
@@ -153,7 +170,11 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
   }
 
   private startSpare(): void {
-    if (!this.closed && !this.spare?.isAlive && this.current?.isAlive) this.spare = new Child(this.program)
+    if (!this.closed && !this.spare?.isAlive && this.current?.isAlive) this.spare = this.newChild()
+  }
+
+  private newChild(): Child<Settings, Description, Task, Answer> {
+    return new Child(this.program, this.lifetime.hangSeconds)
   }
 
   /** One that died is replaced at once, so that the next task need not wait; one that never answered would die again. */
@@ -167,7 +188,7 @@ export class LastingProcess<Settings, Description, Task, Answer> implements Asyn
   private replaceIfOld(child: Child<Settings, Description, Task, Answer>): void {
     const { mostTasks, mostBytes } = this.lifetime
     if (this.closed || this.next || child !== this.current) return
-    if (child.tasks < mostTasks && child.residentBytes < mostBytes) return
+    if (child.tasks < mostTasks && child.residentBytes < Math.max(mostBytes, 2 * child.neededBytes)) return
     this.opened().then(
       () => {
         this.counts.replaced++

@@ -1,8 +1,10 @@
 /** The child's side: opens what it works with once, then does the tasks that its parent sends, several at a time. */
 import { inspect } from "node:util"
+import { Worker } from "node:worker_threads"
 import { toMessage } from "../../core/error-message.ts"
 import { UserError } from "../../core/errors.ts"
 import { printableLines } from "../../core/printable.ts"
+import { workerFile } from "../../host/worker-file.ts"
 import type { FromChild, ToChild } from "./messages.ts"
 
 export interface Work<Description, Task, Answer> {
@@ -43,9 +45,11 @@ export function serveParent<Settings, Description, Task, Answer>(
   process.on("message", (message: ToChild<Settings, Task>) => {
     if (message.kind === "abort") running.get(message.id)?.abort()
     else if (message.kind === "task") void run(message.id, message.task)
+    else if (message.kind === "ping") send({ kind: "pong" })
     else begin(message.settings)
   })
   process.on("disconnect", () => process.exit(0))
+  new Worker(workerFile(import.meta.url, "orphan-watch"), { workerData: process.ppid }).unref()
 }
 
 /** A fault of ours leaves its stack on stderr. */

@@ -191,7 +191,7 @@ test("an index that is gone is unavailable, before and after its process died, a
   }
   await expectGone()
   process.kill(processOf(server).pid!, "SIGKILL")
-  await sleep(100)
+  while (processOf(server).counts.deaths === 0) await sleep(5)
   await expectGone()
   renameSync(`${index}.away`, index)
   expect((await made.search(server, { query: "x" })).hits).toEqual(hits)
@@ -239,6 +239,32 @@ test("a model that is gone: texts that are new are refused, pictures of the inde
   } finally {
     renameSync(`${made.model}.away`, made.model)
   }
+})
+
+test("a visitor's filter that would hold up others is refused by its field", async () => {
+  const server = await made.serve()
+  const many = (value: string) => Array<string>(17).fill(value)
+  for (const [field, filter, message] of [
+    ["names", { names: many("*1*2*3*") }, "names stands for 17 values"],
+    ["names", { names: ["{a,b}{c,d}{e,f}{g,h}{i,j}"] }, "names stands for 32 values"],
+    ["folders", { folders: many("Photos") }, "folders stands for 17 values"],
+    ["cameras", { cameras: many("x") }, "cameras stands for 17 values"],
+    [
+      "larger",
+      { larger: many("1MP").slice(8), smaller: many("9MP").slice(9) },
+      "larger and smaller together have 17 values",
+    ],
+  ] as const)
+    expect(await made.ask(server, "/v1/search", { query: "x", ...filter })).toEqual({
+      status: 400,
+      value: { error: { kind: "invalid", message: `${message}, and may have 16`, parameter: field } },
+    })
+  const { hits } = await made.search(server, {
+    query: "x",
+    names: many("*.jpg").slice(1),
+    folders: many("Photos").slice(1),
+  })
+  expect(hits).toHaveLength(5)
 })
 
 test("a folder without an index is refused when it is opened", async () => {
