@@ -11,11 +11,11 @@ interface Known {
 const known: readonly Known[] = [
   {
     names: /^quickstart-/,
-    sets: "models of this name are trained by the quickstart on rendered pictures of coloured shapes alone: it has never seen a photograph",
+    sets: "models of this name are trained by the quickstart on rendered pictures of coloured shapes alone: they have never seen a photograph",
   },
   {
     names: /^cifar10-/,
-    sets: "models of this name are trained on CIFAR-10 alone, photographs of 32 by 32 pixels of ten kinds: of other things it knows nothing",
+    sets: "models of this name are trained on CIFAR-10 alone, photographs of 32 by 32 pixels of ten kinds: they know nothing else",
   },
   {
     names: /^mobileclip2-/,

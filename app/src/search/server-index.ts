@@ -35,7 +35,7 @@ export interface IndexDescription {
 /** Words, or the id of a picture that hits are to be like. */
 export type ServerQuestion = { readonly query: string } | { readonly like: string }
 
-const pageSize = 48
+const pageSize = 24
 
 /** Throws UserError where the server does not answer as expected; the signal's reason. */
 export async function searchServer(

@@ -25,11 +25,11 @@ export function IndexLine() {
     )
     return () => own.abort()
   }, [])
-  if (!index.value) return <p class="soft">The server searches with a model of its own.</p>
+  if (!index.value) return <p class="soft">The server searches by a model of its own.</p>
   const { pictures, model, folders } = index.value
   return (
     <p class="soft">
-      {counted(pictures, "picture")} of {folders.join(", ")}, searched on the server with its model {model}.
+      {counted(pictures, "picture")} of {folders.join(", ")}, searched on the server by the model “{model}”.
     </p>
   )
 }

@@ -11,13 +11,14 @@ interface Words {
   readonly templates: string
 }
 
-const own = signal<Partial<Words>>(read())
+/** Null: none were written. */
+const own = signal<Words | null>(read())
 const suggested = computed(() => wordsOf(presetFor(ready.value?.clip.info.name ?? null)))
 
-export const written = computed<Words>(() => ({ ...suggested.value, ...own.value }))
+export const written = computed<Words>(() => own.value ?? suggested.value)
 
 export function write(words: Partial<Words>): void {
-  own.value = { ...own.value, ...words }
+  own.value = { ...written.value, ...words }
   try {
     localStorage.setItem(key, JSON.stringify(own.value))
   } catch {
@@ -33,11 +34,11 @@ function wordsOf({ labels, templates }: Preset): Words {
   return { labels: labels.join("\n"), templates: templates.join("\n") }
 }
 
-function read(): Partial<Words> {
+function read(): Words | null {
   try {
     const { labels, templates } = Object(JSON.parse(localStorage.getItem(key) ?? "null"))
-    return { ...(typeof labels === "string" && { labels }), ...(typeof templates === "string" && { templates }) }
+    return typeof labels === "string" && typeof templates === "string" ? { labels, templates } : null
   } catch {
-    return {}
+    return null
   }
 }

@@ -140,7 +140,7 @@ export function Teach() {
           <h2>Try it</h2>
           <p class="soft">
             {head.value.test ? "The head tells" : "A head from a file, which tells"}{" "}
-            {head.value.labels.labels.join(", ")} apart.
+            {new Intl.ListFormat("en").format(head.value.labels.labels)} apart.
           </p>
           <div class="row">
             <FileButton multiple={false} onFiles={(files) => picturesOf(files)[0] && attemptPicture(files[0]!)}>
