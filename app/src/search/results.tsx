@@ -29,7 +29,7 @@ export function OwnResults({ answer, onLike }: OwnResultsProps) {
   const list = (ranked: readonly Ranked[], label: string) => (
     <ol class="grid" aria-label={label}>
       {ranked.map((one) => (
-        <Found key={pictures[one.index]!.path} one={one} picture={pictures[one.index]!} onLike={onLike} />
+        <Found key={pictures[one.index]!.id} one={one} picture={pictures[one.index]!} onLike={onLike} />
       ))}
     </ol>
   )

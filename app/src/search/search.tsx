@@ -161,8 +161,8 @@ function ProgressLine({ progress }: { readonly progress: Progress }) {
         <details>
           <summary>{counted(unread.length, "file")} could not be read</summary>
           <ul>
-            {unread.slice(0, 200).map(({ path, reason }) => (
-              <li key={path}>
+            {unread.slice(0, 200).map(({ id, path, reason }) => (
+              <li key={id}>
                 {path}: {reason}
               </li>
             ))}
