@@ -1,7 +1,7 @@
 /** Vectors of pictures by the model that is open: known from before by their contents, else encoded and kept. */
 import { digestOf, keep, kept } from "../shared/database.ts"
 import { isAbort, told } from "../shared/words.ts"
-import type { Ready } from "./state.ts"
+import { isClosed, type Ready } from "./state.ts"
 
 export type Encoded =
   | {
@@ -42,7 +42,7 @@ async function encode(files: readonly Blob[], model: Ready): Promise<Encoded[]> 
     const vectors = files.map((_, i) => rows.slice(i * clip.embedDim, (i + 1) * clip.embedDim))
     return Promise.all(vectors.map((vector, i) => remember(files[i]!, vector, model)))
   } catch (error) {
-    if (isAbort(error)) throw error
+    if (isAbort(error) || isClosed(model)) throw error
     if (files.length === 1) return [{ reason: told(error).what }]
     const each: Encoded[] = []
     for (const file of files) each.push(...(await encode([file], model)))
