@@ -15,6 +15,23 @@ export function Problem({ error }: { readonly error: unknown }) {
   )
 }
 
+interface AwaitedProps {
+  readonly isAwaited: boolean
+  readonly children: ComponentChildren
+}
+
+/** What is computed anew: what was there before stays, dimmed, until the new one has come. */
+export function Awaited({ isAwaited, children }: AwaitedProps) {
+  return (
+    <div class="awaited" aria-busy={isAwaited}>
+      <p class="soft computing" hidden={!isAwaited}>
+        Computing …
+      </p>
+      {children}
+    </div>
+  )
+}
+
 interface FileButtonProps {
   readonly children: ComponentChildren
   readonly onFiles: (files: readonly File[]) => void
