@@ -2,10 +2,11 @@
 import { useRef } from "preact/hooks"
 import { About } from "./about/about.tsx"
 import { ModelLine } from "./model/picker.tsx"
+import { host } from "./model/state.ts"
 import { takeOver, waiting } from "./offline/update.ts"
 import { Search } from "./search/search.tsx"
 import { See } from "./see/see.tsx"
-import { isOver, nothingIn, openTab } from "./shared/intake.ts"
+import { isOver, openTab, passedOver } from "./shared/intake.ts"
 import { Teach } from "./teach/teach.tsx"
 
 const tabs = [
@@ -20,7 +21,12 @@ export function App() {
     <>
       <header>
         <h1>mobileclip</h1>
-        <p class="soft">Pictures and words compared in your browser. Nothing is uploaded.</p>
+        <p class="soft">
+          Pictures and words compared in your browser.{" "}
+          {host.value.hasIndex
+            ? "Pictures stay here; words go to this server where you search its index."
+            : "Nothing is uploaded."}
+        </p>
       </header>
       {waiting.value && (
         <p class="notice" role="status">
@@ -34,11 +40,7 @@ export function App() {
       <ModelLine />
       <main>
         <TabList />
-        {nothingIn.value && (
-          <p class="problem" role="alert">
-            {nothingIn.value}
-          </p>
-        )}
+        <LeftOut />
         {tabs.map(({ id, Content }) => (
           <div key={id} id={`panel-${id}`} role="tabpanel" aria-labelledby={`tab-${id}`} hidden={openTab.value !== id}>
             <Content />
@@ -47,6 +49,18 @@ export function App() {
       </main>
       {isOver.value && <div class="over">Drop pictures or a folder here</div>}
     </>
+  )
+}
+
+/** In the tab to which the files were given. */
+function LeftOut() {
+  const found = passedOver.value
+  if (found?.tab !== openTab.value) return null
+  const { text, isAll } = found
+  return (
+    <p class={isAll ? "problem" : "notice"} role="alert">
+      {text} JPEG, PNG, WebP, AVIF and GIF files are read.
+    </p>
   )
 }
 

@@ -78,7 +78,7 @@ test("files have their types; those with a digest in their names are asked for o
 
 test("the page is told the models, whose files are whole, and the library opens them from there", async () => {
   const config = await (await get("/app/config.json")).json()
-  expect(config).toEqual({ models: [{ name: "tiny", url: "models/tiny/" }], index: false })
+  expect(config).toEqual({ models: [{ name: "tiny", url: "models/tiny/" }], index: false, addresses: false })
   const manifest = JSON.parse(readFileSync(join(served.folder, "tiny/mobileclip.json"), "utf8"))
   const digests = await Promise.all(
     Object.keys(manifest.files).map(async (file) => {

@@ -65,6 +65,8 @@ export interface AppConfig {
   readonly models: readonly { readonly name: string; readonly url: string }[]
   /** Whether /v1/search answers. */
   readonly index: boolean
+  /** Whether the page may fetch models from other addresses, which the policy of this server forbids. */
+  readonly addresses: boolean
 }
 
 /** Paths that need no token: they are the same in every installation. */
@@ -90,7 +92,7 @@ export class AppFiles {
     const files = names.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
     const relative = files.map((file) => file.slice(folder.replace(/[/\\]$/, "").length + 1).replaceAll("\\", "/"))
     const listed = [...models.keys()].map((name) => ({ name, url: `models/${encodeURIComponent(name)}/` }))
-    return new AppFiles(folder, new Set(relative), models, { models: listed, index: hasIndex })
+    return new AppFiles(folder, new Set(relative), models, { models: listed, index: hasIndex, addresses: false })
   }
 
   register(app: ServeApp): void {

@@ -5,9 +5,12 @@ import type { ComponentChildren } from "preact"
 import { useEffect } from "preact/hooks"
 import { ready } from "../model/state.ts"
 import { isOfflineReady } from "../offline/update.ts"
+import { forgetFolder } from "../search/folder.ts"
 import { clearKept, countKept } from "../shared/database.ts"
 import { openTab } from "../shared/intake.ts"
-import { megabytes } from "../shared/words.ts"
+import { AskFirst } from "../shared/parts.tsx"
+import { counted, megabytes } from "../shared/words.ts"
+import { countExamples, groups, removeAll } from "../teach/groups.ts"
 import { licenceOf, TrainedOn } from "./origin.tsx"
 
 export function About() {
@@ -148,13 +151,17 @@ function Kept() {
   }, [openTab.value, ready.value])
   const clear = async () => {
     const freed = await clearCache().catch(() => 0)
-    await clearKept("vectors")
-    await clearKept("states")
-    said.value = `${megabytes(freed)} of models were removed, with all vectors of pictures and the groups of Teach.`
+    await Promise.all([clearKept("vectors"), forgetFolder()])
+    said.value = `${megabytes(freed)} of models were removed, with all vectors of pictures.`
     await look()
+  }
+  const removeGroups = async () => {
+    await removeAll()
+    said.value = "The groups of Teach were removed."
   }
   if (!found.value) return null
   const { models, vectors, room } = found.value
+  const examples = countExamples()
   return (
     <section aria-label="Kept in this browser">
       <h2>Kept in this browser</h2>
@@ -166,6 +173,11 @@ function Kept() {
         ))}
         {models.length === 0 && <li>no model</li>}
         <li>{vectors === 1 ? "the vector of 1 picture" : `vectors of ${vectors.toLocaleString("en")} pictures`}</li>
+        {examples > 0 && (
+          <li>
+            {counted(groups.value.length, "group")} of Teach with {counted(examples, "picture")}
+          </li>
+        )}
         {room?.usage !== undefined && (
           <li>
             {megabytes(room.usage)} in all{room.quota ? `, and room for ${megabytes(room.quota)}` : ""}
@@ -177,6 +189,15 @@ function Kept() {
         <button type="button" onClick={clear}>
           Remove models and vectors
         </button>
+        {examples > 0 && (
+          <AskFirst
+            question={`Remove the names of ${counted(groups.value.length, "group")}, and the page's copies of ${counted(examples, "picture")}?`}
+            yes="Remove them"
+            onYes={removeGroups}
+          >
+            Remove the groups of Teach
+          </AskFirst>
+        )}
         <span role="status">{said.value}</span>
       </div>
     </section>

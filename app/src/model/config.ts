@@ -10,14 +10,19 @@ export interface HostConfig {
   readonly models: readonly NamedModel[]
   /** Whether the server searches an index of its own. */
   readonly hasIndex: boolean
+  /** Whether the host's policy lets the page fetch models from other addresses. */
+  readonly takesAddresses: boolean
+  /** Whether the host refused because it was given no token, or a wrong one. */
+  readonly wantsToken: boolean
 }
 
-const nothing: HostConfig = { models: [], hasIndex: false }
+export const nothing: HostConfig = { models: [], hasIndex: false, takesAddresses: true, wantsToken: false }
 
 export async function readConfig(): Promise<HostConfig> {
   const address = new URL("./app/config.json", document.baseURI)
   try {
     const response = await fetch(address, { cache: "no-cache" })
+    if (response.status === 401) return { ...nothing, takesAddresses: false, wantsToken: true }
     if (!response.ok) return nothing
     return parseConfig(await response.json(), address)
   } catch {
@@ -27,11 +32,13 @@ export async function readConfig(): Promise<HostConfig> {
 }
 
 function parseConfig(value: unknown, address: URL): HostConfig {
-  const { models, index } = Object(value) as { models?: unknown; index?: unknown }
+  const { models, index, addresses } = Object(value) as { models?: unknown; index?: unknown; addresses?: unknown }
   const listed = Array.isArray(models) ? models.filter(isNamed) : []
   return {
     models: listed.map(({ name, url }) => ({ name, url: new URL(url, address).href })),
     hasIndex: index === true,
+    takesAddresses: addresses !== false,
+    wantsToken: false,
   }
 }
 

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals"
 import { FileButton, Problem } from "../shared/parts.tsx"
 import { megabytes, percent } from "../shared/words.ts"
-import { type DeviceChoice, device, host, type ModelState, model, openModel } from "./state.ts"
+import { type DeviceChoice, device, host, type ModelState, model, openModel, ready } from "./state.ts"
 
 const devices: Readonly<Record<DeviceChoice, string>> = {
   auto: "choose by itself",
@@ -13,7 +13,7 @@ const devices: Readonly<Record<DeviceChoice, string>> = {
 export function ModelLine() {
   const state = model.value
   const isOpen = useSignal(false)
-  const shown = isOpen.value || state.kind === "none" || state.kind === "failed"
+  const shown = isOpen.value || ready.value === null
   return (
     <section class="model" aria-label="Model">
       <div class="row">
@@ -23,7 +23,7 @@ export function ModelLine() {
             Stop
           </button>
         )}
-        {state.kind === "ready" && (
+        {ready.value && state.kind !== "loading" && (
           <button type="button" aria-expanded={shown} onClick={() => (isOpen.value = !isOpen.value)}>
             {shown ? "Close" : "Another model"}
           </button>
@@ -37,15 +37,25 @@ export function ModelLine() {
 
 function Status({ state }: { readonly state: ModelState }) {
   if (state.kind === "loading") return <Loading state={state} />
-  if (state.kind === "failed") return <p class="status">No model is open.</p>
-  if (state.kind === "none")
-    return <p class="status">Choose a model: everything here is computed by it, in this browser.</p>
-  const { name, device, threads } = state.clip.info
+  const open = ready.value
+  if (!open && host.value.wantsToken) return <WantsToken />
+  if (!open && state.kind === "failed") return <p class="status">No model is open.</p>
+  if (!open) return <p class="status">Choose a model: everything here is computed by it, in this browser.</p>
+  const { name, device, threads } = open.clip.info
   const how =
     device === "wasm" ? `the processor, ${threads} thread${threads === 1 ? "" : "s"}` : "the graphics processor"
   return (
     <p class="status" role="status">
       <strong>{name}</strong> on {how}
+    </p>
+  )
+}
+
+function WantsToken() {
+  return (
+    <p class="status" role="status">
+      This server wants a token, and got none, or a wrong one: reload the page, write any name, and the token as the
+      password.
     </p>
   )
 }
@@ -83,7 +93,6 @@ function Loading({ state }: { readonly state: Extract<ModelState, { kind: "loadi
 }
 
 function Choices({ onChosen }: { readonly onChosen: () => void }) {
-  const address = useSignal("")
   const open = (source: Parameters<typeof openModel>[0]) => {
     onChosen()
     void openModel(source)
@@ -99,26 +108,7 @@ function Choices({ onChosen }: { readonly onChosen: () => void }) {
           ))}
         </div>
       )}
-      <form
-        class="row"
-        onSubmit={(event) => {
-          event.preventDefault()
-          if (address.value.trim() !== "") open(address.value.trim())
-        }}
-      >
-        <label class="grow">
-          Address of a model's folder, or owner/name on the hub
-          <input
-            type="text"
-            autocomplete="off"
-            spellcheck={false}
-            placeholder="./models/s0/"
-            value={address.value}
-            onInput={({ currentTarget }) => (address.value = currentTarget.value)}
-          />
-        </label>
-        <button type="submit">Open</button>
-      </form>
+      {host.value.takesAddresses && <AddressField onAddress={open} />}
       <div class="row">
         <FileButton folder onFiles={open}>
           A folder of this machine …
@@ -142,5 +132,31 @@ function Choices({ onChosen }: { readonly onChosen: () => void }) {
         sent anywhere.
       </p>
     </div>
+  )
+}
+
+function AddressField({ onAddress }: { readonly onAddress: (address: string) => void }) {
+  const address = useSignal("")
+  return (
+    <form
+      class="row"
+      onSubmit={(event) => {
+        event.preventDefault()
+        if (address.value.trim() !== "") onAddress(address.value.trim())
+      }}
+    >
+      <label class="grow">
+        Address of a model's folder, or owner/name on the hub
+        <input
+          type="text"
+          autocomplete="off"
+          spellcheck={false}
+          placeholder="./models/s0/"
+          value={address.value}
+          onInput={({ currentTarget }) => (address.value = currentTarget.value)}
+        />
+      </label>
+      <button type="submit">Open</button>
+    </form>
   )
 }

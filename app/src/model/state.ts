@@ -3,7 +3,7 @@ import { computed, signal } from "@preact/signals"
 import { type LoadProgress, MobileCLIP, type ModelSource, weightsDigest } from "mobileclip/browser"
 import { whenWatched } from "../offline/update.ts"
 import { isAbort } from "../shared/words.ts"
-import { type HostConfig, readConfig } from "./config.ts"
+import { type HostConfig, nothing, readConfig } from "./config.ts"
 
 export type DeviceChoice = "auto" | "wasm" | "webgpu"
 
@@ -18,23 +18,42 @@ export interface Ready {
   readonly key: string
 }
 
+interface Unfinished {
+  /** The model that is used until another one has opened. */
+  readonly before: Ready | null
+}
+
 export type ModelState =
   | { readonly kind: "none" }
-  | { readonly kind: "loading"; readonly progress: LoadProgress | null; readonly stop: () => void }
+  | ({ readonly kind: "loading"; readonly progress: LoadProgress | null; readonly stop: () => void } & Unfinished)
   | Ready
-  | { readonly kind: "failed"; readonly error: unknown }
+  | ({ readonly kind: "failed"; readonly error: unknown } & Unfinished)
 
 export const model = signal<ModelState>({ kind: "none" })
-export const host = signal<HostConfig>({ models: [], hasIndex: false })
+export const host = signal<HostConfig>(nothing)
 export const device = signal<DeviceChoice>("auto")
 
-/** Null unless it is open. */
-export const ready = computed<Ready | null>(() => (model.value.kind === "ready" ? model.value : null))
+/** The model that computes; null: none is open. */
+export const ready = computed<Ready | null>(() => {
+  const state = model.value
+  if (state.kind === "ready") return state
+  return state.kind === "none" ? null : state.before
+})
+
+const closed = new WeakSet<Ready>()
+
+/** Whether its errors say only that another one took its place. */
+export function isClosed(model: Ready): boolean {
+  return closed.has(model)
+}
 
 /** What is opened now, so that one that comes late does not replace a newer one. */
 let current = new AbortController()
 
-/** Replaces the model that is open. */
+/** As the page shows pictures: turned as the camera noted. */
+const orientation = "apply"
+
+/** Replaces the model that is open, which computes until then, and goes on where the other one cannot be opened. */
 export async function openModel(source: ModelSource): Promise<void> {
   current.abort()
   const own = new AbortController()
@@ -42,14 +61,14 @@ export async function openModel(source: ModelSource): Promise<void> {
   const before = ready.value
   const began = performance.now()
   const stop = () => own.abort()
-  model.value = { kind: "loading", progress: null, stop }
-  before?.clip.dispose()
+  model.value = { kind: "loading", progress: null, stop, before }
   try {
     await whenWatched()
     const onProgress = (progress: LoadProgress) => {
-      if (current === own && model.value.kind === "loading") model.value = { kind: "loading", progress, stop }
+      if (current === own && model.value.kind === "loading") model.value = { kind: "loading", progress, stop, before }
     }
-    const clip = await MobileCLIP.load(source, { device: device.value, signal: own.signal, onProgress })
+    const options = { device: device.value, orientation, signal: own.signal, onProgress } as const
+    const clip = await MobileCLIP.load(source, options)
     if (current !== own) return void clip.dispose()
     const address = typeof source === "string" ? source : null
     model.value = {
@@ -59,16 +78,22 @@ export async function openModel(source: ModelSource): Promise<void> {
       seconds: (performance.now() - began) / 1000,
       key: keyOf(clip, address),
     }
+    if (before) close(before)
     if (address) remember(address)
   } catch (error) {
     if (current !== own) return
-    model.value = isAbort(error) ? { kind: "none" } : { kind: "failed", error }
+    model.value = isAbort(error) ? (before ?? { kind: "none" }) : { kind: "failed", error, before }
   }
+}
+
+function close(model: Ready): void {
+  closed.add(model)
+  void model.clip.dispose()
 }
 
 function keyOf({ info }: MobileCLIP, address: string | null): string {
   const { name, manifest, dtype, preprocessing } = info
-  return JSON.stringify([name, weightsDigest(manifest) ?? address, dtype.image, preprocessing])
+  return JSON.stringify([name, weightsDigest(manifest) ?? address, dtype.image, preprocessing, orientation])
 }
 
 const rememberedKey = "mobileclip page: model"
@@ -76,6 +101,7 @@ const rememberedKey = "mobileclip page: model"
 /** The model of the last visit, else the first that the host names. */
 export async function start(): Promise<void> {
   host.value = await readConfig()
+  if (host.value.wantsToken) return
   const remembered = read()
   const first = host.value.models.find(({ url }) => url === remembered) ?? host.value.models[0]
   if (first) return openModel(first.url)

@@ -1,7 +1,7 @@
 /** Vectors of pictures by the model that is open: known from before by their contents, else encoded and kept. */
 import { digestOf, keep, kept } from "../shared/database.ts"
-import { isAbort, told } from "../shared/words.ts"
-import type { Ready } from "./state.ts"
+import { isAbort, pictureError, told } from "../shared/words.ts"
+import { isClosed, type Ready } from "./state.ts"
 
 export type Encoded =
   | {
@@ -16,14 +16,14 @@ export type Encoded =
 const digests = new WeakMap<Blob, Promise<string | null>>()
 
 /** One for each file. Throws where the model was closed meanwhile. */
-export async function encodeKept(files: readonly Blob[], model: Ready): Promise<Encoded[]> {
+export async function encodeKept(files: readonly File[], model: Ready): Promise<Encoded[]> {
   const known = await Promise.all(files.map((file) => find(file, model)))
   const missing = files.filter((_, i) => known[i] === null)
   const made = (await encode(missing, model)).values()
   return known.map((one) => one ?? made.next().value!)
 }
 
-async function find(file: Blob, model: Ready): Promise<Encoded | null> {
+async function find(file: File, model: Ready): Promise<Encoded | null> {
   try {
     const key = await keyOf(file, model)
     const vector = key === null ? undefined : await kept<Float32Array>("vectors", key)
@@ -34,7 +34,7 @@ async function find(file: Blob, model: Ready): Promise<Encoded | null> {
 }
 
 /** One that cannot be read fails its batch: then each is tried by itself. */
-async function encode(files: readonly Blob[], model: Ready): Promise<Encoded[]> {
+async function encode(files: readonly File[], model: Ready): Promise<Encoded[]> {
   if (files.length === 0) return []
   const { clip } = model
   try {
@@ -42,22 +42,27 @@ async function encode(files: readonly Blob[], model: Ready): Promise<Encoded[]> 
     const vectors = files.map((_, i) => rows.slice(i * clip.embedDim, (i + 1) * clip.embedDim))
     return Promise.all(vectors.map((vector, i) => remember(files[i]!, vector, model)))
   } catch (error) {
-    if (isAbort(error)) throw error
-    if (files.length === 1) return [{ reason: told(error).what }]
+    if (isAbort(error) || isClosed(model)) throw error
+    if (files.length === 1) return [{ reason: reasonOf(pictureError(error, files[0]!)) }]
     const each: Encoded[] = []
     for (const file of files) each.push(...(await encode([file], model)))
     return each
   }
 }
 
-async function remember(file: Blob, vector: Float32Array, model: Ready): Promise<Encoded> {
+function reasonOf(error: unknown): string {
+  const { what, todo } = told(error)
+  return todo ? `${what}: ${todo}` : what
+}
+
+async function remember(file: File, vector: Float32Array, model: Ready): Promise<Encoded> {
   const key = await keyOf(file, model)
   if (key === null) return { vector, isKnown: false, notKept: "a page without https keeps none" }
   const isKept = await keep("vectors", key, vector)
   return { vector, isKnown: false, notKept: isKept ? null : "this browser has no room for them, or forbids it" }
 }
 
-async function keyOf(file: Blob, { key }: Ready): Promise<string | null> {
+async function keyOf(file: File, { key }: Ready): Promise<string | null> {
   if (!digests.has(file)) digests.set(file, digestOf(file))
   const digest = await digests.get(file)!
   return digest && `${digest} ${key}`

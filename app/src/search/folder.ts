@@ -1,5 +1,5 @@
 /** A folder of this machine: by a handle where browsers have them, which can be asked for again on the next visit. */
-import { keep, kept } from "../shared/database.ts"
+import { forget, keep, kept } from "../shared/database.ts"
 import { picturesOf, type Received } from "../shared/intake.ts"
 
 /** What TypeScript's declarations lack. */
@@ -32,6 +32,10 @@ export async function chooseFolder(): Promise<FolderHandle | null> {
 /** The folder of the last visit. */
 export function lastFolder(): Promise<FolderHandle | undefined> {
   return kept<FolderHandle>("states", "folder")
+}
+
+export function forgetFolder(): Promise<void> {
+  return forget("states", "folder")
 }
 
 /** Whether the user allows it again. */

@@ -5,11 +5,15 @@ import { encodeKept } from "../model/vectors.ts"
 import type { Received } from "../shared/intake.ts"
 
 export interface LibraryPicture extends Received {
+  readonly id: number
   /** Unit vector by the model that is open; null: not yet. */
   vector: Float32Array | null
+  /** Why it cannot be read. Paths do not tell pictures apart: files of two folders may have one name. */
+  reason: string | null
 }
 
 export interface Unread {
+  readonly id: number
   readonly path: string
   readonly reason: string
 }
@@ -40,6 +44,9 @@ export class PictureLibrary {
   private pictures: LibraryPicture[] = []
   private readonly paths = new Set<string>()
   private model: Ready | null = null
+  /** The key of the model that made the vectors, which outlives times without a model. */
+  private madeBy: string | null = null
+  private lastId = 0
   /** Changes with the model and with what is removed: a run of before ends. */
   private round = 0
 
@@ -53,7 +60,7 @@ export class PictureLibrary {
       const key = `${path} ${file.size} ${file.lastModified}`
       return !this.paths.has(key) && this.paths.add(key)
     })
-    this.pictures.push(...fresh.map((one) => ({ ...one, vector: null })))
+    this.pictures.push(...fresh.map((one) => ({ ...one, id: ++this.lastId, vector: null, reason: null })))
     this.update({ total: this.pictures.length })
     void this.run()
   }
@@ -61,11 +68,12 @@ export class PictureLibrary {
   /** Vectors of another model say nothing to this one's texts: all are made, or found, again. */
   use(model: Ready | null): void {
     if (model === this.model) return
-    const isOther = model !== null && this.model !== null && model.key !== this.model.key
     this.model = model
     this.round++
-    if (isOther) for (const picture of this.pictures) picture.vector = null
-    this.progress.value = { ...nothing, total: this.pictures.length, done: this.encoded.length }
+    if (model && model.key !== this.madeBy) this.forgetVectors()
+    this.madeBy = model?.key ?? this.madeBy
+    const [total, done, unread] = [this.pictures.length, this.encoded.length, this.unread]
+    this.progress.value = { ...nothing, total, done, unread }
     void this.run()
   }
 
@@ -81,20 +89,28 @@ export class PictureLibrary {
     this.progress.value = nothing
   }
 
+  private get unread(): readonly Unread[] {
+    return this.pictures.flatMap(({ id, path, reason }) => (reason === null ? [] : [{ id, path, reason }]))
+  }
+
+  private forgetVectors(): void {
+    for (const picture of this.pictures) [picture.vector, picture.reason] = [null, null]
+  }
+
   private async run(): Promise<void> {
     const { model, round } = this
     if (!model || this.progress.value.isRunning || this.progress.value.isPaused) return
     this.update({ isRunning: true })
-    const failed = new Set(this.progress.value.unread.map(({ path }) => path))
     const timing = { pictures: 0, seconds: 0 }
     while (round === this.round && !this.progress.value.isPaused) {
-      const batch = this.pictures.filter(({ vector, path }) => vector === null && !failed.has(path)).slice(0, batchSize)
+      const batch = this.pictures.filter(isWaiting).slice(0, batchSize)
       if (batch.length === 0) break
-      const unread = await this.encode(batch, model, timing)
+      // Where the model was closed meanwhile, the next one begins again.
+      const isEncoded = await this.encode(batch, model, timing).catch(() => false)
       if (round !== this.round) return
-      for (const { path } of unread) failed.add(path)
+      if (!isEncoded) break
       this.update({
-        unread: [...this.progress.value.unread, ...unread],
+        unread: this.unread,
         done: this.encoded.length,
         rate: timing.seconds > 0 ? timing.pictures / timing.seconds : null,
       })
@@ -102,24 +118,23 @@ export class PictureLibrary {
     if (round === this.round) this.update({ isRunning: false })
   }
 
-  /** Gives those that could not be read. */
+  /** False: another model came meanwhile. */
   private async encode(
     batch: readonly LibraryPicture[],
     model: Ready,
     timing: { pictures: number; seconds: number },
-  ): Promise<Unread[]> {
+  ): Promise<boolean> {
     const began = performance.now()
     const encoded = await encodeKept(
       batch.map(({ file }) => file),
       model,
     )
-    if (model !== this.model) return []
-    const unread: Unread[] = []
+    if (model !== this.model) return false
     let [known, notKept] = [0, this.progress.value.notKept]
     for (const [i, one] of encoded.entries()) {
       const picture = batch[i]!
       if ("reason" in one) {
-        unread.push({ path: picture.path, reason: one.reason })
+        picture.reason = one.reason
         continue
       }
       picture.vector = one.vector
@@ -129,10 +144,14 @@ export class PictureLibrary {
     timing.pictures += batch.length - known
     if (known < batch.length) timing.seconds += (performance.now() - began) / 1000
     this.update({ known: this.progress.value.known + known, notKept })
-    return unread
+    return true
   }
 
   private update(change: Partial<Progress>): void {
     this.progress.value = { ...this.progress.value, ...change }
   }
+}
+
+function isWaiting({ vector, reason }: LibraryPicture): boolean {
+  return vector === null && reason === null
 }

@@ -29,7 +29,13 @@ export function OwnResults({ answer, onLike }: OwnResultsProps) {
   const list = (ranked: readonly Ranked[], label: string) => (
     <ol class="grid" aria-label={label}>
       {ranked.map((one) => (
-        <Found key={pictures[one.index]!.path} one={one} picture={pictures[one.index]!} onLike={onLike} />
+        <Found
+          key={pictures[one.index]!.id}
+          one={one}
+          hasZ={ranking.standOut !== null}
+          picture={pictures[one.index]!}
+          onLike={onLike}
+        />
       ))}
     </ol>
   )
@@ -81,11 +87,12 @@ function How({ ranking, count }: { readonly ranking: Ranking; readonly count: nu
 
 interface FoundProps {
   readonly one: Ranked
+  readonly hasZ: boolean
   readonly picture: LibraryPicture
   readonly onLike: (picture: LibraryPicture) => void
 }
 
-function Found({ one, picture, onLike }: FoundProps) {
+function Found({ one, hasZ, picture, onLike }: FoundProps) {
   const name = picture.path.split("/").at(-1)!
   return (
     <li class="found">
@@ -95,7 +102,8 @@ function Found({ one, picture, onLike }: FoundProps) {
       </p>
       <p class="row">
         <span class="soft">
-          z {one.z.toFixed(1)} · {one.cosine.toFixed(3)}
+          {hasZ && `z ${one.z.toFixed(1)} · `}
+          {one.cosine.toFixed(3)}
         </span>
         <button type="button" class="small" aria-label={`More like it: ${name}`} onClick={() => onLike(picture)}>
           More like it

@@ -2,8 +2,8 @@
 import { useSignal } from "@preact/signals"
 import { useEffect, useMemo, useRef } from "preact/hooks"
 import { host, type Ready, ready } from "../model/state.ts"
-import { picturesOf, receiveIn } from "../shared/intake.ts"
-import { FileButton, Problem } from "../shared/parts.tsx"
+import { type Received, receiveIn, sayWhetherAny, takeFolder, takePictures } from "../shared/intake.ts"
+import { Awaited, FileButton, Problem } from "../shared/parts.tsx"
 import { counted } from "../shared/words.ts"
 import { useLatest } from "./as-you-type.ts"
 import { chooseFolder, type FolderHandle, hasFolderHandles, isAllowed, lastFolder, picturesInFolder } from "./folder.ts"
@@ -66,6 +66,7 @@ function OwnSearch({ words }: { readonly words: string }) {
   const like = useSignal<LibraryPicture | null>(null)
   const answer = useSignal<OwnAnswer | null>(null)
   const error = useSignal<unknown>(null)
+  const isAsking = useSignal(false)
   const open = ready.value
   const done = useEverySecond(library.progress.value.done)
   const vectors = useMemo(() => new Map<string, Promise<Float32Array>>(), [open])
@@ -76,13 +77,15 @@ function OwnSearch({ words }: { readonly words: string }) {
   useLatest(
     isAsked ? () => askLibrary(open, words, like.value, vectors) : null,
     [open, words, like.value, done, vectors],
-    { answer, error },
+    { answer, error, isAsking },
   )
   return (
     <>
       {like.value && <LikeLine name={like.value.path} onBack={() => (like.value = null)} />}
       <Problem error={error.value} />
-      {answer.value && <OwnResults answer={answer.value} onLike={(picture) => (like.value = picture)} />}
+      <Awaited isAwaited={isAsking.value}>
+        {answer.value && <OwnResults answer={answer.value} onLike={(picture) => (like.value = picture)} />}
+      </Awaited>
     </>
   )
 }
@@ -97,7 +100,9 @@ function Sources() {
     try {
       if (!handle || !(await isAllowed(handle))) return
       last.value = null
-      for await (const pictures of picturesInFolder(handle)) library.add(pictures)
+      let some: readonly Received[] = []
+      for await (some of picturesInFolder(handle)) library.add(some)
+      sayWhetherAny(some)
     } catch (thrown) {
       error.value = thrown
     }
@@ -114,11 +119,11 @@ function Sources() {
             Choose a folder …
           </button>
         ) : (
-          <FileButton primary folder onFiles={(files) => library.add(picturesOf(files))}>
+          <FileButton primary folder onFiles={(files) => library.add(takeFolder(files))}>
             Choose a folder …
           </FileButton>
         )}
-        <FileButton onFiles={(files) => library.add(picturesOf(files))}>Add pictures …</FileButton>
+        <FileButton onFiles={(files) => library.add(takePictures(files))}>Add pictures …</FileButton>
         {last.value && (
           <button type="button" onClick={() => read(last.value)}>
             Open “{last.value.name}” again
@@ -161,8 +166,8 @@ function ProgressLine({ progress }: { readonly progress: Progress }) {
         <details>
           <summary>{counted(unread.length, "file")} could not be read</summary>
           <ul>
-            {unread.slice(0, 200).map(({ path, reason }) => (
-              <li key={path}>
+            {unread.slice(0, 200).map(({ id, path, reason }) => (
+              <li key={id}>
                 {path}: {reason}
               </li>
             ))}

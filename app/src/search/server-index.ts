@@ -51,6 +51,12 @@ export async function searchServer(
   return { ...others, hits: hits.map((hit) => ({ ...hit, thumbnail: thumbnailAddress(hit.thumbnail) })) }
 }
 
+/** What stands out, and the others; all are nearest ones where nothing says which of them fit. */
+export function divided({ hits, matches }: ServerAnswer): readonly [above: ServerHit[], below: ServerHit[]] {
+  const isAbove = ({ verdict }: ServerHit) => matches === null || verdict === "match"
+  return [hits.filter(isAbove), hits.filter((hit) => !isAbove(hit))]
+}
+
 export async function describeIndex(signal: AbortSignal): Promise<IndexDescription> {
   return (await answerOf("./v1/search/index", { signal })) as unknown as IndexDescription
 }

@@ -1,12 +1,13 @@
 /** Search in the server's index: by words, or by one of its pictures. */
 import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
-import { Problem } from "../shared/parts.tsx"
+import { Awaited, Problem } from "../shared/parts.tsx"
 import { counted, isAbort } from "../shared/words.ts"
 import { useLatest } from "./as-you-type.ts"
 import { LikeLine } from "./results.tsx"
 import {
   describeIndex,
+  divided,
   type IndexDescription,
   type ServerAnswer,
   type ServerHit,
@@ -38,11 +39,16 @@ export function ServerSearch({ words }: { readonly words: string }) {
   const like = useSignal<ServerHit | null>(null)
   const answer = useSignal<ServerAnswer | null>(null)
   const error = useSignal<unknown>(null)
+  const isAsking = useSignal(false)
   useEffect(() => {
     like.value = null
   }, [words])
   const question: ServerQuestion | null = like.value ? { like: like.value.id } : words === "" ? null : { query: words }
-  useLatest(question && ((signal) => searchServer(question, null, signal)), [words, like.value], { answer, error })
+  useLatest(question && ((signal) => searchServer(question, null, signal)), [words, like.value], {
+    answer,
+    error,
+    isAsking,
+  })
   const more = async (before: ServerAnswer) => {
     try {
       const next = await searchServer(question!, before.cursor, AbortSignal.timeout(60_000))
@@ -55,9 +61,11 @@ export function ServerSearch({ words }: { readonly words: string }) {
     <>
       {like.value && <LikeLine name={like.value.name} onBack={() => (like.value = null)} />}
       <Problem error={error.value} />
-      {answer.value && (
-        <Results answer={answer.value} onLike={(hit) => (like.value = hit)} onMore={() => more(answer.value!)} />
-      )}
+      <Awaited isAwaited={isAsking.value}>
+        {answer.value && (
+          <Results answer={answer.value} onLike={(hit) => (like.value = hit)} onMore={() => more(answer.value!)} />
+        )}
+      </Awaited>
     </>
   )
 }
@@ -74,11 +82,8 @@ interface ResultsProps {
 }
 
 function Results({ answer, onLike, onMore }: ResultsProps) {
-  const { hits, notes, cursor } = answer
-  const [above, below] = [
-    hits.filter(({ verdict }) => verdict !== "weak"),
-    hits.filter(({ verdict }) => verdict === "weak"),
-  ]
+  const { notes, cursor } = answer
+  const [above, below] = divided(answer)
   return (
     <section aria-label="Results">
       <p role="status" class="verdict">

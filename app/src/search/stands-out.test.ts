@@ -48,7 +48,18 @@ test("a tenth of the pictures fits: all of them stand out", () => {
   expect(rank([...unrelated(180), ...Array.from({ length: 20 }, () => 0.32)]).standOut).toBe(20)
 })
 
-test("of few pictures nothing is said, and none is an answer too", () => {
+test("the spread is that of the lower half: pictures that fit, above the middle, do not widen it", () => {
+  const below = Array.from({ length: 50 }, (_, i) => 0.2 - 0.02 * Math.abs(normalQuantile((i + 0.5) / 100)))
+  const above = Array.from({ length: 50 }, (_, i) => 0.2 + 0.002 * (i + 1))
+  const { ranked } = rank([...below, ...above])
+  expect(ranked[0]!.cosine).toBeCloseTo(0.3, 12)
+  expect(ranked[0]!.z).toBeGreaterThan(4.7)
+  expect(ranked[0]!.z).toBeLessThan(5.2)
+})
+
+test("of fewer than eight pictures nothing is said, and none is an answer too", () => {
+  expect(rank([0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.9]).standOut).toBeNull()
+  expect(rank([0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.9]).standOut).toBe(1)
   expect(rank([0.1, 0.2, 0.9]).standOut).toBeNull()
   expect(rank([]).ranked).toEqual([])
 })

@@ -3,9 +3,9 @@ import { useSignal } from "@preact/signals"
 import { type LabelScore, UserError } from "mobileclip/browser"
 import { useEffect, useRef } from "preact/hooks"
 import { type Ready, ready } from "../model/state.ts"
-import { openTab, picturesOf, receiveIn } from "../shared/intake.ts"
-import { FileButton, Picture, Problem, ScoreBars } from "../shared/parts.tsx"
-import { isAbort } from "../shared/words.ts"
+import { openTab, receiveIn, takePictures } from "../shared/intake.ts"
+import { Awaited, FileButton, Picture, Problem, ScoreBars } from "../shared/parts.tsx"
+import { isAbort, pictureError } from "../shared/words.ts"
 import { closeCamera, FrameRate, nextFrame, openCamera } from "./camera.ts"
 import { Explain } from "./explain.tsx"
 import { labelsIn, templatesIn } from "./labels.ts"
@@ -18,16 +18,24 @@ export function See() {
   const isFilming = useSignal(false)
   const scores = useSignal<readonly LabelScore[]>([])
   const error = useSignal<unknown>(null)
+  const filmError = useSignal<unknown>(null)
+  const isAsking = useSignal(false)
   const rate = useSignal<{ perSecond: number; frames: number } | null>(null)
   const video = useRef<HTMLVideoElement>(null)
 
   const show = (file: File) => {
+    filmError.value = null
     isFilming.value = false
     picture.value = file
   }
   useEffect(() => receiveIn("see", ([first]) => first && show(first.file)), [])
-  usePictureScores(ready.value, picture.value, isFilming.value, { scores, error })
-  useCamera(ready.value, isFilming.value && openTab.value === "see", video, { scores, error, rate, isFilming })
+  usePictureScores(ready.value, picture.value, isFilming.value, { scores, error, isAsking })
+  useCamera(ready.value, isFilming.value && openTab.value === "see", video, {
+    scores,
+    error: filmError,
+    rate,
+    isFilming,
+  })
 
   return (
     <div class="see">
@@ -37,10 +45,8 @@ export function See() {
             primary
             multiple={false}
             onFiles={(files) => {
-              const [first] = picturesOf(files)
+              const [first] = takePictures(files)
               if (first) show(first.file)
-              else
-                error.value = new UserError("that file is not a picture", "choose a JPEG, PNG, WebP, AVIF or GIF file")
             }}
           >
             Choose a picture
@@ -49,7 +55,7 @@ export function See() {
             type="button"
             aria-pressed={isFilming.value}
             onClick={() => {
-              error.value = null
+              filmError.value = null
               isFilming.value = !isFilming.value
             }}
           >
@@ -71,14 +77,16 @@ export function See() {
         )}
       </div>
       <div class="column scores">
-        <Problem error={error.value} />
+        <Problem error={filmError.value ?? error.value} />
         <div aria-live={isFilming.value ? "off" : "polite"}>
-          {scores.value.length > 0 && (
-            <ScoreBars
-              caption="Scores of the labels, the best first"
-              bars={scores.value.map(({ label, score, cosine }) => ({ label, score, cosine }))}
-            />
-          )}
+          <Awaited isAwaited={isAsking.value}>
+            {scores.value.length > 0 && (
+              <ScoreBars
+                caption="Scores of the labels, the best first"
+                bars={scores.value.map(({ label, score, cosine }) => ({ label, score, cosine }))}
+              />
+            )}
+          </Awaited>
         </div>
         {ready.value && <Explain scores={scores.value} logitScale={ready.value.clip.logitScale} />}
       </div>
@@ -167,25 +175,37 @@ function classify({ clip }: Ready, picture: Blob | HTMLVideoElement, signal: Abo
   return clip.classify([picture], labels, { templates, signal }).then(([scores]) => scores!)
 }
 
-/** A change of the picture, the words or the model computes again; the last one counts. */
+interface Asked extends Shown {
+  readonly isAsking: { value: boolean }
+}
+
+/**
+ * A change of the picture, the words or the model computes again; the last one counts. Scores of another picture or another model
+ * go at once; those of other words stay until the new ones come.
+ */
 function usePictureScores(
   open: Ready | null,
-  picture: Blob | null,
+  picture: File | null,
   isFilming: boolean,
-  { scores, error }: Shown,
+  { scores, error, isAsking }: Asked,
 ): void {
   const { labels, templates } = written.value
   useEffect(() => {
+    scores.value = []
+  }, [open, picture, isFilming])
+  useEffect(() => {
+    isAsking.value = open !== null && picture !== null && !isFilming
     if (!open || !picture || isFilming) return
+    error.value = null
     const own = new AbortController()
     const timer = setTimeout(async () => {
       try {
         const found = await classify(open, picture, own.signal)
         if (own.signal.aborted) return
-        ;[scores.value, error.value] = [found, null]
+        ;[scores.value, isAsking.value] = [found, false]
       } catch (thrown) {
         if (own.signal.aborted || isAbort(thrown)) return
-        ;[scores.value, error.value] = [[], thrown]
+        ;[scores.value, error.value, isAsking.value] = [[], pictureError(thrown, picture), false]
       }
     }, 150)
     return () => {

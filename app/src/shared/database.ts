@@ -44,6 +44,10 @@ export async function countKept(store: StoreName): Promise<number> {
   return inStore(store, "readonly", (all) => all.count()).catch(() => 0)
 }
 
+export async function forget(store: StoreName, key: string): Promise<void> {
+  await inStore(store, "readwrite", (all) => all.delete(key)).catch(() => undefined)
+}
+
 export async function clearKept(store: StoreName): Promise<void> {
   await inStore(store, "readwrite", (all) => all.clear()).catch(() => undefined)
 }

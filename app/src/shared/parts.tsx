@@ -15,6 +15,67 @@ export function Problem({ error }: { readonly error: unknown }) {
   )
 }
 
+interface AskFirstProps {
+  readonly children: ComponentChildren
+  readonly label?: string
+  readonly small?: boolean
+  readonly question: string
+  /** What the button says that does it. */
+  readonly yes: string
+  readonly onYes: () => void
+}
+
+/** A button for what cannot be undone. */
+export function AskFirst({ children, label, small = false, question, yes, onYes }: AskFirstProps) {
+  const [isAsking, ask] = useState(false)
+  const no = useRef<HTMLButtonElement>(null)
+  useEffect(() => {
+    if (isAsking) no.current!.focus()
+  }, [isAsking])
+  const style = small ? "small" : undefined
+  if (!isAsking)
+    return (
+      <button type="button" class={style} {...(label && { "aria-label": label })} onClick={() => ask(true)}>
+        {children}
+      </button>
+    )
+  return (
+    <span class="row">
+      <span role="status">{question}</span>
+      <button ref={no} type="button" class={style} onClick={() => ask(false)}>
+        Keep
+      </button>
+      <button
+        type="button"
+        class={style}
+        onClick={() => {
+          ask(false)
+          onYes()
+        }}
+      >
+        {yes}
+      </button>
+    </span>
+  )
+}
+
+interface AwaitedProps {
+  readonly isAwaited: boolean
+  readonly children: ComponentChildren
+}
+
+/** What is computed anew: what was there before stays, dimmed, until the new one has come. */
+export function Awaited({ isAwaited, children }: AwaitedProps) {
+  return (
+    <div class="awaited" aria-busy={isAwaited}>
+      <p class="soft computing" hidden={!isAwaited}>
+        Computing …
+      </p>
+      {children}
+    </div>
+  )
+}
+
 interface FileButtonProps {
   readonly children: ComponentChildren
   readonly onFiles: (files: readonly File[]) => void

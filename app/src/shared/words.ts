@@ -1,4 +1,5 @@
 /** Figures and errors as people read them. */
+import { UserError } from "mobileclip/browser"
 
 export function percent(share: number, digits = 0): string {
   return `${(share * 100).toFixed(digits)} %`
@@ -29,4 +30,20 @@ export function told(error: unknown): Told {
 
 export function isAbort(error: unknown): boolean {
   return Object(error).name === "AbortError"
+}
+
+/** What a picture that cannot be read is, and what to do about it on a page: the library's hints are for who writes programs. */
+export function pictureError(error: unknown, { name, size, type }: File): unknown {
+  if (!(error instanceof UserError) || !error.message.startsWith(name)) return error
+  const isHeic = /^image\/hei[cf]/.test(type) || /\.hei[cf]$/i.test(name)
+  if (isHeic)
+    return new UserError(
+      `${name} is HEIC, in which iPhones take pictures, and this browser does not read it`,
+      "export it as JPEG",
+    )
+  if (/more than the limit/.test(error.message)) return new UserError(error.message, "make it smaller first")
+  return new UserError(
+    error.message,
+    size === 0 ? "choose another file" : "export it again as JPEG, or choose another picture",
+  )
 }

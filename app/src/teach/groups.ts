@@ -1,9 +1,12 @@
-/** The groups of Teach: names, pictures and their vectors. They outlive a reload where the browser keeps them. */
+/**
+ * The groups of Teach: names, pictures and their vectors. They outlive a reload where the browser keeps them, and are the same in
+ * all tabs in which the page is open.
+ */
 import { signal } from "@preact/signals"
 import { UserError } from "mobileclip/browser"
 import type { Ready } from "../model/state.ts"
 import { encodeKept } from "../model/vectors.ts"
-import { keep, kept } from "../shared/database.ts"
+import { forget, keep, kept } from "../shared/database.ts"
 
 export interface Example {
   readonly id: number
@@ -23,15 +26,56 @@ export interface Group {
 let lastId = 0
 const newGroup = (name: string): Group => ({ id: ++lastId, name, examples: [] })
 
-export const groups = signal<readonly Group[]>([newGroup("one"), newGroup("another")])
+const beginning = () => [newGroup("one"), newGroup("another")]
+
+export const groups = signal<readonly Group[]>(beginning())
 /** Pictures that are encoded now. */
 export const isEncoding = signal(false)
 
-/** What is kept of the last visit. Called once. */
+interface KeptGroup {
+  readonly name: string
+  readonly files: readonly File[]
+}
+
+/** Says to other tabs of this browser that the groups were kept anew: each would overwrite the others' otherwise. */
+let tabs: BroadcastChannel | null = null
+
+/** What is kept of the last visit, and from then on what other tabs keep. Called once. */
 export async function restore(): Promise<void> {
-  const before = await kept<readonly { name: string; files: readonly File[] }[]>("states", "groups")
-  if (!Array.isArray(before) || before.length < 2 || groups.value.some(({ examples }) => examples.length > 0)) return
-  groups.value = before.map(({ name, files }) => ({ ...newGroup(name), examples: files.map(exampleOf) }))
+  tabs = new BroadcastChannel("mobileclip page: groups")
+  tabs.onmessage = () => void take()
+  if (groups.value.every(({ examples }) => examples.length === 0)) await take()
+}
+
+async function take(): Promise<void> {
+  const all = await kept<readonly KeptGroup[]>("states", "groups")
+  if (!Array.isArray(all)) groups.value = beginning()
+  else if (all.length >= 2) groups.value = all.map((one, i) => taken(one, groups.value[i]))
+}
+
+/** What did not change stays the same, with its vectors. */
+function taken({ name, files }: KeptGroup, before: Group = newGroup(name)): Group {
+  const rest = [...before.examples]
+  const examples = files.map((file) => {
+    const place = rest.findIndex((example) => isSame(example.file, file))
+    return place < 0 ? exampleOf(file) : rest.splice(place, 1)[0]!
+  })
+  return { ...before, name, examples }
+}
+
+function isSame(a: File, b: File): boolean {
+  return a.name === b.name && a.size === b.size && a.lastModified === b.lastModified
+}
+
+export function countExamples(): number {
+  return groups.value.reduce((sum, { examples }) => sum + examples.length, 0)
+}
+
+/** In all tabs, and for good. */
+export async function removeAll(): Promise<void> {
+  groups.value = beginning()
+  await forget("states", "groups")
+  tabs?.postMessage("changed")
 }
 
 export function addGroup(): void {
@@ -71,7 +115,7 @@ function exampleOf(file: File): Example {
 
 function save(): void {
   const plain = groups.value.map(({ name, examples }) => ({ name, files: examples.map(({ file }) => file) }))
-  void keep("states", "groups", plain)
+  void keep("states", "groups", plain).then((isKept) => isKept && tabs?.postMessage("changed"))
 }
 
 /** The model that is to encode; another one may come at any time. */
@@ -151,4 +195,13 @@ export function trainingSet(): { vectors: Float32Array[]; places: number[]; name
     places.push(...usable.map(() => place))
   })
   return { vectors: examples.map(({ vector }) => vector!), places, names, examples }
+}
+
+/** Whether names or pictures are not those that a head was trained with any more. */
+export function isChangedSince(names: readonly string[], examples: readonly Example[]): boolean {
+  const now = groups.value.map(({ name }) => name.trim())
+  const ids = groups.value.flatMap(({ examples }) =>
+    examples.filter(({ reason }) => reason === null).map(({ id }) => id),
+  )
+  return JSON.stringify([names, examples.map(({ id }) => id)]) !== JSON.stringify([now, ids])
 }

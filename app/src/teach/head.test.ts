@@ -85,6 +85,43 @@ test("one mislabelled picture among clear groups is found", async () => {
   expect(right).toBe(44)
 })
 
+/** Without a warm start and without weights of 0: the others' own head. */
+function saidByOthers(vectors: Float32Array[], groups: number[], strength: number, picture: number): Float64Array {
+  const others = vectors.filter((_, i) => i !== picture)
+  const theirs = groups.filter((_, i) => i !== picture)
+  const weights = weightsOf(fit(problemOf(others, theirs, 3), { strength, tolerance: 1e-3 }), others, 3)
+  return Float64Array.from(weights, (row) => row.reduce((sum, value, j) => sum + value * vectors[picture]![j]!, 0))
+}
+
+/** [strength][picture] */
+function lossesOfOthers(vectors: Float32Array[], groups: number[]): number[][] {
+  const lossOf = (strength: number, i: number) =>
+    -Math.log(softmaxRows(saidByOthers(vectors, groups, strength, i), 3)[groups[i]!]!)
+  return strengths.map((strength) => vectors.map((_, i) => lossOf(strength, i)))
+}
+
+function bestStrength(losses: readonly number[][], some: readonly number[]): number {
+  const sums = losses.map((ofStrength) => some.reduce((sum, i) => sum + ofStrength[i]!, 0))
+  return strengths[sums.indexOf(Math.min(...sums))]!
+}
+
+test("forty pictures, evenly spread, choose the strength, and each one's share is that of a head of the others", async () => {
+  const { vectors, groups: clear } = grouped(60, 0.6)
+  // The last third has wrong names, so that it matters who chooses.
+  const groups = clear.map((group, i) => (i >= 40 && i % 3 === 0 ? (group + 1) % 3 : group))
+  const { strength, judged } = await train(vectors, groups, 3)
+  const losses = lossesOfOthers(vectors, groups)
+  const chosenBy = (some: readonly number[]) => bestStrength(losses, some)
+  const count = (most: number) => Array.from({ length: most }, (_, i) => i)
+  expect(strength).toBe(chosenBy(count(40).map((i) => Math.floor(0.75 + 1.5 * i))))
+  expect([count(40), count(60), [15, 45]].map(chosenBy)).not.toContain(strength)
+  judged.forEach(({ said, share }, i) => {
+    const shares = softmaxRows(saidByOthers(vectors, groups, strength, i), 3)
+    expect(share).toBeCloseTo(shares[said]!, 2)
+    expect(share).toBeGreaterThan(Math.max(...shares) - 0.01)
+  })
+})
+
 test("training ends with the signal's reason, and says how far it is", async () => {
   const { vectors, groups } = grouped(120, 0.8)
   const controller = new AbortController()

@@ -11,9 +11,9 @@ import {
 import { useEffect } from "preact/hooks"
 import { type Ready, ready } from "../model/state.ts"
 import { Thumbnail } from "../search/results.tsx"
-import { picturesOf, receiveIn } from "../shared/intake.ts"
-import { FileButton, Picture, Problem, ScoreBars } from "../shared/parts.tsx"
-import { counted, percent } from "../shared/words.ts"
+import { receiveIn, takePictures } from "../shared/intake.ts"
+import { AskFirst, FileButton, Picture, Problem, ScoreBars } from "../shared/parts.tsx"
+import { counted, percent, pictureError } from "../shared/words.ts"
 import {
   addExamples,
   addGroup,
@@ -21,6 +21,7 @@ import {
   encodeExamples,
   type Group,
   groups,
+  isChangedSince,
   isEncoding,
   removeExample,
   removeGroup,
@@ -71,6 +72,9 @@ export function Teach() {
     })
   }, [])
 
+  const test = head.value?.test
+  const isOld = test !== undefined && test !== null && isChangedSince(test.names, test.examples)
+
   const attempt = async (work: () => Promise<void>) => {
     try {
       error.value = null
@@ -93,15 +97,17 @@ export function Teach() {
     })
   const attemptPicture = (file: File) =>
     attempt(async () => {
-      const [scores] = await requireOpen(open).clip.classify([file], head.value!.labels)
+      tried.value = null
+      const [scores] = await requireOpen(open)
+        .clip.classify([file], head.value!.labels)
+        .catch((thrown) => {
+          throw pictureError(thrown, file)
+        })
       tried.value = { file, scores: scores! }
     })
   const load = (file: File) =>
     attempt(async () => {
-      const labels = parseLabels(await file.text(), file.name)
-      // Throws where another model made it.
-      await requireOpen(open).clip.classifier(labels)
-      head.value = { labels, test: null }
+      head.value = { labels: await readHead(file, requireOpen(open)), test: null }
       tried.value = null
     })
 
@@ -134,6 +140,12 @@ export function Teach() {
         {isEncoding.value && <span role="status">Encoding pictures …</span>}
       </div>
       <Problem error={error.value} />
+      {isOld && (
+        <p class="notice" role="status">
+          The groups have changed since: test and head are those of before. Teach again to test and save what is here
+          now.
+        </p>
+      )}
       {head.value?.test && <Tested test={head.value.test} />}
       {head.value && (
         <section aria-label="Try it">
@@ -143,10 +155,16 @@ export function Teach() {
             {new Intl.ListFormat("en").format(head.value.labels.labels)} apart.
           </p>
           <div class="row">
-            <FileButton multiple={false} onFiles={(files) => picturesOf(files)[0] && attemptPicture(files[0]!)}>
+            <FileButton
+              multiple={false}
+              onFiles={(files) => {
+                const [first] = takePictures(files)
+                if (first) void attemptPicture(first.file)
+              }}
+            >
               Try a picture …
             </FileButton>
-            <button type="button" onClick={() => save(head.value!.labels)}>
+            <button type="button" disabled={isOld} onClick={() => save(head.value!.labels)}>
               Save the head
             </button>
           </div>
@@ -165,7 +183,8 @@ export function Teach() {
           )}
           <p class="soft">
             Every picture is put into one of the groups, even one of something else. On a command line:{" "}
-            <code>mobileclip classify photos --model MODEL --baked head.json</code>
+            <code>mobileclip classify photos --model MODEL --baked head.json --orientation apply</code>, which turns
+            pictures as this page does.
           </p>
         </section>
       )}
@@ -175,6 +194,7 @@ export function Teach() {
 
 function GroupBox({ group, isTarget, onTarget }: { group: Group; isTarget: boolean; onTarget: () => void }) {
   const { id, name, examples } = group
+  const broken = examples.filter(({ reason }) => reason !== null)
   return (
     <fieldset class={`group${isTarget ? " target" : ""}`} onFocusIn={onTarget} onPointerDown={onTarget}>
       <legend class="hidden">Group {name}</legend>
@@ -184,9 +204,15 @@ function GroupBox({ group, isTarget, onTarget }: { group: Group; isTarget: boole
           <input type="text" value={name} onInput={({ currentTarget }) => rename(id, currentTarget.value)} />
         </label>
         {groups.value.length > 2 && (
-          <button type="button" class="small" aria-label={`Remove the group ${name}`} onClick={() => removeGroup(id)}>
+          <AskFirst
+            small
+            label={`Remove the group ${name}`}
+            question={`Remove ${name || "it"} with ${counted(examples.length, "picture")}?`}
+            yes="Remove it"
+            onYes={() => removeGroup(id)}
+          >
             Remove
-          </button>
+          </AskFirst>
         )}
       </div>
       <ul class="examples" aria-label={`Pictures of ${name}`}>
@@ -196,7 +222,7 @@ function GroupBox({ group, isTarget, onTarget }: { group: Group; isTarget: boole
             class={example.reason ? "broken" : undefined}
             title={example.reason ?? example.file.name}
           >
-            <Thumbnail file={example.file} alt={example.reason ?? example.file.name} />
+            {example.reason ? <span class="blank" /> : <Thumbnail file={example.file} alt={example.file.name} />}
             <button
               type="button"
               class="cross"
@@ -208,20 +234,25 @@ function GroupBox({ group, isTarget, onTarget }: { group: Group; isTarget: boole
           </li>
         ))}
       </ul>
+      {broken.map(({ id, reason }) => (
+        <p key={id} class="unread">
+          Without a part in it: {reason}
+        </p>
+      ))}
       <div class="row">
         <FileButton
           label={`Add pictures to ${name}`}
           onFiles={(files) =>
             addExamples(
               id,
-              picturesOf(files).map(({ file }) => file),
+              takePictures(files).map(({ file }) => file),
             )
           }
         >
           Add pictures …
         </FileButton>
         <span class="soft">
-          {counted(examples.length, "picture")}
+          {counted(examples.length - broken.length, "picture")}
           {isTarget && "; pasted and dropped ones come here"}
         </span>
       </div>
@@ -283,6 +314,18 @@ async function trainHead(
   const labels = headVectors(weightsOf(fit, vectors, names.length), names, of)
   const seconds = (performance.now() - began) / 1000
   return { labels, test: { ...trained, examples, places, names, seconds } }
+}
+
+/** Throws UserError where it is none, or another model made it. */
+async function readHead(file: File, { clip }: Ready): Promise<LabelVectors> {
+  try {
+    const labels = parseLabels(await file.text(), file.name)
+    await clip.classifier(labels)
+    return labels
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    throw new UserError(error.message, "choose a file that “Save the head” wrote with this model, or teach again")
+  }
 }
 
 function save(labels: LabelVectors): void {
