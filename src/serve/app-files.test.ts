@@ -155,6 +155,7 @@ test("a model in a layout of others: its files are given out, and nothing beside
       { name: "m", url: "models/m/" },
       { name: "gone", url: "models/gone/" },
     ],
+    addresses: false,
     index: true,
   })
   const app = new OpenAPIHono<ServeEnvironment>()
