@@ -44,15 +44,21 @@ function expectation(issue: Issue): string | null {
     case "invalid_value":
       return oneOf(issue.values)
     case "too_big":
-      return `${issue.inclusive ? "at most" : "less than"} ${issue.maximum}${units[issue.origin] ?? ""}`
+      return sized(issue.origin, issue.inclusive ? "at most" : "less than", issue.maximum)
     case "too_small":
-      return `${issue.inclusive ? "at least" : "more than"} ${issue.minimum}${units[issue.origin] ?? ""}`
+      return sized(issue.origin, issue.inclusive ? "at least" : "more than", issue.minimum)
     case "invalid_union":
       if ("options" in issue) return oneOf(issue.options as readonly unknown[])
       return issue.message === "Invalid input" ? unionOf(issue.errors) : issue.message
     default:
       return null
   }
+}
+
+function sized(origin: string, how: string, size: number | bigint): string {
+  const plural = Number(size) === 1 ? "" : "s"
+  if (origin === "string") return `a text of ${how} ${size} character${plural}`
+  return origin === "array" ? `a list of ${how} ${size} element${plural}` : `a number of ${how} ${size}`
 }
 
 function oneOf(values: readonly unknown[]): string {
@@ -68,7 +74,6 @@ const nouns: Readonly<Record<string, string>> = {
   ...{ string: "a text", number: "a number", int: "a whole number", boolean: "true or false" },
   ...{ array: "a list", object: "an object", record: "an object" },
 }
-const units: Readonly<Record<string, string>> = { string: " characters", array: " elements" }
 
 /** Never a client's whole text. */
 function foundAt(path: Path, data: unknown): string | undefined {
