@@ -49,7 +49,8 @@ test.each<[string, unknown, string | null, string]>([
     "query",
     "a text of at most 2000 characters is expected, not a text of 2400 characters",
   ],
-  ["/v1/search", { query: "a", befor: "2023", aftr: "1" }, null, '"befor", "aftr" is not known here'],
+  ["/v1/search", { query: "a", befor: "2023", aftr: "1" }, null, '"befor" is not a field that is known here'],
+  ["/v1/search", { ["b\n".repeat(5000)]: 1 }, null, `"${"b\\n".repeat(50)}..." is not a field that is known here`],
   ["/v1/classify", [], null, "an object is expected, not a list of 0"],
 ])("%s %j", async (path, body, field, sentence) => {
   const answer = await served.post(path, body)

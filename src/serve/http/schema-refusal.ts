@@ -1,5 +1,6 @@
 /** What a schema finds wrong with a request, as a sentence for whoever sent it: where, what is expected, and what was found. */
 import type { core } from "zod"
+import { quoted } from "../../core/errors.ts"
 import { RequestError } from "./errors.ts"
 
 type Issue = core.$ZodIssue
@@ -29,7 +30,7 @@ function innermost(issue: Issue): Issue {
 }
 
 function sentence(issue: Issue, data: unknown): string {
-  if (issue.code === "unrecognized_keys") return `${issue.keys.map((key) => `"${key}"`).join(", ")} is not known here`
+  if (issue.code === "unrecognized_keys") return `${quoted(issue.keys[0]!)} is not a field that is known here`
   const expected = expectation(issue)
   const found = foundAt(issue.path, data)
   if (expected === null) return issue.message
@@ -80,7 +81,7 @@ function foundAt(path: Path, data: unknown): string | undefined {
   const value = path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | null)?.[key], data)
   if (value === undefined) return undefined
   if (typeof value === "string")
-    return value.length > mostShown ? `a text of ${value.length} characters` : JSON.stringify(value)
+    return value.length > mostShown ? `a text of ${value.length} characters` : quoted(value)
   if (Array.isArray(value)) return `a list of ${value.length}`
   return typeof value === "object" && value !== null ? "an object" : String(value)
 }
