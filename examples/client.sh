@@ -8,7 +8,8 @@ ask() {
   echo
 }
 
-# A vector of a text.
-printf '{"input": "%s"}' "$2" | ask /v1/embeddings
+# A vector of a text, as JSON writes it; for a model, line breaks are spaces.
+text="$(printf '%s' "$2" | tr '[:cntrl:]' ' ' | sed 's/[\\"]/\\&/g')"
+printf '{"input": "%s"}' "$text" | ask /v1/embeddings
 # Labels of a picture, from a pipe: a picture may be too long for a command line.
 printf '{"images": ["%s"], "labels": ["red", "blue"], "top": 1}' "$(base64 <"$1" | tr -d '\n')" | ask /v1/classify

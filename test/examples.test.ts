@@ -56,7 +56,8 @@ test("client.ts and client.sh, of a server with a token", async () => {
     const { stdout } = await run(process.execPath, client, "pictures/a/0.jpg", "a red circle", "a blue ring")
     expect(stdout).toMatch(/^-?\d\.\d{3} a red circle\n-?\d\.\d{3} a blue ring\n$/)
     const script = join(root, "examples/client.sh")
-    const [vector, labels] = (await run("sh", script, "pictures/a/0.jpg", "a red circle")).stdout.trim().split("\n")
+    const text = 'a "red" circle\\\n'
+    const [vector, labels] = (await run("sh", script, "pictures/a/0.jpg", text)).stdout.trim().split("\n")
     expect(JSON.parse(vector!).data[0].embedding.length).toBeGreaterThan(100)
     expect(JSON.parse(labels!)).toMatchObject({
       model: "model",

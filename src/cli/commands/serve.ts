@@ -45,9 +45,10 @@ Examples:
   curl http://127.0.0.1:8000/v1/embeddings -H 'Content-Type: application/json' -d '{"input": "a photo of a cat"}'
 
 A browser finds a page at /, which computes in the browser with the same models. The server answers as OpenAI (/v1/embeddings,
-/v1/models), Cohere (/v2/embed), Ollama (/api/embed, /api/embeddings), Weaviate's multi2vec-clip (/vectorize) and Immich's machine learning
-(/predict); its own: /v1/classify, /v1/caption, /v1/search (with --index), /health, /ready, /metrics, /openapi.json. Pictures are
-data URIs or base64. Ctrl-C and SIGTERM answer what was asked, and end with exit code 0.
+/v1/models), Cohere (/v2/embed), Ollama (/api/embed, /api/embeddings), Weaviate's multi2vec-clip (/vectorize) and Immich's
+machine learning (/predict); its own: /v1/classify, /v1/caption, /v1/search (with --index), /health, /ready,
+/metrics, /openapi.json. Pictures are data URIs or base64, and addresses with --allow-urls. Ctrl-C and SIGTERM answer what was
+asked, and end with exit code 0.
 `
 
 export function register(program: Command, context: CommandContext): void {

@@ -26,7 +26,7 @@ test.each<[string, unknown, string | null, string]>([
     'one of "float", "base64" is expected, not "int3"',
   ],
   ["/v1/embeddings", { input: "a", dimensions: 0.5 }, "dimensions", "a whole number is expected, not 0.5"],
-  ["/v1/embeddings", { input: "a", dimensions: 0 }, "dimensions", "more than 0 is expected, not 0"],
+  ["/v1/embeddings", { input: "a", dimensions: 0 }, "dimensions", "a number of more than 0 is expected, not 0"],
   ["/v1/embeddings", message(5), "messages[0].content", "a text or a list is expected, not 5"],
   [
     "/v1/embeddings",
@@ -36,15 +36,21 @@ test.each<[string, unknown, string | null, string]>([
   ],
   ["/v1/embeddings", message([{ type: "text" }]), "messages[0].content[0].text", "it is missing: a text is expected"],
   ["/v1/classify", { labels: ["a"] }, "images", "it is missing: a list is expected"],
-  ["/v1/classify", { images: ["a"], labels: [] }, "labels", "at least 1 elements is expected, not a list of 0"],
-  ["/v1/caption", { images: ["a"], per_image: 17 }, "per_image", "at most 16 is expected, not 17"],
+  [
+    "/v1/classify",
+    { images: ["a"], labels: [] },
+    "labels",
+    "a list of at least 1 element is expected, not a list of 0",
+  ],
+  ["/v1/caption", { images: ["a"], per_image: 17 }, "per_image", "a number of at most 16 is expected, not 17"],
   [
     "/v1/search",
     { query: "secret".repeat(400) },
     "query",
-    "at most 2000 characters is expected, not a text of 2400 characters",
+    "a text of at most 2000 characters is expected, not a text of 2400 characters",
   ],
-  ["/v1/search", { query: "a", befor: "2023", aftr: "1" }, null, '"befor", "aftr" is not known here'],
+  ["/v1/search", { query: "a", befor: "2023", aftr: "1" }, null, '"befor" is not a field that is known here'],
+  ["/v1/search", { ["b\n".repeat(5000)]: 1 }, null, `"${"b\\n".repeat(50)}..." is not a field that is known here`],
   ["/v1/classify", [], null, "an object is expected, not a list of 0"],
 ])("%s %j", async (path, body, field, sentence) => {
   const answer = await served.post(path, body)

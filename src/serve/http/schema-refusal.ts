@@ -1,5 +1,6 @@
 /** What a schema finds wrong with a request, as a sentence for whoever sent it: where, what is expected, and what was found. */
 import type { core } from "zod"
+import { quoted } from "../../core/errors.ts"
 import { RequestError } from "./errors.ts"
 
 type Issue = core.$ZodIssue
@@ -29,7 +30,7 @@ function innermost(issue: Issue): Issue {
 }
 
 function sentence(issue: Issue, data: unknown): string {
-  if (issue.code === "unrecognized_keys") return `${issue.keys.map((key) => `"${key}"`).join(", ")} is not known here`
+  if (issue.code === "unrecognized_keys") return `${quoted(issue.keys[0]!)} is not a field that is known here`
   const expected = expectation(issue)
   const found = foundAt(issue.path, data)
   if (expected === null) return issue.message
@@ -44,15 +45,21 @@ function expectation(issue: Issue): string | null {
     case "invalid_value":
       return oneOf(issue.values)
     case "too_big":
-      return `${issue.inclusive ? "at most" : "less than"} ${issue.maximum}${units[issue.origin] ?? ""}`
+      return sized(issue.origin, issue.inclusive ? "at most" : "less than", issue.maximum)
     case "too_small":
-      return `${issue.inclusive ? "at least" : "more than"} ${issue.minimum}${units[issue.origin] ?? ""}`
+      return sized(issue.origin, issue.inclusive ? "at least" : "more than", issue.minimum)
     case "invalid_union":
       if ("options" in issue) return oneOf(issue.options as readonly unknown[])
       return issue.message === "Invalid input" ? unionOf(issue.errors) : issue.message
     default:
       return null
   }
+}
+
+function sized(origin: string, how: string, size: number | bigint): string {
+  const plural = Number(size) === 1 ? "" : "s"
+  if (origin === "string") return `a text of ${how} ${size} character${plural}`
+  return origin === "array" ? `a list of ${how} ${size} element${plural}` : `a number of ${how} ${size}`
 }
 
 function oneOf(values: readonly unknown[]): string {
@@ -68,14 +75,13 @@ const nouns: Readonly<Record<string, string>> = {
   ...{ string: "a text", number: "a number", int: "a whole number", boolean: "true or false" },
   ...{ array: "a list", object: "an object", record: "an object" },
 }
-const units: Readonly<Record<string, string>> = { string: " characters", array: " elements" }
 
 /** Never a client's whole text. */
 function foundAt(path: Path, data: unknown): string | undefined {
   const value = path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | null)?.[key], data)
   if (value === undefined) return undefined
   if (typeof value === "string")
-    return value.length > mostShown ? `a text of ${value.length} characters` : JSON.stringify(value)
+    return value.length > mostShown ? `a text of ${value.length} characters` : quoted(value)
   if (Array.isArray(value)) return `a list of ${value.length}`
   return typeof value === "object" && value !== null ? "an object" : String(value)
 }
