@@ -84,6 +84,7 @@ test("a queue that is full refuses with the seconds after which there is room, a
   })
   await large
   expect((await served.post("/v1/embeddings", { input: input(1000, 20) })).status).toBe(200)
+  expect(await metric(served, /refused\{model="tiny",kind="pictures"\} (\d+)/)).toBe(20)
 })
 
 test("one picture with hundreds of labels is bulk work, and refuses no query", async () => {

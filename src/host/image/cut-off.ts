@@ -16,7 +16,7 @@ import { endOfImage, segmentsOf, startOfScan } from "./jpeg-segments.ts"
  */
 export function completed(bytes: Uint8Array, maxPixels: number): Uint8Array | null {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const most = Math.min(maxPixels, file.length * pixelsPerByte + freePixels)
+  const most = Math.min(maxPixels, mostPixels(file))
   if (isJpeg(file)) return completedJpeg(file, most)
   return isPng(file) ? completedPng(file, most) : null
 }
@@ -24,6 +24,22 @@ export function completed(bytes: Uint8Array, maxPixels: number): Uint8Array | nu
 /** Deflate makes one byte of 1032 equal ones, and libjpeg's shortest codes are about as short. */
 const pixelsPerByte = 1032
 const freePixels = 2 ** 20
+
+function mostPixels({ length }: Uint8Array): number {
+  return length * pixelsPerByte + freePixels
+}
+
+/** Whether a JPEG's head promises more pixels than a file of its size can have: libjpeg would make up the others. */
+export function promisesTooMuch(jpeg: Uint8Array): boolean {
+  const bytes = Buffer.from(jpeg.buffer, jpeg.byteOffset, jpeg.byteLength)
+  for (const { marker, at, end } of segmentsOf(bytes)) {
+    if (marker === startOfScan || !(end <= bytes.length)) return false
+    // With Huffman's codes; arithmetic ones may be as short as they like.
+    if (marker >= 0xc0 && marker <= 0xc3 && end - at >= 8)
+      return bytes.readUInt16BE(at + 3) * bytes.readUInt16BE(at + 5) > mostPixels(bytes)
+  }
+  return false
+}
 
 // ------------------------------------------------------------------------------------------------------- JPEG
 

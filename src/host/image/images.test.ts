@@ -143,6 +143,21 @@ test("the first frame of an animation is decoded", async () => {
   expect(bytesOf(await decodeImage(animation))).toEqual(bytesOf(scene))
 })
 
+test("a JPEG whose head promises pixels that cannot be in so few bytes is damaged, although it has an end", async () => {
+  const honest = await sharp({ create: { width: 64, height: 64, channels: 3, background: "gray" } })
+    .jpeg()
+    .toBuffer()
+  const frame = honest.indexOf(Buffer.from([0xff, 0xc0]))
+  const lying = Buffer.from(honest)
+  for (const at of [5, 7]) lying.writeUInt16BE(10_000, frame + at)
+  await expectRefused(save("lying.jpg", lying), "is damaged or cut off")
+  await expect(decodeHere(lying, { name: "a.jpg" })).rejects.toThrow("a.jpg is damaged or cut off")
+  // As short as a picture can be: one colour, in progressive coding.
+  const plain = { create: { width: 2000, height: 2000, channels: 3, background: "gray" } } as const
+  const large = await sharp(plain).jpeg({ progressive: true, quality: 1 }).toBuffer()
+  expect((await decodeImage(large)).width).toBe(2000)
+})
+
 test.each(["jpeg", "png", "webp"] as const)("a %s that is cut off is an error with its path", async (format) => {
   const whole = await encoded().toFormat(format).toBuffer()
   for (const part of [0.1, 0.5, 0.9]) {

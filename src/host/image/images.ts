@@ -15,7 +15,7 @@ import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { readBytes } from "../files/files.ts"
 import { asPlanes, fromPlanes } from "./avif/chroma.ts"
 import { withoutTurns } from "./avif/turns.ts"
-import { completed } from "./cut-off.ts"
+import { completed, promisesTooMuch } from "./cut-off.ts"
 import { firstFrame, onScreen } from "./gif-frame.ts"
 import { decodeHeifHere, type HeifOptions } from "./heif/decode-heif.ts"
 import { decodeHeifBeside } from "./heif/heif-threads.ts"
@@ -105,6 +105,8 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
 
 async function decodeCompleted(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<DecodedImage> {
   requireFewScans(bytes, name)
+  if (isJpeg(bytes) && promisesTooMuch(bytes))
+    throw new UserError(`${name} is damaged or cut off`, "get it again, or leave it out")
   const whole = options.truncated === "accept" ? completed(bytes, options.maxPixels ?? defaultMaxPixels) : null
   const image = await decodeWithSharp(whole ?? bytes, name, options)
   return whole ? { ...image, isCutOff: true } : image
@@ -164,7 +166,7 @@ export async function decodeHere(bytes: Uint8Array, options: DecodeOptions = {})
 
 /** The addon ignores the orientation, as the reference does; where it is unclear, sharp decides. */
 export function isForAddon(bytes: Uint8Array, { exif, decoder }: DecodeOptions): boolean {
-  if (jpegDecoder === null || decoder === "sharp" || !isJpeg(bytes)) return false
+  if (jpegDecoder === null || decoder === "sharp" || !isJpeg(bytes) || promisesTooMuch(bytes)) return false
   return exif !== "apply" || orientationOf(bytes) !== null
 }
 

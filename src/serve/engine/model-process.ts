@@ -2,10 +2,12 @@
  * The process that computes a model for a server. Pictures go through threads that each have an image tower (`tower-threads.ts`),
  * texts through one tower on all threads. Where the model's tower cannot be opened in threads, pictures are computed one by one.
  */
+import { isJpeg } from "../../../jpeg/index.ts"
 import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { toMessage } from "../../core/error-message.ts"
 import { asUserError, isInputError } from "../../core/errors.ts"
 import { decodeImage } from "../../host/image/images.ts"
+import { pictureSize } from "../../host/image/picture-size.ts"
 import { type Course, chooseCourse } from "../../pictures/course.ts"
 import { encodeFiles, type PixelOptions } from "../../pictures/encode-files.ts"
 import { KeptTowers } from "../../pictures/kept-towers.ts"
@@ -18,6 +20,7 @@ import { modelDirectory } from "../../weights/model-directory.ts"
 import { serveParent, type Work } from "../processes/serve-parent.ts"
 import { ModelFiles } from "./model-files.ts"
 import type { ModelAnswer, ModelRequest, ModelSettings, ServedModel } from "./model-work.ts"
+import { PixelBudget } from "./pixel-budget.ts"
 
 serveParent<ModelSettings, ServedModel, ModelRequest, ModelAnswer>(openModel)
 
@@ -27,7 +30,7 @@ async function openModel(settings: ModelSettings): Promise<Work<ServedModel, Mod
   const files = ModelFiles.in(directory)
   const model = await loadModel(directory, { threads })
   const decode = pixelOptions(settings, maxPixels)
-  const encodePicture = pictureEncoder(model, decode, threads)
+  const encodePicture = inTurns(pictureEncoder(model, decode, threads), maxPixels)
   let captioner: Promise<Captioner> | null = null
   const captions = async (bytes: Uint8Array, perImage: number) => {
     captioner ??= loadCaptioner(directory, { threads })
@@ -79,6 +82,24 @@ interface PictureEncoder {
 }
 
 const name = "the picture"
+
+/** Pixels that a slot may have without waiting: a photograph's. */
+const photograph = 12e6
+
+/** JPEG files are resized as their rows come; others are unfolded as a whole. */
+function inTurns({ slots, encode }: PictureEncoder, mostPixels: number): PictureEncoder {
+  const budget = new PixelBudget(Math.max(mostPixels, slots * photograph))
+  return {
+    slots,
+    encode: async (bytes) => (isJpeg(bytes) ? encode(bytes) : budget.use(await pixelsOf(bytes), () => encode(bytes))),
+  }
+}
+
+/** None where they cannot be told: then it is refused before it is unfolded. */
+async function pixelsOf(bytes: Uint8Array): Promise<number> {
+  const { width, height } = await pictureSize(bytes, name).catch(() => ({ width: 0, height: 0 }))
+  return width * height
+}
 
 /** Milliseconds: opening towers takes as long as a dozen pictures, for which somebody would wait. */
 const idleTowers = 600_000

@@ -127,8 +127,11 @@ export class Models implements AsyncDisposable {
       } catch (error) {
         const { failure } = engine.process
         if (!engine.hasChanged && !failure) throw error
-        if (failure) entry.failure = { error: failure, at: performance.now() }
-        if (entry.engine === engine) this.putAway(entry)
+        // Others may have seen it before, and have another engine by now.
+        if (entry.engine === engine) {
+          this.putAway(entry)
+          if (failure) entry.failure = { error: failure, at: performance.now() }
+        }
         if (failure || tries === mostTries) throw error
       }
     }

@@ -201,14 +201,16 @@ test("a batch that somebody without a signal waits for is not given up", async (
   expect([await left, await stays, signals[0]!.aborted]).toEqual(["left", [2], false])
 })
 
-test("with a delay a tower that is busy makes those who came meanwhile wait no longer", async () => {
-  const { queue, batches, go } = counting({ maxDelay: 600_000 })
-  const all = [queue.add([1, 2, 3, 4], "query"), queue.add([5], "query")]
+test("with a delay only an idle tower waits: a busy one takes more while it can, and then what came meanwhile", async () => {
+  const { queue, batches, go } = counting({ maxDelay: 600_000, slots: 2 })
+  const all = [queue.add([1, 2, 3, 4], "query"), queue.add([5], "query"), queue.add([6], "query")]
   await sleep(0)
-  await go()
   expect(batches).toEqual([[1, 2, 3, 4], [5]])
   await go()
-  expect(await Promise.all(all)).toEqual([[2, 4, 6, 8], [10]])
+  expect(batches.at(-1)).toEqual([6])
+  await go()
+  await go()
+  expect(await Promise.all(all)).toEqual([[2, 4, 6, 8], [10], [12]])
 })
 
 test("the seconds until there is room: at the pace of late, for each slot, with what is more urgent before it", async () => {

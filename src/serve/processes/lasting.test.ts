@@ -169,6 +169,25 @@ test("tasks that nobody waits for are not tried again", async () => {
   await refused
 })
 
+test("one that is ended while its replacement opens leaves no process", async () => {
+  const lasting = open("live", { ...lifetimeDefaults, mostTasks: 1 })
+  const before = pids().length
+  expect(await lasting.ask(1)).toBe(1)
+  await lasting[Symbol.asyncDispose]()
+  await sleep(100)
+  expect(pids().slice(before).filter(isRunning)).toEqual([])
+  await expect(lasting.ask(1)).rejects.toThrow("the server is stopping")
+})
+
+test("signals that a terminal sends to all processes are the parent's alone", async () => {
+  await using lasting = open()
+  await lasting.ask(1)
+  const first = lasting.pid!
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(first, signal)
+  expect(await lasting.ask(50)).toBe(50)
+  expect([lasting.pid, lasting.counts.deaths]).toEqual([first, 0])
+})
+
 test("a task that nobody waits for any more is told so", async () => {
   await using lasting = open()
   await lasting.description()
