@@ -140,12 +140,20 @@ test("a server whose token was not given is told with what to do; one of its own
   expect(await other.getByLabel(/Address of a model's folder/).count()).toBe(0)
 })
 
-test("all tabs are reached on a screen of 360 pixels", async () => {
+test("all tabs are whole, whichever is open, on screens of 360 and of 320 pixels", async () => {
   const page = await openApp(await fresh({ viewport: { width: 360, height: 740 } }), site.address)
-  for (const tab of await page.getByRole("tab").all()) {
-    const box = (await tab.boundingBox())!
-    expect(box.x).toBeGreaterThanOrEqual(0)
-    expect(box.x + box.width).toBeLessThanOrEqual(360)
+  const tabs = await page.getByRole("tab").all()
+  for (const width of [360, 320]) {
+    await page.setViewportSize({ width, height: 740 })
+    for (const opened of tabs) {
+      await opened.click()
+      const list = (await page.getByRole("tablist").boundingBox())!
+      for (const tab of tabs) {
+        const box = (await tab.boundingBox())!
+        expect(box.x).toBeGreaterThanOrEqual(list.x)
+        expect(box.x + box.width).toBeLessThanOrEqual(list.x + list.width)
+      }
+    }
   }
 })
 
@@ -217,7 +225,7 @@ test("Teach: what cannot be read is named and does not count; a change marks tes
   await panel.getByLabel("Add pictures to one", { exact: true }).setInputFiles([pdf])
   expect(await textOf(page.getByRole("alert"))).toContain("notes.pdf is not a picture.")
   await teach(page)
-  await panel.getByText(/Without a part in it: broken\.jpg is not a picture/).waitFor()
+  await panel.getByText(/Left out: broken\.jpg is not a picture/).waitFor()
   expect(await panel.getByText(/^5 pictures/).count()).toBe(2)
   const saving = panel.getByRole("button", { name: "Save the head" })
   expect(await saving.isEnabled()).toBe(true)
