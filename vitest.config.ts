@@ -66,6 +66,7 @@ const slow = [
   "src/browser/pictures/decode",
   "test/examples-page",
   "test/app/app",
+  "test/app/changes",
   "src/reinforce/local/reinforce-shard",
   "src/reinforce/tools/verify/verify",
   "src/cli/reinforce/run-verify",

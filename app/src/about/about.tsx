@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals"
 import { type CachedModel, clearCache, listCached, type MobileCLIP } from "mobileclip/browser"
 import type { ComponentChildren } from "preact"
 import { useEffect } from "preact/hooks"
-import { ready } from "../model/state.ts"
+import { host, ready } from "../model/state.ts"
 import { isOfflineReady } from "../offline/update.ts"
 import { forgetFolder } from "../search/folder.ts"
 import { clearKept, countKept } from "../shared/database.ts"
@@ -29,8 +29,10 @@ export function About() {
       <section>
         <h2>Privacy</h2>
         <p>
-          Pictures, words and vectors stay in this browser. The page asks its own server for its files and for the
-          model; another address is asked where you name one, and words go to the server where you switch to its index.
+          Pictures, words and vectors stay in this browser. The page asks its own server for its files and for the model
+          {host.value.takesAddresses && ", and another address where you name one"}.
+          {host.value.hasIndex &&
+            " Words, or which of its pictures others are to be like, go to the server where you switch to its index."}
         </p>
         <p>
           <a href="./licences.txt">Licences of what this page is made of</a>

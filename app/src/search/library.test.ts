@@ -36,12 +36,14 @@ test("vectors are of the model that is open, after a time without one too; those
   library.use(null)
   library.use(modelOf("second", [0, 1]))
   expect(vectorsIn(library)).toEqual([])
+  const { version } = library.progress.value
   await vi.waitFor(() =>
     expect(vectorsIn(library)).toEqual([
       [0, 1],
       [0, 1],
     ]),
   )
+  expect(library.progress.value.version).toBeGreaterThan(version)
 })
 
 test("a file of the same name as one that cannot be read is encoded, and what cannot be read is named once", async () => {

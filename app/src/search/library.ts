@@ -30,10 +30,13 @@ export interface Progress {
   readonly isRunning: boolean
   /** Why vectors are not kept for the next visit. */
   readonly notKept: string | null
+  /** Grows whenever pictures got vectors, or lost them: their number alone may be that of before. */
+  readonly version: number
 }
 
 const nothing: Progress = {
   ...{ total: 0, done: 0, known: 0, unread: [], rate: null, isPaused: false, isRunning: false, notKept: null },
+  version: 0,
 }
 
 /** Few enough that a search in between does not wait long. */
@@ -73,7 +76,7 @@ export class PictureLibrary {
     if (model && model.key !== this.madeBy) this.forgetVectors()
     this.madeBy = model?.key ?? this.madeBy
     const [total, done, unread] = [this.pictures.length, this.encoded.length, this.unread]
-    this.progress.value = { ...nothing, total, done, unread }
+    this.progress.value = { ...nothing, total, done, unread, version: this.nextVersion }
     void this.run()
   }
 
@@ -86,7 +89,11 @@ export class PictureLibrary {
     this.round++
     this.pictures = []
     this.paths.clear()
-    this.progress.value = nothing
+    this.progress.value = { ...nothing, version: this.nextVersion }
+  }
+
+  private get nextVersion(): number {
+    return this.progress.value.version + 1
   }
 
   private get unread(): readonly Unread[] {
@@ -112,6 +119,7 @@ export class PictureLibrary {
       this.update({
         unread: this.unread,
         done: this.encoded.length,
+        version: this.nextVersion,
         rate: timing.seconds > 0 ? timing.pictures / timing.seconds : null,
       })
     }

@@ -68,7 +68,7 @@ function OwnSearch({ words }: { readonly words: string }) {
   const error = useSignal<unknown>(null)
   const isAsking = useSignal(false)
   const open = ready.value
-  const done = useEverySecond(library.progress.value.done)
+  const version = useEverySecond(library.progress.value.version)
   const vectors = useMemo(() => new Map<string, Promise<Float32Array>>(), [open])
   useEffect(() => {
     like.value = null
@@ -76,7 +76,7 @@ function OwnSearch({ words }: { readonly words: string }) {
   const isAsked = open !== null && (words !== "" || like.value !== null)
   useLatest(
     isAsked ? () => askLibrary(open, words, like.value, vectors) : null,
-    [open, words, like.value, done, vectors],
+    [open, words, like.value, version, vectors],
     { answer, error, isAsking },
   )
   return (

@@ -236,7 +236,7 @@ function GroupBox({ group, isTarget, onTarget }: { group: Group; isTarget: boole
       </ul>
       {broken.map(({ id, reason }) => (
         <p key={id} class="unread">
-          Without a part in it: {reason}
+          Left out: {reason}
         </p>
       ))}
       <div class="row">
