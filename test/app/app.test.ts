@@ -332,6 +332,8 @@ test("Search: the server's index by words, by one of its pictures, with its thum
     )
   const page = await openApp(await fresh({ serviceWorkers: "block" }), server.url)
   const panel = await openTab(page, "Search")
+  await panel.getByLabel("Add pictures …").setInputFiles(pictures)
+  await panel.getByText("24 pictures to search").waitFor()
   await panel.getByLabel(/Search the server's index/).check()
   const { model } = (await made.ask(server, "/v1/search/index")).value as { model: string }
   await panel.getByText(`55 pictures of Photos, searched on the server by the model “${model}”.`).waitFor()
@@ -363,8 +365,6 @@ test("Search: the server's index by words, by one of its pictures, with its thum
     .toMatch(/the server does not answer.*What to do: look whether it still runs/s)
   expect(await panel.locator(".found").count()).toBe(0)
   await panel.getByLabel(/Search the server's index/).uncheck()
-  await panel.getByLabel("Add pictures …").setInputFiles(pictures)
-  await panel.getByText("24 pictures to search").waitFor()
   await panel.locator(".found").nth(23).waitFor()
   await expectFound(page, "a cat")
 })
