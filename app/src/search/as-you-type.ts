@@ -28,6 +28,7 @@ export function useLatest<T>(
   useEffect(() => {
     if (!ask) {
       ;[answer.value, error.value, isAsking.value] = [null, null, false]
+      last.current = []
       return
     }
     if (question.some((part, i) => part !== last.current[i])) [error.value, isAsking.value] = [null, true]
