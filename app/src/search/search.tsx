@@ -76,8 +76,9 @@ function OwnSearch({ words }: { readonly words: string }) {
   const isAsked = open !== null && (words !== "" || like.value !== null)
   useLatest(
     isAsked ? () => askLibrary(open, words, like.value, vectors) : null,
-    [open, words, like.value, version, vectors],
+    [open, words, like.value, vectors],
     { answer, error, isAsking },
+    [version],
   )
   return (
     <>
