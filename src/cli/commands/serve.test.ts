@@ -167,9 +167,12 @@ test("--timeout ends a request, --idle-ttl puts a model away, and --log json wri
   const server = start("--model", `moved=${moved}`, "--port", "0", "--timeout", "2", "--idle-ttl", "1", "--log", "json")
   const url = await address(server)
   const { hostname, port } = new URL(url)
+  const began = performance.now()
   const socket = connect(Number(port), hostname)
   socket.write("POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
   expect(await textOfStream(socket)).toMatch(/^HTTP\/1\.1 408 /)
+  // Half of what it is where nothing is said.
+  expect(performance.now() - began).toBeLessThan(30_000)
   const open = async () => ((await (await fetch(`${url}/ready`)).json()) as { models: string[] }).models
   while ((await open()).length > 0) await sleep(200)
   rmSync(moved, { recursive: true })
