@@ -8,6 +8,7 @@ import { text as textOfStream } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 import { expect, test } from "vitest"
 import { ServedTiny } from "../../test/served-tiny.ts"
+import { lifetimeDefaults } from "./processes/lasting.ts"
 
 /** The same pixels in a file of other bytes, so that no cache knows it. */
 function variant(picture: Uint8Array, n: number): string {
@@ -48,6 +49,15 @@ test("its process is killed time and again: no request is lost", async () => {
   isOver = true
   await clients
   expect(await metric(served, /process_ends\{model="tiny",kind="died"\} (\d+)/)).toBe(3)
+})
+
+test("a process that hangs is replaced, and who asks meanwhile has an answer", async () => {
+  await using served = await ServedTiny.start({ engine: { lifetime: { ...lifetimeDefaults, hangSeconds: 1 } } })
+  process.kill(served.server.pids()[0]!, "SIGSTOP")
+  const asked = [served.texts[0], { image: Buffer.from(served.pictures[1]!).toString("base64") }]
+  const answers = await Promise.all(asked.map((input) => served.post("/v1/embeddings", { input })))
+  expect(answers.map(({ status }) => status)).toEqual([200, 200])
+  served.expectClose((await Promise.all(answers.map(embeddings))).flat(), ["text 0", "picture 1"])
 })
 
 test("what a client that went away asked for is not computed", async () => {

@@ -2,11 +2,11 @@
  * The process that computes a model for a server. Pictures go through threads that each have an image tower (`tower-threads.ts`),
  * texts through one tower on all threads. Where the model's tower cannot be opened in threads, pictures are computed one by one.
  */
-import { isJpeg } from "../../../jpeg/index.ts"
 import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { toMessage } from "../../core/error-message.ts"
 import { asUserError, isInputError } from "../../core/errors.ts"
 import { decodeImage } from "../../host/image/images.ts"
+import { pictureFormat } from "../../host/image/picture-format.ts"
 import { pictureSize } from "../../host/image/picture-size.ts"
 import { type Course, chooseCourse } from "../../pictures/course.ts"
 import { encodeFiles, type PixelOptions } from "../../pictures/encode-files.ts"
@@ -91,7 +91,8 @@ function inTurns({ slots, encode }: PictureEncoder, mostPixels: number): Picture
   const budget = new PixelBudget(Math.max(mostPixels, slots * photograph))
   return {
     slots,
-    encode: async (bytes) => (isJpeg(bytes) ? encode(bytes) : budget.use(await pixelsOf(bytes), () => encode(bytes))),
+    encode: async (bytes) =>
+      pictureFormat(bytes) === "jpg" ? encode(bytes) : budget.use(await pixelsOf(bytes), () => encode(bytes)),
   }
 }
 
