@@ -15,9 +15,9 @@ async function makePictures(folder: string): Promise<void> {
   }
 }
 
-const requests = 6000
+const requests = 10_000
 
-/** `bench/serve-faults.ts` asks twelve times as much, and allows 16 MB. */
+/** `bench/serve-faults.ts` asks seven times as much, and allows 16 MB. */
 test("over requests of all kinds, no process keeps 8 kB of each", async () => {
   const found = await inOwnFolder(async (folder) => {
     await makePictures(join(folder, "pictures"))
