@@ -41,6 +41,8 @@ beforeAll(() => {
      const group = processGroupFromEnvironment({ timeoutSeconds: 60 })
      writeFileSync(join(${JSON.stringify(folder)}, run + "-" + RANK + ".json"), JSON.stringify(place))
      if (group.rank > 0) console.error("hello")
+     // A rank that dies before the others have connected to it is waited for until the time limit.
+     if (task === "die") group.any(false)
      if (task === "die" && group.rank === 1) process.kill(process.pid, "SIGKILL")
      if (task === "fail" && group.rank === 0) throw new Error("no")
      if (task === "stubborn" && group.rank === 1) process.exit(3)
