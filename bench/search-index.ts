@@ -129,7 +129,7 @@ async function measure(folder: string, model: string, files: string[], count: nu
 interface Speed {
   /** Pictures a second. */
   readonly rate: number
-  /** Of the processors, for a picture, in milliseconds. */
+  /** Processor time of a picture, in milliseconds. */
   readonly processor: number
 }
 
@@ -150,7 +150,7 @@ function textOf({ rate, processor }: Speed): string {
   return `${rate.toFixed(1)} pictures/s (${processor.toFixed(2)} ms of a processor each)`
 }
 
-/** Of each round, and of all of them as one run. */
+/** The share of each round, and of all of them as one run. */
 function printShares(indexed: readonly Speed[], alone: readonly Speed[]): void {
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0)
   const print = (what: string, shares: number[], whole: number) =>

@@ -18,7 +18,7 @@ import { StaticServer } from "../static-server.ts"
 import { tinyInfo, tinyModel } from "../tiny-model.ts"
 import { AppBrowser, barsIn, type GivenFile, modelReady, openApp, openTab, scenePictures, textOf } from "./open-app.ts"
 
-/** Of the page's own sources, which another project of TypeScript has. */
+/** A part of the page's own sources, which another project of TypeScript has. */
 type Train = (
   vectors: readonly Float32Array[],
   groups: readonly number[],

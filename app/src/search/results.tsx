@@ -9,7 +9,7 @@ import type { OwnAnswer } from "./search.tsx"
 import { leastPictures, type Ranked, type Ranking } from "./stands-out.ts"
 
 const shownAtFirst = 48
-/** Of weaker ones. */
+/** How many weaker ones are shown. */
 const weakShown = 24
 
 interface OwnResultsProps {

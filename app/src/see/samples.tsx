@@ -1,7 +1,7 @@
 /** Pictures to begin with for the quickstart's student, which knows no photographs: rendered scenes that it has not seen. */
 import { UserError } from "mobileclip/browser"
 
-/** Of the split "test" of `src/data/scenes`, seed 0: pictures 3841, 1632, 1009, 2389, 372 and 716. */
+/** From the split "test" of `src/data/scenes`, seed 0: pictures 3841, 1632, 1009, 2389, 372 and 716. */
 const addresses = import.meta.glob<string>("./scenes/*.jpg", { query: "?url", import: "default", eager: true })
 
 const samples = Object.entries(addresses).map(([path, url]) => {

@@ -3,7 +3,7 @@ import { UserError } from "../../core/errors.ts"
 import { readBytes } from "../../host/files/files.ts"
 
 const most = 16
-/** Of all that are read ahead; one file may have more. */
+/** Bytes of all files that are read ahead together; one file may have more. */
 const budgetBytes = 2 ** 28
 
 /** `work` of each, in their order. The first error that is reached in order is thrown. */

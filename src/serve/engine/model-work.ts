@@ -29,7 +29,7 @@ export interface ServedModel {
   readonly preprocessing: Preprocessing
   /** Pictures that it computes at a time. */
   readonly pictureSlots: number
-  /** Of the files that it was opened from (`model-files.ts`). */
+  /** Identity of the files that it was opened from (`model-files.ts`). */
   readonly files: string
 }
 

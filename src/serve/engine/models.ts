@@ -79,10 +79,10 @@ export class Models implements AsyncDisposable {
   }
 
   /**
-   * Whether a request for one of them can be answered: one that was put away is opened for it. One that could not be opened is
-   * tried again, as a balancer that hears no sends no request which would do that.
+   * Whether a request for one of them can be answered: a model that was put away is opened for it. One that could not be opened is
+   * tried again now, because a balancer that is told "not ready" sends no request which would do that.
    */
-  get areReady(): boolean {
+  checkReady(): boolean {
     if (this.closed) return false
     const failed = [...this.entries.values()].filter(({ failure }) => failure !== null)
     for (const { name } of failed) this.use(name, async () => {}).catch(() => {})

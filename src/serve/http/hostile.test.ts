@@ -301,7 +301,7 @@ function blank(format: "webp" | "avif" | "tiff" | "jpeg"): Promise<Buffer> {
   return sharp({ create }).toFormat(format, { effort: 0, compression: "deflate" }).toBuffer()
 }
 
-/** Of processor that the model's process took so far, which is where pictures are decoded. */
+/** Processor time that the model's process took so far: pictures are decoded there. */
 function modelSeconds(): number {
   const line = readFileSync(`/proc/${served.server.pids()[0]}/stat`, "latin1")
   const [user, system] = line
@@ -342,7 +342,7 @@ test("a text of a million characters has the vector that the library gives it", 
   expect(largest).toBeLessThan(2e-6)
 })
 
-/** Of the slowest answer that others get meanwhile, in milliseconds. */
+/** The time of the slowest answer that others get meanwhile, in milliseconds. */
 async function waitOfOthers(work: Promise<unknown>): Promise<number> {
   let [slowest, isOver] = [0, false]
   const asking = (async () => {

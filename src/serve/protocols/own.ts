@@ -84,7 +84,7 @@ function register(app: ServeApp, context: ServeContext): void {
   app.openapi(health, (c) => c.json({ status: "ok" as const }, 200))
   app.openapi(ready, (c) => {
     const models = [...context.models.open().keys()]
-    return context.models.areReady
+    return context.models.checkReady()
       ? c.json({ status: "ok" as const, models }, 200)
       : c.json({ status: "unavailable" as const, models }, 503)
   })
