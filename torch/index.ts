@@ -36,8 +36,9 @@ export {
   stack,
   where,
 } from "./functional.ts"
-export type { Memory } from "./native.ts"
+export type { Memory, TraceRow } from "./native.ts"
 export { addNorms, type NormSettings, type NormTerm } from "./norms.ts"
 export { call, hasOperator, operator, operatorNames, schemaOf } from "./operator.ts"
 export { keep, scope } from "./scope.ts"
 export { type Device, type DType, Tensor, type TensorData } from "./tensor.ts"
+export { trace } from "./trace.ts"

@@ -60,6 +60,9 @@ export interface Native<Tensor> {
   version(): { readonly built: string; readonly running: string | null }
   devices(): Device[]
 
+  startTrace(): void
+  stopTrace(): TraceRow[]
+
   armSignals(text: string, signals: readonly number[], patience: number, doubled: number): boolean
   claimAnswer(): boolean
   disarmSignals(): void
@@ -83,6 +86,19 @@ export interface Native<Tensor> {
   armReducer(reducer: number): void
   finishReducer(reducer: number): void
   freeReducer(reducer: number): void
+}
+
+/** Calls of one operator, or of one node of a backward pass, in one place with one set of arguments. */
+export interface TraceRow {
+  /** Names from the outermost call to this one, joined by ">"; those of nodes of a backward pass begin with "backward:". */
+  readonly path: string
+  /** Of the first operator in the path: shapes of tensors, numbers, "-" for anything else. */
+  readonly arguments: string
+  readonly calls: number
+  /** Without the calls inside. */
+  readonly seconds: number
+  /** Of its tensors, read and written. */
+  readonly bytes: number
 }
 
 /** What ranks send tensors with: Gloo those on the CPU, NCCL those on CUDA devices. */

@@ -9,6 +9,7 @@
 #include "signals.h"
 #include "state.h"
 #include "tensors.h"
+#include "trace.h"
 #include "warnings.h"
 
 namespace {
@@ -72,6 +73,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define<onWarning>(exports, "onWarning");
   define<version>(exports, "version");
   define<devices>(exports, "devices");
+
+  define<startTrace>(exports, "startTrace");
+  define<stopTrace>(exports, "stopTrace");
 
   define<armSignals>(exports, "armSignals");
   define<claimAnswer>(exports, "claimAnswer");

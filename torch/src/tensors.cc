@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/cuda.h>
 
@@ -195,6 +196,7 @@ Napi::Value setGrad(const Napi::CallbackInfo& info) {
 Napi::Value runBackward(const Napi::CallbackInfo& info) {
   std::vector<at::Tensor> gradient;
   if (!info[1].IsNull()) gradient.push_back(tensorAt(info, 1));
+  RECORD_USER_SCOPE("backward pass");
   torch::autograd::backward({tensorAt(info, 0)}, gradient);
   return info.Env().Undefined();
 }
