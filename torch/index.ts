@@ -29,6 +29,7 @@ export {
   cat,
   conv2d,
   crossEntropy,
+  depthwiseConv2d,
   embedding,
   layerNorm,
   linear,

@@ -191,6 +191,8 @@ export class TorchTensor implements Tensor {
     const [w, b] = [this.resolve(weight), bias && this.resolve(bias)]
     if (this.interpreter.isHostChannelsLast) return this.next(convolve(this.value, w, b, geometry))
     const { stride, padding, groups } = geometry
+    if (!b && isHostDepthwise(this.value, w, groups))
+      return this.next(torch.depthwiseConv2d(this.value, w, stride, padding))
     return this.next(torch.conv2d(this.value, w, b, stride, padding, 1, groups))
   }
 
@@ -311,6 +313,12 @@ function longestText(ids: BigInt64Array, length: number): number {
 
 /** One operator, because the way back of several `narrow` would add up as many tensors of zeros. */
 const torchSplit = torch.operator<[torch.Tensor, size: number, dim: number], torch.Tensor[]>("split.Tensor")
+
+/** Whether torch's own kernel computes it. */
+function isHostDepthwise(x: torch.Tensor, weight: torch.Tensor, groups: number): boolean {
+  const isFloat = x.dtype === "float32" && weight.dtype === "float32"
+  return isFloat && x.device === "cpu" && groups > 1 && groups === x.shape[1] && weight.shape[1] === 1
+}
 
 /** [N, L, D] -> [N, heads, L, D/heads] */
 function splitHeads(x: torch.Tensor, heads: number): torch.Tensor {

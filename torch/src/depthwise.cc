@@ -1,14 +1,15 @@
-// The weight gradient of depthwise convolutions on the processor, in float32.
+// Depthwise convolution of float32 on the processor, with its gradients: mobileclip::depthwise_conv2d.
 //
-// libtorch 1.13 to 2.13 leave it to oneDNN, which for 7x7 kernels reaches about 1 % of the processor's peak; FastViT has
-// such a kernel in every block. Registered as the CPU kernel of aten::convolution_backward: what is not a depthwise
-// convolution of this kind, and the gradient of the input, goes to libtorch's own.
+// libtorch leaves it to oneDNN, which for the small maps and large kernels of FastViT reaches a few percent of the
+// processor's peak, least where a channel has several filters. Here a vector holds one pixel of several pictures: every
+// size of map and kernel and every stride fills it, and a convolution is, for each pixel, a sum over the kernel's places.
+// The planes of a channel are turned into that form, zero-padded, and the result is turned back; both stay in the cache.
 //
 // N batch, C channels, M filters per channel, H and W of the input, K rows and columns of the kernel.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/convolution_backward_native.h>
 #include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -19,155 +20,418 @@
 
 namespace {
 
-constexpr int64_t kLanes = Lanes<float>::count;
-using Vector = Lanes<float>::Vector;
+template <int lanes>
+struct Pictures {
+  typedef float Vector __attribute__((vector_size(lanes * sizeof(float))));
+};
 
-// One plane of the input, zero-padded, its columns split by their remainder modulo the stride: the pixels that one
-// kernel column meets are then consecutive.
-struct Planes {
-  int64_t rows, columns, stride, phase;  // phase: floats in a row of one remainder
-  std::vector<float> values;             // [rows][stride][phase]
+// Maps of one channel: [height][width] of vectors, with zeros around; places are counted in vectors.
+struct Padded {
+  int64_t height, width, top, left, bottom, right;
 
-  Planes(int64_t rows, int64_t columns, int64_t stride)
-      : rows(rows), columns(columns), stride(stride), phase((columns + stride - 1) / stride + kLanes),
-        values(rows * stride * phase) {}
+  int64_t pitch() const { return left + width + right; }
+  int64_t size() const { return (top + height + bottom) * pitch(); }
+  int64_t at(int64_t y, int64_t x) const { return (y + top) * pitch() + x + left; }
 
-  void load(const float* plane, int64_t height, int64_t width, int64_t top, int64_t left) {
-    for (int64_t y = 0; y < height; ++y) {
-      float* row = values.data() + (y + top) * stride * phase;
-      const float* pixels = plane + y * width;
-      if (stride == 1) {
-        std::memcpy(row + left, pixels, width * sizeof(float));
-        continue;
-      }
-      for (int64_t first = 0; first < std::min(stride, width); ++first) {
-        float* target = row + ((first + left) % stride) * phase + (first + left) / stride;
-        for (int64_t x = first; x < width; x += stride) *target++ = pixels[x];
-      }
-    }
-  }
-
-  // Where column j of the kernel starts in a row.
-  const float* at(int64_t row, int64_t column) const {
-    return values.data() + (row * stride + column % stride) * phase + column / stride;
+  // Where each pixel of a plane is.
+  std::vector<int32_t> places() const {
+    std::vector<int32_t> list;
+    for (int64_t y = 0; y < height; ++y)
+      for (int64_t x = 0; x < width; ++x) list.push_back(static_cast<int32_t>(at(y, x)));
+    return list;
   }
 };
 
-// Adds, for one row of the kernel, sum over y and x of gradient[y][x] * input[y * stride + i][x * stride + j] to
-// sums[j], lane by lane. `gradient` has rows of `padded` floats, zeros after its width.
-template <int kColumns>
-INLINE void accumulateRow(const Planes& input, const float* gradient, int64_t height, int64_t padded, int64_t i,
-                          Vector* sums) {
-  Vector local[kColumns];
-  for (int j = 0; j < kColumns; ++j) local[j] = sums[j];
-  const float* starts[kColumns];
-  for (int j = 0; j < kColumns; ++j) starts[j] = input.at(i, j);
-  const int64_t step = input.stride * input.stride * input.phase;
-  for (int64_t y = 0; y < height; ++y) {
-    for (int64_t x = 0; x < padded; x += kLanes) {
-      Vector g;
-      std::memcpy(&g, gradient + y * padded + x, sizeof g);
-      for (int j = 0; j < kColumns; ++j) {
-        Vector value;
-        std::memcpy(&value, starts[j] + y * step + x, sizeof value);
-        local[j] += g * value;
+// result[target] = sum over taps of weight * source[origin + tap], for pixels that share their taps.
+struct Gather {
+  std::vector<int32_t> targets, origins;
+  std::vector<int32_t> taps, weights;  // weights: which of the kernel's values
+};
+
+struct Geometry {
+  int64_t batch, channels, filters, height, width, rows, columns, stride, top, left, outHeight, outWidth;
+
+  int64_t taps() const { return rows * columns; }
+
+  Padded input() const {
+    const int64_t bottom = std::max<int64_t>(0, (outHeight - 1) * stride + rows - top - height);
+    const int64_t right = std::max<int64_t>(0, (outWidth - 1) * stride + columns - left - width);
+    return {height, width, top, left, bottom, right};
+  }
+
+  // The gradient of the result, as far as pixels of the input ask for it.
+  Padded gradient() const {
+    const auto before = [&](int64_t kernel, int64_t padding) {
+      return std::max<int64_t>(0, (kernel - 1 - padding + stride - 1) / stride);
+    };
+    const auto after = [&](int64_t size, int64_t padding, int64_t out) {
+      return std::max<int64_t>(0, (size - 1 + padding) / stride - (out - 1));
+    };
+    return {outHeight, outWidth, before(rows, top), before(columns, left), after(height, top, outHeight),
+            after(width, left, outWidth)};
+  }
+
+  Gather forward() const {
+    const Padded source = input();
+    Gather gather;
+    for (int64_t y = 0; y < outHeight; ++y) {
+      for (int64_t x = 0; x < outWidth; ++x) {
+        gather.targets.push_back(static_cast<int32_t>(y * outWidth + x));
+        gather.origins.push_back(static_cast<int32_t>(y * stride * source.pitch() + x * stride));
       }
     }
+    for (int64_t k = 0; k < taps(); ++k) {
+      gather.taps.push_back(static_cast<int32_t>(k / columns * source.pitch() + k % columns));
+      gather.weights.push_back(static_cast<int32_t>(k));
+    }
+    return gather;
   }
-  for (int j = 0; j < kColumns; ++j) sums[j] = local[j];
-}
 
-#define ACCUMULATE(columns)                                                                                        \
-  FOR_EVERY_PROCESSOR void accumulate##columns(const Planes& input, const float* gradient, int64_t height,         \
-                                               int64_t padded, int64_t rows, Vector* sums) {                       \
-    for (int64_t i = 0; i < rows; ++i) accumulateRow<columns>(input, gradient, height, padded, i, sums + i * columns); \
+  // Pixels of the input by their remainders modulo the stride: those of one kind meet the same values of the kernel.
+  std::vector<Gather> backward() const {
+    std::vector<Gather> all;
+    for (int64_t y = 0; y < std::min(stride, height); ++y)
+      for (int64_t x = 0; x < std::min(stride, width); ++x) all.push_back(backwardOf(y, x));
+    return all;
   }
-ACCUMULATE(5)
-ACCUMULATE(7)
-ACCUMULATE(11)
 
-// A list of one stands for rows and columns alike.
-int64_t rowsOf(at::IntArrayRef pair) { return pair[0]; }
-int64_t columnsOf(at::IntArrayRef pair) { return pair.back(); }
-
-using Accumulate = void (*)(const Planes&, const float*, int64_t, int64_t, int64_t, Vector*);
-
-// Null where oneDNN has a fast kernel of its own (3x3) or the family has no such convolution.
-Accumulate accumulateFor(int64_t columns) {
-  switch (columns) {
-    case 5: return accumulate5;
-    case 7: return accumulate7;
-    case 11: return accumulate11;
-    default: return nullptr;
-  }
-}
-
-// gradient [N, C * M, H', W'], input [N, C, H, W] -> [C * M, 1, K, K]
-at::Tensor weightGradient(const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& weight,
-                          at::IntArrayRef strides, at::IntArrayRef padding) {
-  const at::Tensor g = gradient.contiguous(), x = input.contiguous();
-  const int64_t batch = x.size(0), channels = x.size(1), height = x.size(2), width = x.size(3);
-  const int64_t filters = g.size(1) / channels, outHeight = g.size(2), outWidth = g.size(3);
-  const int64_t rows = weight.size(2), columns = weight.size(3), stride = rowsOf(strides);
-  const int64_t padded = (outWidth + kLanes - 1) / kLanes * kLanes;
-  at::Tensor result = at::empty(weight.sizes(), weight.options());
-  const float* gradients = g.data_ptr<float>();
-  const float* inputs = x.data_ptr<float>();
-  float* results = result.data_ptr<float>();
-  const Accumulate accumulate = accumulateFor(columns);
-
-  at::parallel_for(0, channels, 1, [&](int64_t begin, int64_t end) {
-    // Behind the padded width the gradient is zero, but the input is read there.
-    Planes planes(std::max(height + 2 * rowsOf(padding), (outHeight - 1) * stride + rows),
-                  std::max(width + 2 * columnsOf(padding), (padded - 1) * stride + columns), stride);
-    std::vector<float> rowsOfGradient(outHeight * padded);
-    std::vector<float> storage((rows * columns * filters + 1) * kLanes);
-    for (int64_t c = begin; c < end; ++c) {
-      std::fill(storage.begin(), storage.end(), 0.f);
-      Vector* sums = reinterpret_cast<Vector*>(
-          (reinterpret_cast<uintptr_t>(storage.data()) + sizeof(Vector) - 1) / sizeof(Vector) * sizeof(Vector));
-      for (int64_t n = 0; n < batch; ++n) {
-        planes.load(inputs + (n * channels + c) * height * width, height, width, rowsOf(padding),
-                    columnsOf(padding));
-        for (int64_t m = 0; m < filters; ++m) {
-          const float* plane = gradients + ((n * channels + c) * filters + m) * outHeight * outWidth;
-          for (int64_t y = 0; y < outHeight; ++y)
-            std::memcpy(rowsOfGradient.data() + y * padded, plane + y * outWidth, outWidth * sizeof(float));
-          accumulate(planes, rowsOfGradient.data(), outHeight, padded, rows, sums + m * rows * columns);
-        }
-      }
-      for (int64_t k = 0; k < filters * rows * columns; ++k) {
-        float sum = 0;
-        for (int64_t lane = 0; lane < kLanes; ++lane) sum += sums[k][lane];
-        results[c * filters * rows * columns + k] = sum;
+ private:
+  Gather backwardOf(int64_t firstRow, int64_t firstColumn) const {
+    const Padded source = gradient();
+    Gather gather;
+    for (int64_t y = firstRow; y < height; y += stride) {
+      for (int64_t x = firstColumn; x < width; x += stride) {
+        gather.targets.push_back(static_cast<int32_t>(y * width + x));
+        gather.origins.push_back(static_cast<int32_t>(y / stride * source.pitch() + x / stride));
       }
     }
+    for (int64_t i = (firstRow + top) % stride; i < rows; i += stride) {
+      for (int64_t j = (firstColumn + left) % stride; j < columns; j += stride) {
+        // Exact divisions: numerators may be negative.
+        const int64_t y = (firstRow + top - i) / stride, x = (firstColumn + left - j) / stride;
+        gather.taps.push_back(static_cast<int32_t>(source.at(y, x)));
+        gather.weights.push_back(static_cast<int32_t>(i * columns + j));
+      }
+    }
+    return gather;
+  }
+};
+
+// ------------------------------------------------------------------------------------------- planes and vectors
+
+typedef float Eight __attribute__((vector_size(32)));
+typedef int32_t EightPlaces __attribute__((vector_size(32)));
+
+#ifdef __clang__
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK(a, b, ...) __builtin_shuffle(a, b, EightPlaces{__VA_ARGS__})
+#endif
+
+INLINE void transpose(Eight* r) {
+  Eight t[8], u[8];
+  UNROLLED
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = PICK(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    t[i + 1] = PICK(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  UNROLLED
+  for (int i = 0; i < 8; i += 4) {
+    UNROLLED
+    for (int j = 0; j < 2; ++j) {
+      u[i + 2 * j] = PICK(t[i + j], t[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      u[i + 2 * j + 1] = PICK(t[i + j], t[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  }
+  UNROLLED
+  for (int i = 0; i < 4; ++i) {
+    r[i] = PICK(u[i], u[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    r[i + 4] = PICK(u[i], u[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+
+// Planes of `count` pictures, `stride` floats apart -> vectors at `places`; lanes without a picture become zeros.
+template <int lanes>
+INLINE void gatherPlanes(const float* planes, int64_t stride, int64_t count, const std::vector<int32_t>& places,
+                         float* vectors) {
+  const int64_t size = static_cast<int64_t>(places.size());
+  for (int64_t group = 0; group < lanes; group += 8) {
+    int64_t p = 0;
+    for (; p + 8 <= size; p += 8) {
+      Eight rows[8] = {};
+      for (int64_t n = group; n < std::min(group + 8, count); ++n)
+        std::memcpy(&rows[n - group], planes + n * stride + p, sizeof(Eight));
+      transpose(rows);
+      for (int64_t i = 0; i < 8; ++i) std::memcpy(vectors + places[p + i] * lanes + group, &rows[i], sizeof(Eight));
+    }
+    for (; p < size; ++p)
+      for (int64_t n = group; n < group + 8; ++n)
+        vectors[places[p] * lanes + n] = n < count ? planes[n * stride + p] : 0;
+  }
+}
+
+template <int lanes>
+INLINE void scatterPlanes(const float* vectors, int64_t size, float* planes, int64_t stride, int64_t count) {
+  for (int64_t group = 0; group < std::min<int64_t>(lanes, count); group += 8) {
+    int64_t p = 0;
+    for (; p + 8 <= size; p += 8) {
+      Eight rows[8];
+      for (int64_t i = 0; i < 8; ++i) std::memcpy(&rows[i], vectors + (p + i) * lanes + group, sizeof(Eight));
+      transpose(rows);
+      for (int64_t n = group; n < std::min(group + 8, count); ++n)
+        std::memcpy(planes + n * stride + p, &rows[n - group], sizeof(Eight));
+    }
+    for (; p < size; ++p)
+      for (int64_t n = group; n < std::min(group + 8, count); ++n) planes[n * stride + p] = vectors[p * lanes + n];
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------ sums
+
+template <int lanes, int block, bool adds>
+INLINE void gatherBlock(const Gather& gather, int64_t first, const float* kernel, const float* source, float* target) {
+  using Vector = typename Pictures<lanes>::Vector;
+  Vector sums[block];
+  const float* origins[block];
+  UNROLLED
+  for (int b = 0; b < block; ++b) {
+    origins[b] = source + gather.origins[first + b] * lanes;
+    sums[b] = Vector{};
+    if (adds) std::memcpy(&sums[b], target + gather.targets[first + b] * lanes, sizeof(Vector));
+  }
+  const int64_t taps = static_cast<int64_t>(gather.taps.size());
+  for (int64_t k = 0; k < taps; ++k) {
+    const float weight = kernel[gather.weights[k]];
+    const int64_t offset = static_cast<int64_t>(gather.taps[k]) * lanes;
+      UNROLLED
+    for (int b = 0; b < block; ++b) {
+      Vector value;
+      std::memcpy(&value, origins[b] + offset, sizeof value);
+      sums[b] += weight * value;
+    }
+  }
+  UNROLLED
+  for (int b = 0; b < block; ++b) std::memcpy(target + gather.targets[first + b] * lanes, &sums[b], sizeof(Vector));
+}
+
+template <int lanes, bool adds>
+INLINE void gatherAll(const Gather& gather, const float* kernel, const float* source, float* target) {
+  constexpr int block = lanes == 8 ? 8 : 6;
+  const int64_t count = static_cast<int64_t>(gather.targets.size());
+  int64_t p = 0;
+  for (; p + block <= count; p += block) gatherBlock<lanes, block, adds>(gather, p, kernel, source, target);
+  for (; p + 2 <= count; p += 2) gatherBlock<lanes, 2, adds>(gather, p, kernel, source, target);
+  for (; p < count; ++p) gatherBlock<lanes, 1, adds>(gather, p, kernel, source, target);
+}
+
+// sums[k] += sum over pixels of the result of gradient * input at the place of the kernel's value k.
+template <int lanes, int block>
+INLINE void weightBlock(const Gather& gather, int64_t first, const std::vector<int32_t>& places, const float* gradient,
+                        const float* source, float* sums) {
+  using Vector = typename Pictures<lanes>::Vector;
+  Vector totals[block];
+  const float* starts[block];
+  UNROLLED
+  for (int b = 0; b < block; ++b) {
+    std::memcpy(&totals[b], sums + (first + b) * lanes, sizeof(Vector));
+    starts[b] = source + gather.taps[first + b] * lanes;
+  }
+  const int64_t count = static_cast<int64_t>(places.size());
+  for (int64_t p = 0; p < count; ++p) {
+    Vector g;
+    std::memcpy(&g, gradient + places[p] * lanes, sizeof g);
+    const int64_t offset = static_cast<int64_t>(gather.origins[p]) * lanes;
+      UNROLLED
+    for (int b = 0; b < block; ++b) {
+      Vector value;
+      std::memcpy(&value, starts[b] + offset, sizeof value);
+      totals[b] += g * value;
+    }
+  }
+  UNROLLED
+  for (int b = 0; b < block; ++b) std::memcpy(sums + (first + b) * lanes, &totals[b], sizeof(Vector));
+}
+
+template <int lanes>
+INLINE void weightAll(const Gather& gather, const std::vector<int32_t>& places, const float* gradient,
+                      const float* source, float* sums) {
+  const int64_t taps = static_cast<int64_t>(gather.taps.size());
+  int64_t k = 0;
+  for (; k + 7 <= taps && taps != 9; k += 7) weightBlock<lanes, 7>(gather, k, places, gradient, source, sums);
+  for (; k + 9 <= taps; k += 9) weightBlock<lanes, 9>(gather, k, places, gradient, source, sums);
+  for (; k + 3 <= taps; k += 3) weightBlock<lanes, 3>(gather, k, places, gradient, source, sums);
+  for (; k < taps; ++k) weightBlock<lanes, 1>(gather, k, places, gradient, source, sums);
+}
+
+// --------------------------------------------------------------------------------------------------- one channel
+
+// All that is the same for every channel of a call.
+struct Plan {
+  Geometry geometry;
+  Padded input, gradient;
+  std::vector<int32_t> inputPlaces, gradientPlaces;
+  Gather forward;
+  std::vector<Gather> backward;  // empty: the input's gradient is not wanted
+
+  Plan(const Geometry& g, bool withBackward)
+      : geometry(g), input(g.input()), gradient(g.gradient()), inputPlaces(input.places()),
+        gradientPlaces(gradient.places()), forward(g.forward()) {
+    if (withBackward) backward = g.backward();
+  }
+
+  int64_t inputSize() const { return geometry.height * geometry.width; }
+  int64_t outputSize() const { return geometry.outHeight * geometry.outWidth; }
+};
+
+// Memory of one thread.
+struct Buffers {
+  at::Tensor memory;
+  float *input, *gradient, *result, *sums;
+
+  Buffers(const Plan& plan, int64_t lanes, bool withGradient) {
+    const int64_t input = plan.input.size(), gradient = withGradient ? plan.gradient.size() : 0;
+    const int64_t result = std::max(plan.inputSize(), plan.outputSize()), sums = plan.geometry.taps();
+    memory = at::empty({(input + gradient + result + sums) * lanes}, at::kFloat);
+    this->input = memory.data_ptr<float>();
+    this->gradient = this->input + input * lanes;
+    this->result = this->gradient + gradient * lanes;
+    this->sums = this->result + result * lanes;
+    std::fill(this->input, this->result, 0.f);
+  }
+};
+
+template <int lanes>
+INLINE void forwardChannel(const Plan& plan, const Buffers& buffers, int64_t c, const float* x, const float* weight,
+                           float* y) {
+  const Geometry& g = plan.geometry;
+  const int64_t in = plan.inputSize(), out = plan.outputSize(), outputs = g.channels * g.filters;
+  for (int64_t n = 0; n < g.batch; n += lanes) {
+    const int64_t count = std::min<int64_t>(lanes, g.batch - n);
+    gatherPlanes<lanes>(x + (n * g.channels + c) * in, g.channels * in, count, plan.inputPlaces, buffers.input);
+    for (int64_t f = c * g.filters; f < (c + 1) * g.filters; ++f) {
+      gatherAll<lanes, false>(plan.forward, weight + f * g.taps(), buffers.input, buffers.result);
+      scatterPlanes<lanes>(buffers.result, out, y + (n * outputs + f) * out, outputs * out, count);
+    }
+  }
+}
+
+// `ofInput`: null where it is not wanted.
+template <int lanes>
+INLINE void backwardChannel(const Plan& plan, const Buffers& buffers, int64_t c, const float* gradient, const float* x,
+                            const float* weight, float* ofInput, float* ofWeight) {
+  const Geometry& g = plan.geometry;
+  const int64_t in = plan.inputSize(), out = plan.outputSize(), outputs = g.channels * g.filters, taps = g.taps();
+  std::vector<double> totals(g.filters * taps);
+  for (int64_t n = 0; n < g.batch; n += lanes) {
+    const int64_t count = std::min<int64_t>(lanes, g.batch - n);
+    gatherPlanes<lanes>(x + (n * g.channels + c) * in, g.channels * in, count, plan.inputPlaces, buffers.input);
+    for (int64_t m = 0; m < g.filters; ++m) {
+      const int64_t f = c * g.filters + m;
+      gatherPlanes<lanes>(gradient + (n * outputs + f) * out, outputs * out, count, plan.gradientPlaces,
+                          buffers.gradient);
+      std::fill(buffers.sums, buffers.sums + taps * lanes, 0.f);
+      weightAll<lanes>(plan.forward, plan.gradientPlaces, buffers.gradient, buffers.input, buffers.sums);
+      for (int64_t k = 0; k < taps * lanes; ++k) totals[m * taps + k / lanes] += buffers.sums[k];
+      for (const Gather& gather : plan.backward) {
+        if (m == 0) gatherAll<lanes, false>(gather, weight + f * taps, buffers.gradient, buffers.result);
+        else gatherAll<lanes, true>(gather, weight + f * taps, buffers.gradient, buffers.result);
+      }
+    }
+    if (ofInput) scatterPlanes<lanes>(buffers.result, in, ofInput + (n * g.channels + c) * in, g.channels * in, count);
+  }
+  for (int64_t k = 0; k < g.filters * taps; ++k) ofWeight[c * g.filters * taps + k] = static_cast<float>(totals[k]);
+}
+
+#define CHANNEL(lanes)                                                                                                 \
+  FOR_EVERY_PROCESSOR void forward##lanes(const Plan& plan, const Buffers& buffers, int64_t c, const float* x,         \
+                                          const float* weight, float* y) {                                             \
+    forwardChannel<lanes>(plan, buffers, c, x, weight, y);                                                             \
+  }                                                                                                                    \
+  FOR_EVERY_PROCESSOR void backward##lanes(const Plan& plan, const Buffers& buffers, int64_t c, const float* gradient, \
+                                           const float* x, const float* weight, float* ofInput, float* ofWeight) {     \
+    backwardChannel<lanes>(plan, buffers, c, gradient, x, weight, ofInput, ofWeight);                                  \
+  }
+CHANNEL(8)
+CHANNEL(16)
+
+// Sixteen pictures at once where few lanes stay empty and the maps stay in the cache.
+int64_t lanesFor(const Plan& plan) {
+  const int64_t batch = plan.geometry.batch, empty = (batch + 15) / 16 * 16 - batch;
+  const int64_t bytes = (plan.input.size() + plan.gradient.size() + plan.inputSize()) * 16 * sizeof(float);
+  return empty < 8 && bytes <= (1 << 20) ? 16 : 8;
+}
+
+Geometry geometryOf(const at::Tensor& x, const at::Tensor& weight, int64_t stride, at::IntArrayRef padding) {
+  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && weight.size(1) == 1 && x.size(1) > 0 &&
+                  weight.size(0) % x.size(1) == 0,
+              "expected an input [N, C, H, W] and a weight [C * M, 1, K, K], got ", x.sizes(), " and ", weight.sizes());
+  TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.device().is_cpu() &&
+                  weight.scalar_type() == at::kFloat,
+              "input and weight must be float32 on the processor");
+  TORCH_CHECK(stride > 0 && padding.size() == 2 && padding[0] >= 0 && padding[1] >= 0 &&
+                  padding[0] < weight.size(2) && padding[1] < weight.size(3),
+              "expected a positive stride and a padding smaller than the kernel");
+  const auto sizeOf = [&](int64_t size, int64_t kernel, int64_t pad) { return (size + 2 * pad - kernel) / stride + 1; };
+  TORCH_CHECK(x.size(2) + 2 * padding[0] >= weight.size(2) && x.size(3) + 2 * padding[1] >= weight.size(3),
+              "the kernel is larger than the padded input");
+  return {x.size(0), x.size(1), weight.size(0) / x.size(1), x.size(2), x.size(3), weight.size(2), weight.size(3), stride,
+          padding[0], padding[1], sizeOf(x.size(2), weight.size(2), padding[0]),
+          sizeOf(x.size(3), weight.size(3), padding[1])};
+}
+
+// A channel is one thread's: the same bits for every number of threads.
+template <typename Work>
+void forEveryChannel(const Plan& plan, bool withGradient, Work work) {
+  const int64_t lanes = lanesFor(plan);
+  at::parallel_for(0, plan.geometry.channels, 1, [&](int64_t begin, int64_t end) {
+    const Buffers buffers(plan, lanes, withGradient);
+    for (int64_t c = begin; c < end; ++c) work(buffers, c, lanes);
   });
-  return result;
 }
 
-bool isOurs(const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& weight, at::IntArrayRef stride,
-            at::IntArrayRef dilation, bool transposed, int64_t groups) {
-  const auto plain = [](const at::Tensor& t) { return t.scalar_type() == at::kFloat && t.layout() == at::kStrided; };
-  return !transposed && input.dim() == 4 && groups > 1 && input.size(1) == groups && weight.size(1) == 1 &&
-         plain(gradient) && plain(input) && plain(weight) && rowsOf(stride) == columnsOf(stride) && rowsOf(dilation) == 1 &&
-         columnsOf(dilation) == 1 && accumulateFor(weight.size(3)) != nullptr && input.numel() > 0;
-}
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> convolutionBackward(
-    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& weight, at::OptionalIntArrayRef biasSizes,
-    at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
-    at::IntArrayRef outputPadding, int64_t groups, std::array<bool, 3> mask) {
-  const bool ours = mask[1] && isOurs(gradient, input, weight, stride, dilation, transposed, groups);
-  std::tuple<at::Tensor, at::Tensor, at::Tensor> result;
-  if (!ours || mask[0] || mask[2]) {
-    result = at::native::convolution_backward(gradient, input, weight, biasSizes, stride, padding, dilation, transposed,
-                                              outputPadding, groups, {mask[0], mask[1] && !ours, mask[2]});
+struct Depthwise : torch::autograd::Function<Depthwise> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& givenWeight,
+                            int64_t stride, at::IntArrayRef padding) {
+    const Plan plan(geometryOf(input, givenWeight, stride, padding), false);
+    const Geometry& g = plan.geometry;
+    const at::Tensor x = input.contiguous(), weight = givenWeight.contiguous();
+    at::Tensor y = at::empty({g.batch, g.channels * g.filters, g.outHeight, g.outWidth}, x.options());
+    forEveryChannel(plan, false, [&](const Buffers& buffers, int64_t c, int64_t lanes) {
+      (lanes == 16 ? forward16 : forward8)(plan, buffers, c, x.data_ptr<float>(), weight.data_ptr<float>(),
+                                           y.data_ptr<float>());
+    });
+    context->save_for_backward({x, weight});
+    context->saved_data["stride"] = stride;
+    context->saved_data["padding"] = padding;
+    context->saved_data["wanted"] = input.requires_grad();
+    return y;
   }
-  if (ours) std::get<1>(result) = weightGradient(gradient, input, weight, stride, padding);
-  return result;
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], gradient = gradients[0].contiguous();
+    const bool wanted = context->saved_data["wanted"].toBool();
+    const std::vector<int64_t> padding = context->saved_data["padding"].toIntVector();
+    const Plan plan(geometryOf(x, weight, context->saved_data["stride"].toInt(), padding), wanted);
+    at::Tensor ofInput = wanted ? at::empty_like(x) : at::Tensor(), ofWeight = at::empty_like(weight);
+    forEveryChannel(plan, true, [&](const Buffers& buffers, int64_t c, int64_t lanes) {
+      (lanes == 16 ? backward16 : backward8)(plan, buffers, c, gradient.data_ptr<float>(), x.data_ptr<float>(),
+                                             weight.data_ptr<float>(), wanted ? ofInput.data_ptr<float>() : nullptr,
+                                             ofWeight.data_ptr<float>());
+    });
+    return {ofInput, ofWeight, at::Tensor(), at::Tensor()};
+  }
+};
+
+at::Tensor depthwise(const at::Tensor& x, const at::Tensor& weight, int64_t stride, at::IntArrayRef padding) {
+  return Depthwise::apply(x, weight, stride, padding);
 }
 
-TORCH_LIBRARY_IMPL(aten, CPU, library) { library.impl("convolution_backward", convolutionBackward); }
+TORCH_LIBRARY_FRAGMENT(mobileclip, library) {
+  library.def("depthwise_conv2d(Tensor x, Tensor weight, int stride, int[2] padding) -> Tensor", depthwise);
+}
 
 }  // namespace

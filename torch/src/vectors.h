@@ -13,6 +13,13 @@
 // What such a function calls is compiled with it.
 #define INLINE inline __attribute__((always_inline))
 
+// Before a loop over registers: all of it is written out, so that arrays stay in registers.
+#ifdef __clang__
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED _Pragma("GCC unroll 16")
+#endif
+
 // Values that are computed at once.
 template <typename T>
 struct Lanes {
