@@ -1,9 +1,6 @@
 /** A sum of batch norms, several of them of one input: what MobileOne blocks are while they train. */
-import { noGrad } from "./context.ts"
-import { ones } from "./create.ts"
-import { type BatchNorm, stack } from "./functional.ts"
+import type { BatchNorm } from "./functional.ts"
 import { operator } from "./operator.ts"
-import { scope } from "./scope.ts"
 import type { Tensor } from "./tensor.ts"
 
 /** sign * batchNorm(scale * input), by the batch's statistics. C channels. */
@@ -45,39 +42,29 @@ export function addNorms(base: Tensor | null, terms: readonly NormTerm[], settin
 /** As many as the addon takes in a list: more may be holes, which would be filled. */
 const mostTerms = 2 ** 20
 
-function addNormsOfOne(
-  base: Tensor | null,
-  terms: readonly NormTerm[],
-  { factor, momentum, eps }: NormSettings,
-): Tensor {
-  const { input } = terms[0]!
-  const gains = stack(terms.map(signed("weight")))
-  // Not a stack's sum: the biases' gradients would be one row of memory, and clipping would scale it once for each.
-  const biases = terms.map(signed("bias")).reduce((sum, bias) => sum.add(bias))
-  const times = (x: Tensor) => (factor ? x.mul(factor.reshape([-1])) : x)
-  const slopes = stack(terms.map(({ scale, weight }) => scale?.reshape([-1]) ?? onesLike(weight)))
-  const [sum, mean, variance] = normSum(base, input, times(gains), slopes, times(biases), eps)
-  const perChannel = input.numel / mean.numel
-  noGrad(() => scope(() => track(terms, mean, variance.mul(perChannel / (perChannel - 1)), momentum)))
-  return sum
+function addNormsOfOne(base: Tensor | null, terms: readonly NormTerm[], settings: NormSettings): Tensor {
+  const scaled = terms.filter(({ scale }) => scale)
+  return normSum(
+    base,
+    terms[0]!.input,
+    terms.map(({ weight }) => weight),
+    terms.map(({ bias }) => bias),
+    scaled.map(({ scale }) => scale!),
+    terms.map((term) => scaled.indexOf(term)),
+    terms.map(({ sign }) => sign),
+    settings.factor ?? null,
+    terms.flatMap(({ runningMean, runningVar }) => (runningMean && runningVar ? [runningMean, runningVar] : [])),
+    settings.momentum,
+    settings.eps,
+  )
 }
 
-const signed = (name: "weight" | "bias") => (term: NormTerm) => (term.sign < 0 ? term[name].neg() : term[name])
-
-function onesLike({ shape, dtype, device }: Tensor): Tensor {
-  return ones(shape, { dtype, device })
-}
-
-/** running = (1 - momentum) * running + momentum * batch */
-function track(terms: readonly NormTerm[], mean: Tensor, variance: Tensor, momentum: number): void {
-  for (const { scale: given, runningMean, runningVar } of terms) {
-    const scale = given?.reshape([-1])
-    runningMean?.mul_(1 - momentum).add_((scale ? mean.mul(scale) : mean).mul(momentum))
-    runningVar?.mul_(1 - momentum).add_((scale ? variance.mul(scale).mul(scale) : variance).mul(momentum))
-  }
-}
-
+type Tensors = readonly Tensor[]
 const normSum = operator<
-  [base: Tensor | null, input: Tensor, gains: Tensor, slopes: Tensor, bias: Tensor, eps: number],
-  [sum: Tensor, mean: Tensor, variance: Tensor]
+  [
+    ...[base: Tensor | null, input: Tensor, weights: Tensors, biases: Tensors, scales: Tensors],
+    ...[scaled: readonly number[], signs: readonly number[], factor: Tensor | null, running: Tensors],
+    ...[momentum: number, eps: number],
+  ],
+  Tensor
 >("mobileclip::norm_sum")

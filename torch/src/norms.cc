@@ -4,12 +4,11 @@
 // channel (the 1x1 depthwise branch). Mean and variance of all follow from those of the input, and the sum is one factor
 // and one shift per channel, so a channel is read once from memory, and stays in the cache for what comes then.
 //
-//   y = base + sum_k gain_k * slope_k * (x - mean) / sqrt(slope_k^2 * variance + eps) + bias
+//   y = base + factor * sum_k sign_k * (weight_k * scale_k * (x - mean) / sqrt(scale_k^2 * variance + eps) + bias_k)
 //
-// N batch, C channels, P pixels of a plane, K norms.
+// N batch, C channels, P pixels of a plane, K norms. Below, gain_k = factor * sign_k * weight_k.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -21,65 +20,73 @@
 
 namespace {
 
-// One channel: where its planes lie, and its column of gains and slopes.
-template <typename T>
-struct Channel {
-  int64_t planes, size, stride;  // stride: values from one plane to the next
-  const T *gains, *slopes;
-  int64_t norms, channels;
-  double eps;
+// ------------------------------------------------------------------------------------------- passes over a channel
 
-  double gain(int64_t k) const { return gains[k * channels]; }
-  double slope(int64_t k) const { return slopes[k * channels]; }
-  double inverse(int64_t k, double variance) const { return 1 / std::sqrt(slope(k) * slope(k) * variance + eps); }
-  double count() const { return static_cast<double>(planes * size); }
+// Where a channel's planes lie.
+struct Planes {
+  int64_t count, size, stride;  // stride: values from one plane to the next
+
+  double values() const { return static_cast<double>(count * size); }
 };
 
-// Sum over all planes of left * right, where left is x or x - shift, and right is 1, the same or another's values. A
-// plane is summed in T, planes in double.
-enum class Times { one, itself, other };
-
-template <typename T, Times times>
-INLINE double sumOf(const Channel<T>& channel, const T* x, T shift, const T* other) {
+// Adds up two functions of the values, each given as a vector of x and one of `other`. About a thousand values are summed
+// in T, lane by lane, and these sums in double.
+template <typename T, typename First, typename Second>
+INLINE std::pair<double, double> sumsOf(const Planes& planes, const T* x, const T* other, First first, Second second) {
   using Vector = typename Lanes<T>::Vector;
-  constexpr int64_t lanes = Lanes<T>::count;
-  double total = 0;
-  for (int64_t n = 0; n < channel.planes; ++n, x += channel.stride) {
-    Vector sums = {};
+  constexpr int64_t lanes = Lanes<T>::count, unroll = 4, most = 1024;
+  double totals[2] = {};
+  Vector sums[2][unroll] = {};
+  int64_t pending = 0;
+  const auto flush = [&]() INLINED {
+    for (int which = 0; which < 2; ++which) {
+      for (int u = 0; u < unroll; ++u)
+        for (int64_t lane = 0; lane < lanes; ++lane) totals[which] += sums[which][u][lane];
+      for (int u = 0; u < unroll; ++u) sums[which][u] = Vector{};
+    }
+    pending = 0;
+  };
+  for (int64_t n = 0; n < planes.count; ++n, x += planes.stride, other += planes.stride) {
     int64_t i = 0;
-    for (; i + lanes <= channel.size; i += lanes) {
-      Vector left;
-      std::memcpy(&left, x + i, sizeof left);
-      left -= shift;
-      if constexpr (times == Times::one) sums += left;
-      if constexpr (times == Times::itself) sums += left * left;
-      if constexpr (times == Times::other) {
-        Vector right;
-        std::memcpy(&right, other + i, sizeof right);
-        sums += left * right;
+    for (; i + unroll * lanes <= planes.size; i += unroll * lanes) {
+      UNROLLED
+      for (int u = 0; u < unroll; ++u) {
+        Vector a, b;
+        std::memcpy(&a, x + i + u * lanes, sizeof a);
+        std::memcpy(&b, other + i + u * lanes, sizeof b);
+        sums[0][u] += first(a, b);
+        sums[1][u] += second(a, b);
       }
+      pending += unroll;
+      if (pending * lanes >= most) flush();
     }
-    T sum = 0;
-    for (int64_t lane = 0; lane < lanes; ++lane) sum += sums[lane];
-    for (; i < channel.size; ++i) {
-      const T left = x[i] - shift;
-      sum += times == Times::one ? left : left * (times == Times::itself ? left : other[i]);
+    for (; i + lanes <= planes.size; i += lanes) {
+      Vector a, b;
+      std::memcpy(&a, x + i, sizeof a);
+      std::memcpy(&b, other + i, sizeof b);
+      sums[0][0] += first(a, b);
+      sums[1][0] += second(a, b);
+      pending += unroll;
     }
-    total += sum;
-    if constexpr (times == Times::other) other += channel.stride;
+    for (; i < planes.size; ++i) {
+      totals[0] += first(x[i], other[i]);
+      totals[1] += second(x[i], other[i]);
+    }
+    if (pending * lanes >= most) flush();
   }
-  return total;
+  flush();
+  return {totals[0], totals[1]};
 }
 
 // y = a * left + b * (right - shift) + c; without `left`, its part is left out.
 template <typename T>
-INLINE void combine(const Channel<T>& channel, const T* left, const T* right, T* y, T a, T b, T shift, T c) {
+INLINE void combine(const Planes& planes, const T* left, const T* right, T* y, T a, T b, T shift, T c) {
   using Vector = typename Lanes<T>::Vector;
   constexpr int64_t lanes = Lanes<T>::count;
-  for (int64_t n = 0; n < channel.planes; ++n) {
-    const int64_t start = n * channel.stride;
+  for (int64_t n = 0; n < planes.count; ++n) {
+    const int64_t start = n * planes.stride;
     int64_t i = start;
-    for (; i + lanes <= start + channel.size; i += lanes) {
+    for (; i + lanes <= start + planes.size; i += lanes) {
       Vector value;
       std::memcpy(&value, right + i, sizeof value);
       value = (value - shift) * b + c;
@@ -90,64 +97,90 @@ INLINE void combine(const Channel<T>& channel, const T* left, const T* right, T*
       }
       std::memcpy(y + i, &value, sizeof value);
     }
-    for (; i < start + channel.size; ++i) y[i] = (right[i] - shift) * b + c + (left ? left[i] * a : 0);
+    for (; i < start + planes.size; ++i) y[i] = (right[i] - shift) * b + c + (left ? left[i] * a : 0);
   }
 }
 
+struct Moments {
+  double mean, variance;  // of the input; the variance is biased
+};
+
 template <typename T>
-INLINE void forwardOf(const Channel<T>& channel, const T* base, const T* x, T bias, T* y, T* mean, T* variance) {
-  *mean = sumOf<T, Times::one>(channel, x, 0, nullptr) / channel.count();
-  *variance = sumOf<T, Times::itself>(channel, x, *mean, nullptr) / channel.count();
-  double factor = 0;
-  for (int64_t k = 0; k < channel.norms; ++k)
-    factor += channel.gain(k) * channel.slope(k) * channel.inverse(k, *variance);
-  combine<T>(channel, base, x, y, 1, factor, *mean, bias);
+INLINE Moments momentsOf(const Planes& planes, const T* x) {
+  const auto none = [](auto a, auto) INLINED { return a - a; };
+  const T mean = static_cast<T>(sumsOf(planes, x, x, [](auto a, auto) INLINED { return a; }, none).first / planes.values());
+  const auto squared = [mean](auto a, auto) INLINED { return (a - mean) * (a - mean); };
+  return {mean, static_cast<T>(sumsOf(planes, x, x, squared, none).first / planes.values())};
 }
 
-// `direct`: what of the result's gradient the input gets besides, as the base of the sum.
+// Of a gradient: its sum, and that of its products with x - mean.
 template <typename T>
-INLINE void backwardOf(const Channel<T>& channel, const T* gradient, const T* x, T mean, T variance, T direct, T* input,
-                       T* gains, T* slopes, T* bias) {
-  const double sum = sumOf<T, Times::one>(channel, gradient, 0, nullptr);
-  const double dot = sumOf<T, Times::other>(channel, x, mean, gradient);
-  double factor = 0, ofVariance = 0;
-  for (int64_t k = 0; k < channel.norms; ++k) {
-    const double gain = channel.gain(k), slope = channel.slope(k), inverse = channel.inverse(k, variance);
-    const double cubed = inverse * inverse * inverse;
-    factor += gain * slope * inverse;
-    ofVariance -= gain * slope * slope * slope * cubed / 2;
-    gains[k * channel.channels] = dot * slope * inverse;
-    slopes[k * channel.channels] = dot * gain * channel.eps * cubed;
-  }
-  *bias = sum;
-  const double n = channel.count();
-  combine<T>(channel, gradient, x, input, factor + direct, 2 * dot * ofVariance / n, mean, -factor * sum / n);
+INLINE std::pair<double, double> gradientSums(const Planes& planes, const T* gradient, const T* x, T mean) {
+  return sumsOf(
+      planes, x, gradient, [](auto, auto g) INLINED { return g; }, [mean](auto a, auto g) INLINED { return (a - mean) * g; });
 }
 
 #define PASSES(T)                                                                                                     \
-  FOR_EVERY_PROCESSOR void forward(const Channel<T>& channel, const T* base, const T* x, T bias, T* y, T* mean,       \
-                                   T* variance) {                                                                     \
-    forwardOf<T>(channel, base, x, bias, y, mean, variance);                                                          \
+  FOR_EVERY_PROCESSOR Moments moments(const Planes& planes, const T* x) { return momentsOf<T>(planes, x); }           \
+  FOR_EVERY_PROCESSOR void write(const Planes& planes, const T* left, const T* right, T* y, T a, T b, T shift, T c) { \
+    combine<T>(planes, left, right, y, a, b, shift, c);                                                               \
   }                                                                                                                   \
-  FOR_EVERY_PROCESSOR void backward(const Channel<T>& channel, const T* gradient, const T* x, T mean, T variance,     \
-                                    T direct, T* input, T* gains, T* slopes, T* bias) {                               \
-    backwardOf<T>(channel, gradient, x, mean, variance, direct, input, gains, slopes, bias);                          \
+  FOR_EVERY_PROCESSOR std::pair<double, double> sums(const Planes& planes, const T* gradient, const T* x, T mean) {   \
+    return gradientSums<T>(planes, gradient, x, mean);                                                                \
   }
 PASSES(float)
 PASSES(double)
 
-template <typename T>
-Channel<T> channelOf(const at::Tensor& x, const at::Tensor& gains, const at::Tensor& slopes, double eps, int64_t c) {
-  const int64_t channels = x.size(1), size = x.numel() / (x.size(0) * channels);
-  return {x.size(0),      size,     channels * size, gains.data_ptr<T>() + c, slopes.data_ptr<T>() + c,
-          gains.size(0), channels, eps};
-}
+// ----------------------------------------------------------------------------------------------------- the norms
+
+// Parameters of all norms, contiguous, [C] each.
+struct Norms {
+  std::vector<at::Tensor> weights, biases, scales;
+  std::vector<int64_t> scaled, signs;  // scaled: which of the scales a norm has, or -1
+  at::Tensor factor;                   // undefined: 1
+  double eps;
+
+  size_t count() const { return weights.size(); }
+};
 
 template <typename T>
 T* at(const at::Tensor& tensor, int64_t offset) {
   return tensor.defined() ? tensor.data_ptr<T>() + offset : nullptr;
 }
 
+// The norms of channel `c`.
+template <typename T>
+struct Channel {
+  const Norms& norms;
+  int64_t c;
+
+  double factor() const { return norms.factor.defined() ? *at<T>(norms.factor, c) : 1; }
+  double sign(size_t k) const { return static_cast<double>(norms.signs[k]); }
+  double weight(size_t k) const { return *at<T>(norms.weights[k], c); }
+  double bias(size_t k) const { return *at<T>(norms.biases[k], c); }
+  double scale(size_t k) const { return norms.scaled[k] < 0 ? 1 : *at<T>(norms.scales[norms.scaled[k]], c); }
+  double gain(size_t k) const { return factor() * sign(k) * weight(k); }
+  double inverse(size_t k, double variance) const { return 1 / std::sqrt(scale(k) * scale(k) * variance + norms.eps); }
+
+  double slope(double variance) const {
+    double sum = 0;
+    for (size_t k = 0; k < norms.count(); ++k) sum += gain(k) * scale(k) * inverse(k, variance);
+    return sum;
+  }
+
+  double shift() const {
+    double sum = 0;
+    for (size_t k = 0; k < norms.count(); ++k) sum += sign(k) * bias(k);
+    return sum * factor();
+  }
+};
+
+Planes planesOf(const at::Tensor& x) {
+  const int64_t size = x.numel() / (x.size(0) * x.size(1));
+  return {x.size(0), size, x.size(1) * size};
+}
+
+// A channel is one thread's: the same bits for every number of threads.
 template <typename Work>
 void forEveryChannel(const at::Tensor& x, Work work) {
   at::parallel_for(0, x.size(1), 1, [&](int64_t begin, int64_t end) {
@@ -155,80 +188,190 @@ void forEveryChannel(const at::Tensor& x, Work work) {
   });
 }
 
-void check(const at::Tensor& base, const at::Tensor& x, const at::Tensor& gains, const at::Tensor& slopes,
-           const at::Tensor& bias) {
+// Gradients of the parameters, as `Norms` has them.
+struct Gradients {
+  std::vector<at::Tensor> weights, biases, scales;
+  at::Tensor factor;
+
+  explicit Gradients(const Norms& norms) {
+    for (const at::Tensor& each : norms.weights) weights.push_back(at::empty_like(each));
+    for (const at::Tensor& each : norms.biases) biases.push_back(at::empty_like(each));
+    for (const at::Tensor& each : norms.scales) scales.push_back(at::empty_like(each));
+    if (norms.factor.defined()) factor = at::empty_like(norms.factor);
+  }
+};
+
+// From the sum of the result's gradient and its sum of products with x - mean. Returns the gradient of the variance.
+template <typename T>
+double parameterGradients(const Channel<T>& channel, double variance, double sum, double dot, const Gradients& out) {
+  const Norms& norms = channel.norms;
+  const int64_t c = channel.c;
+  double ofVariance = 0, ofFactor = 0;
+  for (size_t k = 0; k < norms.count(); ++k) {
+    const double gain = channel.gain(k), scale = channel.scale(k), inverse = channel.inverse(k, variance);
+    const double cubed = inverse * inverse * inverse, direction = channel.factor() * channel.sign(k);
+    const double normed = dot * scale * inverse;
+    *at<T>(out.weights[k], c) = static_cast<T>(direction * normed);
+    *at<T>(out.biases[k], c) = static_cast<T>(direction * sum);
+    if (norms.scaled[k] >= 0) *at<T>(out.scales[norms.scaled[k]], c) = static_cast<T>(dot * gain * norms.eps * cubed);
+    ofFactor += channel.sign(k) * (channel.weight(k) * normed + channel.bias(k) * sum);
+    ofVariance -= dot * gain * scale * scale * scale * cubed / 2;
+  }
+  if (out.factor.defined()) *at<T>(out.factor, c) = static_cast<T>(ofFactor);
+  return ofVariance;
+}
+
+std::vector<at::Tensor> contiguous(at::TensorList list) {
+  std::vector<at::Tensor> all;
+  for (const at::Tensor& each : list) all.push_back(each.contiguous());
+  return all;
+}
+
+// Running statistics of each norm: mean, variance; empty: not tracked.
+struct Running {
+  at::TensorList statistics;
+  double momentum;
+};
+
+// running = (1 - momentum) * running + momentum * batch, whose variance is unbiased
+template <typename T>
+void track(const Channel<T>& channel, const Moments& moments, const Planes& planes, const Running& running) {
+  const double unbiased = moments.variance * (planes.values() / (planes.values() - 1));
+  const auto move = [&](const at::Tensor& statistic, double batch) {
+    T& value = *at<T>(statistic, channel.c);
+    value = static_cast<T>((1 - running.momentum) * value + running.momentum * batch);
+  };
+  for (size_t k = 0; 2 * k < running.statistics.size(); ++k) {
+    const double scale = channel.scale(k);
+    move(running.statistics[2 * k], scale * moments.mean);
+    move(running.statistics[2 * k + 1], scale * scale * unbiased);
+  }
+}
+
+void check(const at::Tensor& base, const at::Tensor& x, at::TensorList parameters, const Norms& norms,
+           const Running& running) {
   TORCH_CHECK(x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble),
               "the input must be float32 or float64 on the processor");
   TORCH_CHECK(x.dim() >= 2 && x.numel() > 0, "expected an input [N, C, ...] with values");
-  TORCH_CHECK(gains.dim() == 2 && gains.size(1) == x.size(1) && slopes.sizes() == gains.sizes() && bias.dim() == 1 &&
-                  bias.size(0) == x.size(1),
-              "expected gains and slopes [K, C] and a bias [C] for an input of ", x.size(1), " channels");
+  const size_t count = norms.count();
+  TORCH_CHECK(count > 0 && norms.biases.size() == count && norms.scaled.size() == count && norms.signs.size() == count &&
+                  (running.statistics.empty() || running.statistics.size() == 2 * count),
+              "expected a weight, a bias, a place of its scale and a sign for each norm, and two statistics or none");
+  for (const int64_t place : norms.scaled)
+    TORCH_CHECK(place < static_cast<int64_t>(norms.scales.size()), "there is no scale ", place);
   TORCH_CHECK(!base.defined() || base.sizes() == x.sizes(), "base and input must be of one shape");
-  for (const at::Tensor& other : {base, gains, slopes, bias})
-    TORCH_CHECK(!other.defined() || (other.scalar_type() == x.scalar_type() && other.device() == x.device()),
-                "all tensors must have the input's dtype and device");
+  const auto belongs = [&](const at::Tensor& other) {
+    return other.scalar_type() == x.scalar_type() && other.device() == x.device();
+  };
+  TORCH_CHECK(!base.defined() || belongs(base), "all tensors must have the input's dtype and device");
+  for (at::TensorList list : {parameters, running.statistics}) {
+    for (const at::Tensor& each : list) {
+      TORCH_CHECK(each.numel() == x.size(1), "expected a value for each of the input's ", x.size(1), " channels, got ", each.sizes());
+      TORCH_CHECK(belongs(each), "all tensors must have the input's dtype and device");
+    }
+  }
+  for (const at::Tensor& each : running.statistics) TORCH_CHECK(each.is_contiguous(), "statistics must be contiguous");
 }
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// `parameters`: weights, biases, scales, and the factor where there is one.
+Norms normsOf(at::TensorList parameters, const std::vector<int64_t>& scaled, const std::vector<int64_t>& signs,
+              bool hasFactor, double eps) {
+  const size_t count = signs.size(), end = parameters.size() - (hasFactor ? 1 : 0);
+  TORCH_CHECK(end >= 2 * count, "expected a weight and a bias for each of ", count, " norms");
+  Norms norms{contiguous(parameters.slice(0, count)), contiguous(parameters.slice(count, count)),
+              contiguous(parameters.slice(2 * count, end - 2 * count)), scaled, signs, {}, eps};
+  if (hasFactor) norms.factor = parameters.back().contiguous();
+  return norms;
+}
+
 struct NormSum : torch::autograd::Function<NormSum> {
-  static variable_list forward(AutogradContext* context, const c10::optional<at::Tensor>& given, const at::Tensor& input,
-                               const at::Tensor& givenGains, const at::Tensor& givenSlopes, const at::Tensor& givenBias,
-                               double eps) {
+  static at::Tensor forward(AutogradContext* context, const c10::optional<at::Tensor>& given, const at::Tensor& input,
+                            at::TensorList parameters, const std::vector<int64_t>& scaled,
+                            const std::vector<int64_t>& signs, bool hasFactor, const Running& running, double eps) {
     const at::Tensor base = given.value_or(at::Tensor());
-    check(base, input, givenGains, givenSlopes, givenBias);
-    const at::Tensor x = input.contiguous(), gains = givenGains.contiguous(), slopes = givenSlopes.contiguous();
-    const at::Tensor bias = givenBias.contiguous(), first = base.defined() ? base.contiguous() : base;
-    at::Tensor y = at::empty_like(x), mean = at::empty_like(bias), variance = at::empty_like(bias);
+    const Norms norms = normsOf(parameters, scaled, signs, hasFactor, eps);
+    check(base, input, parameters, norms, running);
+    const at::Tensor x = input.contiguous(), first = base.defined() ? base.contiguous() : base;
+    at::Tensor y = at::empty_like(x), mean = at::empty_like(norms.weights[0]), variance = at::empty_like(mean);
+    const Planes planes = planesOf(x);
     forEveryChannel(x, [&](int64_t c, auto zero) {
       using T = decltype(zero);
-      const Channel<T> channel = channelOf<T>(x, gains, slopes, eps, c);
-      const int64_t start = c * channel.size;
-      ::forward(channel, at<T>(first, start), at<T>(x, start), *at<T>(bias, c), at<T>(y, start), at<T>(mean, c),
-                at<T>(variance, c));
+      const int64_t start = c * planes.size;
+      const Channel<T> channel{norms, c};
+      const Moments found = moments(planes, at<T>(x, start));
+      track(channel, found, planes, running);
+      *at<T>(mean, c) = static_cast<T>(found.mean);
+      *at<T>(variance, c) = static_cast<T>(found.variance);
+      write(planes, at<T>(first, start), at<T>(x, start), at<T>(y, start), T(1),
+            static_cast<T>(channel.slope(found.variance)), static_cast<T>(found.mean), static_cast<T>(channel.shift()));
     });
-    context->save_for_backward({x, gains, slopes, mean, variance});
+    variable_list saved = {x, mean, variance};
+    saved.insert(saved.end(), parameters.begin(), parameters.end());
+    context->save_for_backward(std::move(saved));
+    context->saved_data["scaled"] = scaled;
+    context->saved_data["signs"] = signs;
+    context->saved_data["factor"] = hasFactor;
     context->saved_data["eps"] = eps;
     context->saved_data["based"] = base.defined();
     context->saved_data["same"] = base.is_same(input);
-    context->mark_non_differentiable({mean, variance});
-    return {y, mean, variance};
+    return y;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &kept = saved[1], &slopes = saved[2], &mean = saved[3], &variance = saved[4];
-    const at::Tensor gradient = gradients[0].contiguous();
-    const bool same = context->saved_data["same"].toBool();
-    const double eps = context->saved_data["eps"].toDouble();
-    at::Tensor ofInput = at::empty_like(x), ofGains = at::empty_like(kept), ofSlopes = at::empty_like(kept),
-               ofBias = at::empty_like(mean);
+    const at::Tensor &x = saved[0], &mean = saved[1], &variance = saved[2], gradient = gradients[0].contiguous();
+    const bool same = context->saved_data["same"].toBool(), hasFactor = context->saved_data["factor"].toBool();
+    const Norms norms = normsOf(at::TensorList(saved).slice(3), context->saved_data["scaled"].toIntVector(),
+                                context->saved_data["signs"].toIntVector(), hasFactor,
+                                context->saved_data["eps"].toDouble());
+    at::Tensor ofInput = at::empty_like(x);
+    const Gradients out(norms);
+    const Planes planes = planesOf(x);
     forEveryChannel(x, [&](int64_t c, auto zero) {
       using T = decltype(zero);
-      const Channel<T> channel = channelOf<T>(x, kept, slopes, eps, c);
-      const int64_t start = c * channel.size;
-      ::backward(channel, at<T>(gradient, start), at<T>(x, start), *at<T>(mean, c), *at<T>(variance, c),
-                 static_cast<T>(same ? 1 : 0), at<T>(ofInput, start), at<T>(ofGains, c), at<T>(ofSlopes, c),
-                 at<T>(ofBias, c));
+      const int64_t start = c * planes.size;
+      const Channel<T> channel{norms, c};
+      const T shift = *at<T>(mean, c), spread = *at<T>(variance, c);
+      const auto [sum, dot] = sums(planes, at<T>(gradient, start), at<T>(x, start), shift);
+      const double ofVariance = parameterGradients(channel, spread, sum, dot, out), slope = channel.slope(spread);
+      // As the base, the input gets the result's gradient besides.
+      write(planes, at<T>(gradient, start), at<T>(x, start), at<T>(ofInput, start),
+            static_cast<T>(slope + (same ? 1 : 0)), static_cast<T>(2 * ofVariance / planes.values()), shift,
+            static_cast<T>(-slope * sum / planes.values()));
     });
     const bool based = context->saved_data["based"].toBool();
-    return {same || !based ? at::Tensor() : gradients[0], ofInput, ofGains, ofSlopes, ofBias, at::Tensor()};
+    variable_list all = {same || !based ? at::Tensor() : gradients[0], ofInput};
+    for (const auto* list : {&out.weights, &out.biases, &out.scales}) all.insert(all.end(), list->begin(), list->end());
+    if (hasFactor) all.push_back(out.factor);
+    // What is not a tensor: scaled, signs, whether there is a factor, running, eps.
+    all.resize(all.size() + 5);
+    return all;
   }
 };
 
-// base as in the formula, [N, C, ...], or none; x [N, C, ...]; gains and slopes [K, C]; bias [C]
-// -> y, and mean and biased variance of x, [C], without gradients
-std::tuple<at::Tensor, at::Tensor, at::Tensor> normSum(const c10::optional<at::Tensor>& base, const at::Tensor& x,
-                                                       const at::Tensor& gains, const at::Tensor& slopes,
-                                                       const at::Tensor& bias, double eps) {
-  const variable_list results = NormSum::apply(base, x, gains, slopes, bias, eps);
-  return {results[0], results[1], results[2]};
+// base as in the formula, [N, C, ...], or none; x [N, C, ...]; all others C values. scaled: for each norm the place of its
+// scale in `scales`, or -1. running: mean and variance of each norm, changed, or none.
+at::Tensor normSum(const c10::optional<at::Tensor>& base, const at::Tensor& x, at::TensorList weights,
+                   at::TensorList biases, at::TensorList scales, at::IntArrayRef scaled, at::IntArrayRef signs,
+                   const c10::optional<at::Tensor>& factor, at::TensorList running, double momentum, double eps) {
+  variable_list parameters(weights.begin(), weights.end());
+  TORCH_CHECK(weights.size() == signs.size() && biases.size() == signs.size() && scaled.size() == signs.size(),
+              "expected a weight, a bias, a place of its scale and a sign for each norm");
+  parameters.insert(parameters.end(), biases.begin(), biases.end());
+  parameters.insert(parameters.end(), scales.begin(), scales.end());
+  if (factor) parameters.push_back(*factor);
+  return NormSum::apply(base, x, at::TensorList(parameters), scaled.vec(), signs.vec(), factor.has_value(),
+                        Running{running, momentum}, eps);
 }
 
 TORCH_LIBRARY(mobileclip, library) {
-  library.def("norm_sum(Tensor? base, Tensor x, Tensor gains, Tensor slopes, Tensor bias, float eps) -> (Tensor, Tensor, Tensor)",
-              normSum);
+  library.def(
+      "norm_sum(Tensor? base, Tensor x, Tensor[] weights, Tensor[] biases, Tensor[] scales, int[] scaled, int[] signs, "
+      "Tensor? factor, Tensor(a!)[] running, float momentum, float eps) -> Tensor",
+      normSum);
 }
 
 }  // namespace

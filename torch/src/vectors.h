@@ -12,6 +12,7 @@
 
 // What such a function calls is compiled with it.
 #define INLINE inline __attribute__((always_inline))
+#define INLINED __attribute__((always_inline))  // after a lambda's parameters
 
 // Before a loop over registers: all of it is written out, so that arrays stay in registers.
 #ifdef __clang__
