@@ -119,7 +119,9 @@ test("what does not fit is refused", () => {
   scope(() => {
     const term = { weight: randn([3]), bias: randn([3]), runningMean: null, runningVar: null, sign: 1 } as const
     const x = randn([2, 4, 5, 5])
-    expect(() => addNorms(x, [{ ...term, input: x }], { momentum, eps })).toThrow("a value for each of the input's 4 channels")
+    expect(() => addNorms(x, [{ ...term, input: x }], { momentum, eps })).toThrow(
+      "a value for each of the input's 4 channels",
+    )
     const y = randn([2, 3, 5, 5])
     expect(() => addNorms(x, [{ ...term, input: y }], { momentum, eps })).toThrow("must be of one shape")
   })
