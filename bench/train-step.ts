@@ -3,7 +3,7 @@
  *
  *     node dist/bench/train-step.js [--steps 20] [--batch 96] [--threads N] [--reinforced] [--json] [--dump FILE] [--paced]
  *
- * Prints medians in milliseconds, samples/s, and the losses of the first three steps, which are not timed. `--dump`
+ * Prints medians in milliseconds, samples/s, what memory cost, and the losses of the first three steps, which are not timed. `--dump`
  * writes weights and batch before the first step, for the same step elsewhere (`pytorch/train_step.py`). With `--paced`
  * it makes one step for every line of stdin and prints each as a line of JSON: see `compare-pytorch.ts`.
  */
@@ -72,8 +72,27 @@ async function main(): Promise<void> {
   const losses = Array.from({ length: 3 }, () => step().loss)
   const start = { version: torch.version(), threads: torch.threads(), batch: batchSize, losses }
   if (options.paced) return paced(start, step)
-  const times = medians(Array.from({ length: Number(options.steps) }, step))
-  console.log(options.json ? JSON.stringify({ ...start, ...times }) : describe(start, times))
+  const usage = process.resourceUsage()
+  const steps = Array.from({ length: Number(options.steps) }, step)
+  const memory = memorySince(usage, steps.length)
+  const times = medians(steps)
+  const text = () => `${describe(start, times)}\n${describeMemory(memory)}`
+  console.log(options.json ? JSON.stringify({ ...start, ...times, ...memory }) : text())
+}
+
+/** What the system did for a step's memory, and the largest resident size of the process. */
+function memorySince(before: NodeJS.ResourceUsage, steps: number) {
+  const after = process.resourceUsage()
+  return {
+    pageFaults: (after.minorPageFault - before.minorPageFault) / steps,
+    systemMilliseconds: (after.systemCPUTime - before.systemCPUTime) / 1000 / steps,
+    peakMebibytes: after.maxRSS / 1024,
+  }
+}
+
+function describeMemory({ pageFaults, systemMilliseconds, peakMebibytes }: ReturnType<typeof memorySince>): string {
+  const step = `${pageFaults.toFixed(0)} page faults and ${systemMilliseconds.toFixed(1)} ms in the system a step`
+  return `${step}; ${peakMebibytes.toFixed(0)} MiB resident at most`
 }
 
 function trainer(model: Clip, batch: Batch): () => StepTimes & { readonly loss: number } {

@@ -112,6 +112,14 @@ export function memory(): Memory {
   return native.memory()
 }
 
+/**
+ * Hands memory that is kept for tensors to come back to the system, and returns its bytes. What ten seconds did not need is
+ * handed back by itself.
+ */
+export function releaseMemory(): number {
+  return native.releaseMemory()
+}
+
 /** Takes libtorch's warnings, one per place they come from; without a listener they are Node's `process.emitWarning`. */
 export function onWarning(listener: (message: string) => void): void {
   native.onWarning(listener)

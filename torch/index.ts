@@ -12,6 +12,7 @@ export {
   memory,
   noGrad,
   onWarning,
+  releaseMemory,
   setCudaOptions,
   setGeneratorState,
   setThreads,

@@ -56,6 +56,7 @@ export interface Native<Tensor> {
   setCudaOptions(tf32?: boolean, benchmark?: boolean): readonly [tf32: boolean, benchmark: boolean]
   synchronize(device: Device): void
   memory(): Memory
+  releaseMemory(): number
   onWarning(listener: (message: string) => void): void
   version(): { readonly built: string; readonly running: string | null }
   devices(): Device[]
@@ -117,6 +118,8 @@ export interface Memory {
   readonly liveTensors: number
   /** Bytes of all storages that a live tensor uses, each counted once. */
   readonly liveBytes: number
+  /** Bytes on the processor that no tensor uses and that are kept for the next ones; 0 outside Linux. */
+  readonly kept: number
   /** Bytes of libtorch's allocator, one entry per CUDA device; left out where libtorch does not tell (before 2.9). */
   readonly cuda?: readonly { readonly allocated: number; readonly peak: number; readonly reserved: number }[]
 }

@@ -231,6 +231,7 @@ export async function train(
     optimizer.free()
     ema?.free()
     interpreter.free()
+    torch.releaseMemory()
   }
 }
 

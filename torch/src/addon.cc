@@ -2,6 +2,7 @@
 #include <c10/util/Logging.h>
 #include <napi.h>
 
+#include "allocator.h"
 #include "context.h"
 #include "distributed.h"
 #include "guard.h"
@@ -31,6 +32,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new State());
   // Backtraces are not shown; taking one makes every error cost milliseconds.
   c10::SetStackTraceFetcher([] { return std::string(); });
+  useArena();
   define<setTensorClass>(exports, "setTensorClass");
 
   define<findOperator>(exports, "find");
@@ -70,6 +72,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define<setCudaOptions>(exports, "setCudaOptions");
   define<synchronize>(exports, "synchronize");
   define<memory>(exports, "memory");
+  define<releaseMemory>(exports, "releaseMemory");
   define<onWarning>(exports, "onWarning");
   define<version>(exports, "version");
   define<devices>(exports, "devices");

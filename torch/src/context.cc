@@ -8,6 +8,7 @@
 
 #include <mutex>
 
+#include "allocator.h"
 #include "state.h"
 #include "convert.h"
 #include "version.h"
@@ -157,6 +158,7 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("liveTensors", Napi::Number::New(info.Env(), static_cast<double>(tensors.live())));
   result.Set("liveBytes", Napi::Number::New(info.Env(), static_cast<double>(tensors.liveBytes())));
+  result.Set("kept", Napi::Number::New(info.Env(), static_cast<double>(keptBytes())));
 #if TORCH_AT_LEAST(2, 9)
   const size_t count = torch::cuda::device_count();
   if (count > 0) {

@@ -26,7 +26,7 @@ Napi::Value setThreads(const Napi::CallbackInfo& info);
 Napi::Value setCudaOptions(const Napi::CallbackInfo& info);
 // synchronize(device): waits for it
 Napi::Value synchronize(const Napi::CallbackInfo& info);
-// memory() -> { liveTensors, liveBytes, cuda? }
+// memory() -> { liveTensors, liveBytes, kept, cuda? }
 Napi::Value memory(const Napi::CallbackInfo& info);
 // version() -> { built, running }; running is null where libtorch does not tell
 Napi::Value version(const Napi::CallbackInfo& info);
