@@ -95,6 +95,12 @@ export class TorchInterpreter {
     return leaf
   }
 
+  /** Whether the addon's kernels compute with these: not what autocast made, nor what lies on a GPU. */
+  hasOwnKernels(tensors: readonly torch.Tensor[]): boolean {
+    const { device, dtype } = this
+    return device === "cpu" && dtype !== "bfloat16" && tensors.every((tensor) => tensor.dtype === dtype)
+  }
+
   /** Pixels [N, 3, H, W], row-major. */
   images(pixels: Float32Array, shape: readonly number[]): TorchTensor {
     const images = torch.tensor(pixels, shape, { dtype: this.dtype, device: this.device })
@@ -205,11 +211,9 @@ export class TorchTensor implements Tensor {
   }
 
   attention(key: Tensor, value: Tensor, { heads, causal, bias }: AttentionOptions): Tensor {
-    const [q, k, v] = [this, key, value].map((x) => splitHeads(this.resolve(x), heads)) as [
-      torch.Tensor,
-      torch.Tensor,
-      torch.Tensor,
-    ]
+    const inputs = [this, key, value].map((x) => this.resolve(x)) as [torch.Tensor, torch.Tensor, torch.Tensor]
+    if (!bias && this.interpreter.hasOwnKernels(inputs)) return this.next(torch.attention(...inputs, heads, causal))
+    const [q, k, v] = inputs.map((x) => splitHeads(x, heads)) as typeof inputs
     const mask = bias && this.resolve(bias).unsqueeze(1).unsqueeze(1)
     const mixed = torch.scaledDotProductAttention(q, k, v, { causal, ...(mask && { mask }) })
     return this.next(mixed.permute([0, 2, 1, 3]).reshape([...this.shape]))

@@ -1,0 +1,205 @@
+import { describe, expect, test } from "vitest"
+import {
+  attention,
+  grad,
+  manualSeed,
+  randn,
+  scaledDotProductAttention,
+  scope,
+  setThreads,
+  type Tensor,
+  threads,
+} from "./index.ts"
+
+interface Case {
+  readonly batch: number
+  readonly queries: number
+  readonly keys: number
+  readonly heads: number
+  /** Of a head. */
+  readonly width: number
+  readonly causal: boolean
+}
+
+type DType = "float32" | "float64"
+type Form = (q: Tensor, k: Tensor, v: Tensor, heads: number, causal: boolean) => Tensor
+
+/** [N, L, D] -> [N, heads, L, D/heads] */
+function split(x: Tensor, heads: number): Tensor {
+  const [batch, length, width] = x.shape as readonly [number, number, number]
+  return x.reshape([batch, length, heads, width / heads]).permute([0, 2, 1, 3])
+}
+
+const composed: Form = (q, k, v, heads, causal) =>
+  scaledDotProductAttention(split(q, heads), split(k, heads), split(v, heads), { causal })
+    .permute([0, 2, 1, 3])
+    .reshape([...q.shape])
+
+function leavesOf({ batch, queries, keys, heads, width }: Case, dtype: DType): Tensor[] {
+  manualSeed(1)
+  // Scores spread over several units, as those of trained models.
+  return [queries, keys, keys].map((length) =>
+    randn([batch, length, heads * width])
+      .mul(1.5)
+      .to({ dtype })
+      .clone()
+      .requiresGrad_(),
+  )
+}
+
+/** The result and the three gradients. */
+function everythingOf(form: Form, wanted: Case, dtype: DType): Tensor[] {
+  const leaves = leavesOf(wanted, dtype) as [Tensor, Tensor, Tensor]
+  const y = form(...leaves, wanted.heads, wanted.causal)
+  y.mul(y.detach().add(1)).sum().backward()
+  return [y.detach(), ...leaves.map((leaf) => leaf.grad!)]
+}
+
+/** Largest difference over largest value, the worst of all results. */
+function apart(actual: readonly Tensor[], expected: readonly Tensor[]): number {
+  const errors = actual.map((x, i) => {
+    const difference = x.to({ dtype: "float64" }).sub(expected[i]!).abs().max().item()
+    return difference / Math.max(expected[i]!.abs().max().item(), 1e-30)
+  })
+  return Math.max(...errors)
+}
+
+const shapes: readonly (readonly [batch: number, queries: number, keys: number, heads: number, width: number])[] = [
+  [3, 1, 1, 1, 8],
+  [2, 2, 2, 3, 16],
+  [4, 14, 14, 4, 32],
+  [2, 77, 77, 2, 64],
+  [1, 197, 197, 2, 64],
+  [2, 16, 16, 2, 32],
+  [2, 17, 17, 3, 24],
+  [1, 49, 49, 2, 80],
+  [2, 33, 33, 1, 9],
+  [1, 101, 101, 1, 72],
+  [2, 5, 19, 2, 40],
+  [2, 1, 256, 2, 64],
+  [1, 60, 7, 3, 48],
+]
+const cases = shapes.flatMap(([batch, queries, keys, heads, width]) =>
+  [false, true].map((causal): Case => ({ batch, queries, keys, heads, width, causal })),
+)
+const label = "$queries queries, $keys keys, $heads heads of $width, causal: $causal"
+
+describe("attention", () => {
+  test.each(cases)(`values and gradients in float64 are those of separate products: ${label}`, (wanted) => {
+    scope(() => {
+      // Sums of at most 256 products in another order: some tens of roundings of 1e-16.
+      const [ours, theirs] = [attention, composed].map((form) => everythingOf(form, wanted, "float64"))
+      expect(apart(ours!, theirs!)).toBeLessThan(1e-14)
+    })
+  })
+
+  test.each(cases)(`float32 is as near to float64 as separate products are: ${label}`, (wanted) => {
+    scope(() => {
+      const exact = everythingOf(composed, wanted, "float64")
+      const [ours, theirs] = [attention, composed].map((form) => apart(everythingOf(form, wanted, "float32"), exact))
+      // One rounding of float32 is 6e-8; scores of some tens make e^score wrong by some tens of those.
+      expect(ours).toBeLessThan(Math.max(1e-6, 2 * theirs!))
+      expect(ours).toBeLessThan(1e-5)
+    })
+  })
+
+  test("views of one matrix of queries, keys and values, and a gradient in another order, change no bit", () => {
+    scope(() => {
+      manualSeed(2)
+      const [batch, length, heads, width] = [3, 29, 2, 24] as const
+      const d = heads * width
+      const whole = randn([batch, length, 3 * d]).requiresGrad_()
+      const parts = [0, 1, 2].map((i) => whole.narrow(2, i * d, d)) as [Tensor, Tensor, Tensor]
+      const copies = parts.map((part) => part.detach().clone().requiresGrad_()) as typeof parts
+      const weights = randn([batch, d, length])
+      const [y, expected] = [parts, copies].map((inputs) => attention(...inputs, heads, true))
+      expect(y!.data()).toEqual(expected!.data())
+      y!
+        .mul(weights.permute([0, 2, 1]))
+        .sum()
+        .backward()
+      expected!
+        .mul(weights.permute([0, 2, 1]).contiguous())
+        .sum()
+        .backward()
+      for (const [i, copy] of copies.entries())
+        expect(
+          whole
+            .grad!.narrow(2, i * d, d)
+            .contiguous()
+            .data(),
+        ).toEqual(copy.grad!.data())
+    })
+  })
+
+  test("inputs whose values do not lie side by side", () => {
+    scope(() => {
+      const leaf = randn([2, 48, 20]).requiresGrad_()
+      const x = leaf.permute([0, 2, 1])
+      const [own] = grad([attention(x, x, x, 2, false).sum()], [leaf])
+      const [expected] = grad([composed(x, x, x, 2, false).sum()], [leaf])
+      expect(own!.sub(expected!).abs().max().item()).toBeLessThan(1e-5)
+    })
+  })
+
+  test("the number of threads changes no bit", () => {
+    const before = threads()
+    try {
+      const [one, two] = [1, 2].map((count) => {
+        setThreads(count)
+        const wanted = { batch: 5, queries: 77, keys: 77, heads: 3, width: 32, causal: true }
+        return scope(() => everythingOf(attention, wanted, "float32").map((x) => x.data()))
+      })
+      expect(two).toEqual(one)
+    } finally {
+      setThreads(before)
+    }
+  })
+
+  test("scores of any size, and what is not finite", () => {
+    scope(() => {
+      const [q, k, v] = leavesOf({ batch: 1, queries: 6, keys: 20, heads: 1, width: 8, causal: false }, "float32")
+      const far = q!.detach().mul(1e4)
+      const difference = attention(far, k!, v!, 1, false)
+        .sub(composed(far, k!, v!, 1, false))
+        .abs()
+        .max()
+        .item()
+      expect(difference).toBeLessThan(1e-3)
+      const broken = q!.detach().mul(Number.NaN)
+      expect([...(attention(broken, k!, v!, 1, false).data() as Float32Array)].every(Number.isNaN)).toBe(true)
+    })
+  })
+
+  test("empty batches and no queries give nothing, and gradients of 0", () => {
+    scope(() => {
+      for (const [batch, queries] of [
+        [0, 3],
+        [2, 0],
+      ] as const) {
+        const [q, k, v] = leavesOf({ batch, queries, keys: 4, heads: 2, width: 8, causal: false }, "float32")
+        const y = attention(q!, k!, v!, 2, false)
+        expect(y.shape).toEqual([batch, queries, 16])
+        y.sum().backward()
+        expect(k!.grad!.abs().sum().item()).toBe(0)
+      }
+    })
+  })
+
+  const x = (shape: readonly number[], dtype: "float32" | "float64" | "bfloat16" = "float32") =>
+    randn(shape).to({ dtype })
+  test.each<[problem: string, run: () => unknown, message: RegExp]>([
+    [
+      "heads",
+      () => attention(x([1, 2, 6]), x([1, 2, 6]), x([1, 2, 6]), 4, false),
+      /4 heads do not divide a width of 6/,
+    ],
+    ["a dtype", () => attention(x([1, 2, 6], "bfloat16"), x([1, 2, 6]), x([1, 2, 6]), 2, false), /float32 or float64/],
+    ["two dtypes", () => attention(x([1, 2, 6]), x([1, 2, 6], "float64"), x([1, 2, 6]), 2, false), /one dtype/],
+    ["widths", () => attention(x([1, 2, 6]), x([1, 2, 8]), x([1, 2, 8]), 2, false), /\[N, S, D\], found \[1, 2, 6\]/],
+    ["values", () => attention(x([1, 2, 6]), x([1, 2, 6]), x([1, 3, 6]), 2, false), /as many keys as values/],
+    ["no keys", () => attention(x([1, 2, 6]), x([1, 0, 6]), x([1, 0, 6]), 2, false), /at least one key/],
+  ])("refuses %s that do not fit", (_, run, message) => {
+    scope(() => expect(run).toThrow(message))
+  })
+})

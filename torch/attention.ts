@@ -1,0 +1,13 @@
+/** Attention of several heads on the processor, without copies by head and without its weights kept for the gradients. */
+import { operator } from "./operator.ts"
+import type { Tensor } from "./tensor.ts"
+
+/**
+ * Queries [N, L, D] over keys and values [N, S, D] -> [N, L, D], scores scaled by (D/heads)^-0.5; `causal`: query i sees
+ * the first i + 1 keys. float32 or float64 on the processor; without second derivatives.
+ *
+ * @throws Error when shapes, dtypes or devices do not fit
+ */
+export const attention = operator<[query: Tensor, key: Tensor, value: Tensor, heads: number, causal: boolean], Tensor>(
+  "mobileclip::attention",
+)
