@@ -281,6 +281,12 @@ export class TorchTensor implements Tensor {
     return this.next(this.value.gather(1, index).reshape([batch, width]))
   }
 
+  causalBias(positions: Tensor): Tensor {
+    const { dtype, device } = this.interpreter
+    const places = torch.arange(0, this.shape[1]!, 1, { device })
+    return this.next(greater(places, this.resolve(positions).unsqueeze(1)).to({ dtype }).mul(MASKED))
+  }
+
   classBias(): Tensor {
     const hidden = this.value.eq(0).to({ dtype: this.interpreter.dtype }).mul(MASKED)
     return this.next(torch.cat([hidden.narrow(1, 0, 1).mul(0), hidden], 1))
@@ -311,6 +317,8 @@ function longestText(ids: BigInt64Array, length: number): number {
 
 /** One operator, because the way back of several `narrow` would add up as many tensors of zeros. */
 const torchSplit = torch.operator<[torch.Tensor, size: number, dim: number], torch.Tensor[]>("split.Tensor")
+
+const greater = torch.operator<[a: torch.Tensor, b: torch.Tensor], torch.Tensor>("gt.Tensor")
 
 /** [N, L, D] -> [N, heads, L, D/heads] */
 function splitHeads(x: torch.Tensor, heads: number): torch.Tensor {
