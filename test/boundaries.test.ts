@@ -100,6 +100,7 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "tensor/torch.ts": ["torch/index.ts"],
   "tensor/torch-layout.ts": ["torch/index.ts"],
   "tensor/torch-norms.ts": ["torch/index.ts"],
+  "tensor/torch-packing.ts": ["torch/index.ts"],
   "tensor/torch-encoder.ts": ["torch/index.ts"],
   "export/torch-reference.ts": ["torch/index.ts"],
   "benchmark/latency/libtorch.ts": ["torch/index.ts"],
@@ -131,7 +132,7 @@ const hostFiles = [
     "run/label-store.ts",
     "tensor/torch.ts",
   ],
-  ...["tensor/torch-encoder.ts", "tensor/torch-layout.ts", "tensor/torch-norms.ts"],
+  ...["tensor/torch-encoder.ts", "tensor/torch-layout.ts", "tensor/torch-norms.ts", "tensor/torch-packing.ts"],
   ...["evaluate/scenes.ts", "evaluate/task-list.ts"],
 ]
 const hostModules = /^(node:|sharp$|onnxruntime-node$)/

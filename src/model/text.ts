@@ -58,7 +58,13 @@ export class TextTower extends Module {
   segments(ids: Tensor): Segment[] {
     const tokens = this.config.causal ? ids.trimToLongest() : ids
     const embed = () => tokens.embedding(this.tokenEmbedding).addPositions(this.positionalEmbedding)
-    const project = (x: Tensor) => this.finalNorm.forward(x.rowAt(tokens.firstEot())).matmul(this.projection)
-    return [embed, ...segmentsOf(this.blocks), project]
+    const project = (row: Tensor) => this.finalNorm.forward(row).matmul(this.projection)
+    return [embed, ...segmentsOf(this.blocks.slice(0, -1)), (x) => this.lastRow(x, tokens.firstEot()), project]
+  }
+
+  /** Through the last block, which after a transformer block's keys and values needs one row of each text only. */
+  private lastRow(x: Tensor, eot: Tensor): Tensor {
+    const last = this.blocks.at(-1)!
+    return last instanceof TransformerBlock ? last.forwardAt(x, eot) : last.forward(x).rowAt(eot)
   }
 }

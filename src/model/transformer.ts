@@ -92,6 +92,14 @@ class SelfAttention extends Module {
     return { mixed: this.proj.forward(query.attention(keys, values, options)), keys, values }
   }
 
+  /** What the queries at `positions` [N] see of [N, L, D], except what `bias` [N, L] hides -> [N, D] */
+  forwardAt(x: Tensor, positions: Tensor, bias?: Tensor): Tensor {
+    const [queries, keys, values] = this.project(x)
+    const query = queries.rowAt(positions).reshape([1, this.width])
+    const mixed = query.attention(keys, values, { heads: this.heads, causal: false, ...(bias && { bias }) })
+    return this.proj.forward(mixed.reshape([this.width]))
+  }
+
   private project(x: Tensor): readonly [query: Tensor, key: Tensor, value: Tensor] {
     return this.qkv.forward(x).split(2, 3) as [Tensor, Tensor, Tensor]
   }
@@ -197,6 +205,13 @@ export class TransformerBlock extends Module {
   extend(x: Tensor, past: KeysAndValues, bias?: Tensor): KeysAndValues & { readonly y: Tensor } {
     const { mixed, ...present } = this.attn.extend(this.norm1.forward(x), past, bias)
     return { y: this.transform(x.add(mixed)), ...present }
+  }
+
+  /** Only the rows of the results at `positions` [N], where no others are read: [N, L, D] -> [N, D] */
+  forwardAt(x: Tensor, positions: Tensor): Tensor {
+    const bias = this.attn.causal ? x.causalBias(positions) : undefined
+    const mixed = this.attn.forwardAt(this.norm1.forward(x), positions, bias)
+    return this.transform(x.rowAt(positions).add(mixed))
   }
 
   private transform(x: Tensor): Tensor {

@@ -267,6 +267,11 @@ class CostTensor implements Tensor {
     return this.result("rowAt", rowAtShape(this.where("rowAt"), this.shape, positions.shape))
   }
 
+  causalBias(positions: Tensor): Tensor {
+    rowAtShape(this.where("causalBias"), this.shape, positions.shape)
+    return this.result("causalBias", this.shape.slice(0, 2))
+  }
+
   classBias(): Tensor {
     return this.result("classBias", [this.shape[0]!, this.shape[1]! + 1])
   }

@@ -244,6 +244,14 @@ class OnnxTensor implements Tensor {
     return this.next("GatherND", [indices], { batch_dims: { int: 1 } }, shape)
   }
 
+  /** The rows of the causal mask that a query at these positions has. */
+  causalBias(positions: Tensor): Tensor {
+    const { graph, shape } = this
+    rowAtShape(this.where("causalBias"), shape, positions.shape)
+    const rows = graph.emit("Gather", [causalMask(graph, shape[1]!), nameOf(positions)], { axis: { int: 0 } })
+    return new OnnxTensor(graph, rows, shape.slice(0, 2))
+  }
+
   classBias(): Tensor {
     const { graph } = this
     const padding = graph.emit("Equal", [graph.ids(this.name), graph.integers(0)])

@@ -72,6 +72,8 @@ export interface Tensor {
   trimToLongest(): Tensor
   /** [N, L, D] with positions [N] -> [N, D] */
   rowAt(positions: Tensor): Tensor
+  /** [N, L, D] with positions [N] -> [N, L], a `bias` for one query of each text: it sees the keys up to its position. */
+  causalBias(positions: Tensor): Tensor
   /**
    * [N, L] -> [N, 1 + L], a `bias` for the row after the tokens of CoCa's text tower: its first key is visible, and key
    * j + 1 where token j is not padding (id 0). The shift by one is the reference's.

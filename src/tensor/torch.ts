@@ -10,6 +10,7 @@ import { Parameter } from "./parameter.ts"
 import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, Operand, Tensor } from "./tensor.ts"
 import { convolve, geluOfPixels, inChannelsLast } from "./torch-layout.ts"
 import { batchNorm, canShareStatistics, sumOfNorms } from "./torch-norms.ts"
+import { type Attend, lengthsOf, type Packing, packingOf } from "./torch-packing.ts"
 
 /** Added to scores that must not count: far below every real one, so that their weight is exactly 0. */
 const MASKED = -1e9
@@ -109,12 +110,20 @@ export class TorchInterpreter {
 
   /** Token ids [N, L], row-major. */
   tokens(ids: BigInt64Array, shape: readonly number[]): TorchTensor {
-    const longest = longestText(ids, shape.at(-1)!)
-    return new TorchTensor(this, torch.tensor(ids, shape, { device: this.device }), longest)
+    return new TorchTensor(this, torch.tensor(ids, shape, { device: this.device }), {
+      lengths: lengthsOf(ids, shape.at(-1)!),
+    })
   }
 
-  wrap(value: torch.Tensor): TorchTensor {
-    return new TorchTensor(this, value)
+  /** @param packing where the tensor holds tokens of texts that were packed, theirs */
+  wrap(value: torch.Tensor, packing?: Packing): TorchTensor {
+    return new TorchTensor(this, value, packing && { packing })
+  }
+
+  /** How the tokens of `tensor` were packed, if they were. */
+  packing(tensor: Tensor): Packing | undefined {
+    assert(tensor instanceof TorchTensor, "a tensor of another interpreter")
+    return tensor.packing
   }
 
   /** What a model returned, as the tensor that libtorch computed. */
@@ -156,16 +165,27 @@ export type HostCopy = (path: string, tensor: torch.Tensor) => Float32Array
 /** Into memory of its own. */
 export const ownCopy: HostCopy = (_, tensor) => hostValues(tensor)
 
+/** What is known of texts on the host, where finding it on a GPU would mean waiting for it. */
+interface Texts {
+  /** For token ids that came from the host: columns of each text up to its first EOT. */
+  readonly lengths?: readonly number[]
+  readonly packing?: Packing
+}
+
 export class TorchTensor implements Tensor {
   constructor(
     private readonly interpreter: TorchInterpreter,
     readonly value: torch.Tensor,
-    /** For token ids that came from the host: columns up to the last first EOT. Finding it on a GPU would mean waiting for it. */
-    private readonly longest?: number,
+    private readonly texts: Texts = {},
   ) {}
 
+  /** Packed texts are one long text, [1, T, ...]. */
   get shape(): readonly number[] {
     return this.value.shape
+  }
+
+  get packing(): Packing | undefined {
+    return this.texts.packing
   }
 
   add(other: Operand): Tensor {
@@ -210,7 +230,10 @@ export class TorchTensor implements Tensor {
     return this.next(this.value.matmul(this.resolve(matrix)))
   }
 
-  attention(key: Tensor, value: Tensor, { heads, causal, bias }: AttentionOptions): Tensor {
+  attention(key: Tensor, value: Tensor, options: AttentionOptions): Tensor {
+    const packing = this.interpreter.packing(key)
+    if (packing) return this.attentionTo(packing, key, value, options)
+    const { heads, causal, bias } = options
     const inputs = [this, key, value].map((x) => this.resolve(x)) as [torch.Tensor, torch.Tensor, torch.Tensor]
     if (!bias && this.interpreter.hasOwnKernels(inputs)) return this.next(torch.attention(...inputs, heads, causal))
     const [q, k, v] = inputs.map((x) => splitHeads(x, heads)) as typeof inputs
@@ -269,22 +292,36 @@ export class TorchTensor implements Tensor {
   }
 
   addPositions(table: Parameter, past?: Tensor): Tensor {
+    if (this.packing) return this.next(this.packing.addPositions(this.value, this.resolve(table)))
     return this.next(this.value.add(this.resolve(table).narrow(0, past?.shape[1] ?? 0, this.shape[1]!)))
   }
 
   firstEot(): Tensor {
-    return this.next(this.value.argmax(1))
+    const { packing, value } = this
+    return this.unpacked(packing ? packing.ends(value.device) : value.argmax(1))
   }
 
   trimToLongest(): Tensor {
-    const length = this.longest ?? torch.scope(() => this.value.argmax(1).max().item()) + 1
+    const { lengths } = this.texts
+    const packing = lengths && packingOf(lengths)
+    if (packing) return this.interpreter.wrap(packing.pack(this.value), packing)
+    const length = lengths ? Math.max(...lengths) : torch.scope(() => this.value.argmax(1).max().item() + 1)
     return this.narrow(1, 0, length)
   }
 
   rowAt(positions: Tensor): Tensor {
     const [batch, , width] = this.shape as readonly [number, number, number]
+    if (this.packing) return this.unpacked(this.value.reshape([-1, width]).indexSelect(0, this.resolve(positions)))
     const index = this.resolve(positions).reshape([batch, 1, 1]).expand([batch, 1, width])
     return this.next(this.value.gather(1, index).reshape([batch, width]))
+  }
+
+  causalBias(positions: Tensor): Tensor {
+    const { packing, interpreter } = this
+    const { dtype, device } = interpreter
+    const last = packing ? packing.lastPlaces(device) : this.resolve(positions)
+    const places = torch.arange(0, packing?.longest ?? this.shape[1]!, 1, { device })
+    return this.unpacked(greater(places, last.unsqueeze(1)).to({ dtype }).mul(MASKED))
   }
 
   classBias(): Tensor {
@@ -292,8 +329,21 @@ export class TorchTensor implements Tensor {
     return this.next(torch.cat([hidden.narrow(1, 0, 1).mul(0), hidden], 1))
   }
 
+  private attentionTo(packing: Packing, key: Tensor, value: Tensor, options: AttentionOptions): Tensor {
+    const [q, k, v] = [this.value, this.resolve(key), this.resolve(value)] as const
+    const wrap = (x: torch.Tensor) => this.interpreter.wrap(x)
+    const attend: Attend = (query, keys, values, bias) =>
+      this.resolve(wrap(query).attention(wrap(keys), wrap(values), { ...options, ...(bias && { bias: wrap(bias) }) }))
+    return this.next(packing.attention(attend, q, k, v, options.bias && this.resolve(options.bias)))
+  }
+
+  /** Tokens of texts stay packed. */
   private next(value: torch.Tensor): TorchTensor {
-    return new TorchTensor(this.interpreter, value)
+    return this.interpreter.wrap(value, this.packing)
+  }
+
+  private unpacked(value: torch.Tensor): TorchTensor {
+    return this.interpreter.wrap(value)
   }
 
   private resolve(operand: Operand): torch.Tensor {
@@ -301,18 +351,6 @@ export class TorchTensor implements Tensor {
     assert(operand instanceof Parameter, "a tensor of another interpreter")
     return this.interpreter.value(operand)
   }
-}
-
-/** Columns up to the last of the rows' first largest ids. */
-function longestText(ids: BigInt64Array, length: number): number {
-  let longest = 0
-  for (let start = 0; start < ids.length; start += length) {
-    const row = ids.subarray(start, start + length)
-    // The largest; Math.max takes no BigInts.
-    const eot = row.reduce((best, id, i) => (id > row[best]! ? i : best), 0)
-    longest = Math.max(longest, eot + 1)
-  }
-  return longest
 }
 
 /** One operator, because the way back of several `narrow` would add up as many tensors of zeros. */
@@ -323,6 +361,8 @@ function isHostDepthwise(x: torch.Tensor, weight: torch.Tensor, groups: number):
   const isFloat = x.dtype === "float32" && weight.dtype === "float32"
   return isFloat && x.device === "cpu" && groups > 1 && groups === x.shape[1] && weight.shape[1] === 1
 }
+
+const greater = torch.operator<[a: torch.Tensor, b: torch.Tensor], torch.Tensor>("gt.Tensor")
 
 /** [N, L, D] -> [N, heads, L, D/heads] */
 function splitHeads(x: torch.Tensor, heads: number): torch.Tensor {

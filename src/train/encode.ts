@@ -11,6 +11,7 @@ import type { Segment } from "../model/layers.ts"
 import type { Module } from "../model/module.ts"
 import type { TorchInterpreter, TorchTensor } from "../tensor/torch.ts"
 import { type Compute, computeIn } from "../tensor/torch-encoder.ts"
+import type { Packing } from "../tensor/torch-packing.ts"
 import { checkpointed, type Step } from "./activation-checkpointing.ts"
 import { l2Normalize } from "./loss.ts"
 import type { Augmented, RangeAugment } from "./range-augment.ts"
@@ -196,9 +197,9 @@ function outputOf(tower: Tower, interpreter: TorchInterpreter, options: EncodeOp
 function kept({ input, segments }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
   // Intermediate tensors live in the graph only, which backward takes down as it goes; what it does not need is freed
   // segment by segment.
-  const run = (segment: Segment, x: torch.Tensor) => torch.scope(() => interpreter.unwrap(segment(interpreter.wrap(x))))
   const value = torch.scope(() => {
-    const output = compute(() => segments.reduce((x, segment) => run(segment, x), input))
+    const run = segmentRunner(interpreter)
+    const output = compute(() => segments.reduce((x, segment, i) => torch.scope(() => run(segment, x, i)), input))
     return unitRows(interpreter, output)
   })
   return { value, backward: (gradient) => value.requiresGrad && value.backward(gradient) }
@@ -223,7 +224,18 @@ function repeatable({ input, segments, trained }: Tower, interpreter: TorchInter
 
 /** Segments as steps with one tensor each. */
 export function stepsOf(interpreter: TorchInterpreter, segments: readonly Segment[], compute: Compute): Step[] {
-  return segments.map((segment) => ([x]) => [interpreter.unwrap(compute(() => segment(interpreter.wrap(x!))))])
+  const run = segmentRunner(interpreter)
+  return segments.map((segment, i) => ([x]) => [compute(() => run(segment, x!, i))])
+}
+
+/** Runs segments of a tower on bare tensors, which do not say how texts are packed: each segment told the next one. */
+function segmentRunner(interpreter: TorchInterpreter) {
+  const packings: (Packing | undefined)[] = []
+  return (segment: Segment, x: torch.Tensor, i: number) => {
+    const y = segment(interpreter.wrap(x, packings[i]))
+    packings[i + 1] = interpreter.packing(y)
+    return interpreter.unwrap(y)
+  }
 }
 
 /** In the interpreter's dtype. */

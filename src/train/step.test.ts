@@ -24,6 +24,9 @@ const vit: ClipConfig = {
   headBias: false,
 }
 
+/** Its captions differ enough in length to be packed on libtorch; in chunks of one pair none is. */
+const longTexts: ClipConfig = { ...vit, text: { ...vit.text, contextLength: 60 } }
+
 const coca: ModelConfig = { ...tinyCocaConfig, text: { ...tinyCocaConfig.text, contextLength: 8, vocabSize: 64 } }
 
 const fastvitCoca: ModelConfig = { ...coca, image: toyConfig.image as FastViTConfig }
@@ -40,6 +43,7 @@ const distill = {
 describe.each([
   ["plain", vit, plain],
   ["reinforced", vit, distill],
+  ["captions of many lengths", longTexts, distill],
   ["captioner", coca, captioning],
 ] as const)("gradient caching, %s", (_, model, objective) => {
   test.each([1, 5, 8, 11])("chunks of %i of 12 pairs give the gradients of the whole", (chunkSize) => {
@@ -54,6 +58,7 @@ describe.each([
 describe("activation checkpointing", () => {
   test.each([
     ["a ViT", vit, distill],
+    ["captions of many lengths", longTexts, distill],
     ["a FastViT", toyConfig, distill],
     ["a captioner", coca, captioning],
     ["a captioner with words drawn", coca, { ...captioning, sampledWords: 20 }],
@@ -68,6 +73,7 @@ describe("activation checkpointing", () => {
 
   test.each([
     ["a ViT in bfloat16", vit, distill, "bfloat16", 2e-2],
+    ["captions of many lengths in bfloat16", longTexts, distill, "bfloat16", 2e-2],
     ["a captioner", coca, captioning, "float32", 1e-6],
     ["a captioner in bfloat16", coca, captioning, "bfloat16", 2e-2],
   ] as const)("goes with chunks: %s", (_, model, objective, precision, tolerance) => {

@@ -189,6 +189,11 @@ function tokens(n: number): OperationCase[] {
     const x = kept.embedding(p.table).addPositions(p.positions)
     return x.attention(x, x, causal).rowAt(kept.firstEot())
   }
+  const encodeEnds = (p: { table: Parameter; positions: Parameter }, kept: Tensor) => {
+    const [x, eot] = [kept.embedding(p.table).addPositions(p.positions), kept.firstEot()]
+    const query = x.rowAt(eot).reshape([1, 4])
+    return query.attention(x, x, { heads: 2, causal: false, bias: x.causalBias(eot) }).reshape([4])
+  }
   const encoded = endRows(reference.attention(placed, placed, placed, 2, true))
   return [
     integers("embedding", ids, { table }, embedded, (p, a) => a.embedding(p.table)),
@@ -200,6 +205,10 @@ function tokens(n: number): OperationCase[] {
     ),
     integers("a causal tower", ids, { table, positions }, encoded, encode),
     integers("a causal tower, trimmed", ids, { table, positions }, encoded, (p, a) => encode(p, a.trimToLongest())),
+    integers("a causal tower, one row of each text", ids, { table, positions }, encoded, encodeEnds),
+    integers("a causal tower, one row, trimmed", ids, { table, positions }, encoded, (p, a) =>
+      encodeEnds(p, a.trimToLongest()),
+    ),
   ]
 }
 
