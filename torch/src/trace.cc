@@ -1,15 +1,21 @@
 // Times of operators and of the nodes of backward passes, by libtorch's own hook (ATen/record_function.h): in all threads,
-// those of calls inside a call subtracted.
+// those of calls inside a call subtracted. A node is matched with the operator that made it by its sequence number.
 #include "trace.h"
 
 #include <ATen/core/Tensor.h>
 #include <ATen/record_function.h>
+#include <torch/cuda.h>
 
 #include <chrono>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <string>
+#include <tuple>
+#include <unordered_map>
 #include <vector>
+
+#include "convert.h"
 
 namespace {
 
@@ -21,11 +27,19 @@ struct Total {
   double bytes = 0;
 };
 
-// By the names of a call and of those around it, outermost first, and the arguments of the first operator among them.
-using Key = std::pair<std::string, std::string>;
+// An operator, and what it took.
+struct Forward {
+  std::string name, arguments;
+};
+
+// By the names of a call and of those around it, outermost first, the arguments of the first operator among them, and
+// the name and the arguments of the operator that made the node around it.
+using Key = std::tuple<std::string, std::string, std::string, std::string>;
 
 struct Running {
-  std::string path, arguments;
+  std::string path;
+  Forward first;    // of the operators in the path
+  Forward forward;  // of the node around it
   Clock::time_point start;
   double inner = 0;  // seconds of the calls inside
   double bytes = 0;
@@ -33,6 +47,9 @@ struct Running {
 
 std::mutex mutex;
 std::map<Key, Total> totals;
+std::unordered_map<int64_t, Forward> forwards;  // by sequence number
+std::vector<std::string> regions;               // paths; those of other threads begin with the last
+c10::Device synchronized(c10::kCPU);
 c10::optional<at::CallbackHandle> handle;
 thread_local std::vector<Running> running;
 
@@ -59,39 +76,78 @@ std::string textOf(const c10::IValue& value) {
   return "-";
 }
 
-std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
+Running inside(const std::string& name) {
   Running call;
-  const bool isNode = function.scope() == at::RecordScope::BACKWARD_FUNCTION;
-  call.path = isNode ? std::string("backward:") + function.name() : std::string(function.name());
-  if (!running.empty()) {
-    call.path = running.back().path + ">" + call.path;
-    call.arguments = running.back().arguments;
+  if (running.empty()) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    call.path = regions.empty() ? name : regions.back() + ">" + name;
+    return call;
   }
+  call.path = running.back().path + ">" + name;
+  call.first = running.back().first;
+  call.forward = running.back().forward;
+  return call;
+}
+
+// The last operator before a node's number is given away is the one that makes the node.
+void matchForward(const at::RecordFunction& function, Running& call, bool isNode) {
+  if (function.seqNr() < 0) return;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (!isNode) {
+    forwards[function.seqNr()] = call.first;
+    return;
+  }
+  const auto found = forwards.find(function.seqNr());
+  if (found != forwards.end()) call.forward = found->second;
+}
+
+void push(Running call) {
+  running.push_back(std::move(call));
+  running.back().start = Clock::now();
+}
+
+std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
+  const bool isNode = function.scope() == at::RecordScope::BACKWARD_FUNCTION;
+  const bool isOperator = function.scope() == at::RecordScope::FUNCTION &&
+                          std::strncmp(function.name(), "autograd::", std::strlen("autograd::")) != 0;
+  Running call = inside(isNode ? std::string("backward:") + function.name() : std::string(function.name()));
   Bytes bytes;
   for (const c10::IValue& input : function.inputs()) bytes.add(input);
   call.bytes = bytes.sum;
-  if (call.arguments.empty() && !isNode) {
+  if (isOperator && call.first.name.empty()) {
+    call.first.name = function.name();
     for (const c10::IValue& input : function.inputs())
-      call.arguments += (call.arguments.empty() ? "" : " ") + textOf(input);
+      call.first.arguments += (call.first.arguments.empty() ? "" : " ") + textOf(input);
   }
-  running.push_back(std::move(call));
-  running.back().start = Clock::now();
+  if (isOperator || isNode) matchForward(function, call, isNode);
+  push(std::move(call));
   return nullptr;
 }
 
-void end(const at::RecordFunction& function, at::ObserverContext*) {
-  if (running.empty()) return;
+// A GPU has not done its work when a call returns: the outermost operators and nodes wait for it.
+void synchronize() {
+  if (!synchronized.is_cuda() || (running.size() > 1 && !running[running.size() - 2].first.name.empty())) return;
+  torch::cuda::synchronize(synchronized.has_index() ? synchronized.index() : -1);
+}
+
+void pop(double outputBytes) {
   const Running call = std::move(running.back());
   running.pop_back();
   const double seconds = std::chrono::duration<double>(Clock::now() - call.start).count();
   if (!running.empty()) running.back().inner += seconds;
-  Bytes bytes{call.bytes};
-  for (const c10::IValue& output : function.outputs()) bytes.add(output);
   const std::lock_guard<std::mutex> lock(mutex);
-  Total& total = totals[{call.path, call.arguments}];
+  Total& total = totals[{call.path, call.first.arguments, call.forward.name, call.forward.arguments}];
   total.calls += 1;
   total.seconds += seconds - call.inner;
-  total.bytes += bytes.sum;
+  total.bytes += call.bytes + outputBytes;
+}
+
+void end(const at::RecordFunction& function, at::ObserverContext*) {
+  if (running.empty()) return;
+  synchronize();
+  Bytes bytes;
+  for (const c10::IValue& output : function.outputs()) bytes.add(output);
+  pop(bytes.sum);
 }
 
 }  // namespace
@@ -99,6 +155,9 @@ void end(const at::RecordFunction& function, at::ObserverContext*) {
 Napi::Value startTrace(const Napi::CallbackInfo& info) {
   if (handle) throw std::invalid_argument("a trace was started already");
   totals.clear();
+  forwards.clear();
+  regions.clear();
+  synchronized = toDevice(info[0].As<Napi::String>().Utf8Value());
   handle = at::addGlobalCallback(at::RecordFunctionCallback(begin, end)
                                      .needsInputs(true)
                                      .needsOutputs(true)
@@ -114,13 +173,33 @@ Napi::Value stopTrace(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array rows = Napi::Array::New(env);
   for (const auto& [key, total] : totals) {
+    const auto& [path, arguments, forward, forwardArguments] = key;
     Napi::Object row = Napi::Object::New(env);
-    row.Set("path", key.first);
-    row.Set("arguments", key.second);
+    row.Set("path", path);
+    row.Set("arguments", arguments);
+    row.Set("forward", forward);
+    row.Set("forwardArguments", forwardArguments);
     row.Set("calls", static_cast<double>(total.calls));
     row.Set("seconds", total.seconds);
     row.Set("bytes", total.bytes);
     rows.Set(rows.Length(), row);
   }
   return rows;
+}
+
+Napi::Value beginRegion(const Napi::CallbackInfo& info) {
+  Running call = inside("region:" + std::string(info[0].As<Napi::String>()));
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    regions.push_back(call.path);
+  }
+  push(std::move(call));
+  return info.Env().Undefined();
+}
+
+Napi::Value endRegion(const Napi::CallbackInfo& info) {
+  if (!running.empty()) pop(0);
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (!regions.empty()) regions.pop_back();
+  return info.Env().Undefined();
 }
