@@ -2,7 +2,8 @@
  * Where the time of a training step goes, by kind of work, beside what the device can do at most:
  *
  *     node dist/bench/anatomy.js [--model NAME]... [--batch N] [--steps 10] [--threads N] [--reinforced]
- *         [--lengths short|varied] [--precision float32] [--device cpu] [--rows] [--json] [--against CHECKOUT]
+ *         [--lengths short|varied] [--precision float32] [--device cpu] [--loader] [--rows] [--json]
+ *         [--against CHECKOUT]
  *
  * Parts are shares of traced steps (torch/trace.ts), given in milliseconds of steps that are not traced, which alternate
  * with them. A part's bound is the sum over its calls of the longer of two times: its operations at the rate of a large
@@ -13,8 +14,9 @@ import { UserError } from "../src/core/errors.ts"
 import type { Precision } from "../src/core/precision.ts"
 import * as torch from "../torch/index.ts"
 import { compare, comparisonText } from "./anatomy/against.ts"
-import { measureAnatomy, modelNames, modelOf } from "./anatomy/anatomy.ts"
+import { type Anatomy, measureAnatomy, modelNames, modelOf } from "./anatomy/anatomy.ts"
 import { measureBounds } from "./anatomy/bounds.ts"
+import { measureLoading } from "./anatomy/loading.ts"
 import { type Report, reportText } from "./anatomy/report.ts"
 import { type CaptionLengths, captionLengths } from "./step/random-batch.ts"
 
@@ -28,6 +30,7 @@ const help = `Where the time of a training step goes, by kind of work, beside wh
   --lengths NAME     short: captions of 12 tokens (default); varied: 8 to 77 tokens, most of them short
   --precision NAME   float32 (default), bfloat16, float16
   --device NAME      cpu (default), cuda, cuda:1
+  --loader           also with data: how long a step waits, and what the loader's threads take beside it
   --rows             the calls that took longest, and all that the table of operators does not know
   --json             one line, with all rows
   --against FOLDER   another checkout, built, with this bench: before (that one) and after (this one), in turn
@@ -50,6 +53,7 @@ const { values: options, tokens } = parseArgs({
     lengths: { type: "string", default: "short" },
     precision: { type: "string", default: "float32" },
     device: { type: "string", default: "cpu" },
+    loader: { type: "boolean", default: false },
     rows: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     against: { type: "string" },
@@ -78,10 +82,13 @@ async function measure(): Promise<Report> {
   const steps = atLeastOne("steps")
   torch.setThreads(threads)
   const bounds = await measureBounds(machine)
-  const anatomies = models.map(({ model, batch: usual }) => {
+  const anatomies: Anatomy[] = []
+  for (const { model, batch: usual } of models) {
     const batch = options.batch === undefined ? usual : atLeastOne("batch")
-    return measureAnatomy({ ...machine, model, batch, steps, reinforced, lengths }, bounds)
-  })
+    const settings = { ...machine, model, batch, steps, reinforced, lengths }
+    const anatomy = measureAnatomy(settings, bounds)
+    anatomies.push(options.loader ? { ...anatomy, loading: await measureLoading(settings) } : anatomy)
+  }
   return { libtorch: torch.version(), device: options.device, threads, precision, bounds, anatomies }
 }
 

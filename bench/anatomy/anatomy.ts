@@ -44,8 +44,23 @@ export interface Anatomy {
   readonly systemMs: number
   readonly pageFaults: number
   readonly parts: readonly Part[]
+  /** Where steps with a loader were measured too. */
+  readonly loading?: Loading
   /** Calls by path and arguments, the longest first. */
   readonly rows: readonly Row[]
+}
+
+/** Medians, in milliseconds. */
+export interface Loading {
+  /** Until the next batch is there. */
+  readonly waitMs: number
+  /** A step with its wait. */
+  readonly stepMs: number
+  readonly stepWithoutLoaderMs: number
+  /** Processor time of a step with a loader, less that of one without. */
+  readonly besideMs: number
+  /** Processor time of a batch where nothing else runs. */
+  readonly aloneMs: number
 }
 
 export interface Row {
@@ -109,14 +124,14 @@ export function measureAnatomy(options: AnatomyOptions, bounds: Bounds): Anatomy
   }
 }
 
-interface Measured {
+export interface Measured {
   readonly ms: number
   readonly processorMs: number
   readonly systemMs: number
   readonly pageFaults: number
 }
 
-function measured(step: () => void): Measured {
+export function measured(step: () => void): Measured {
   const before = process.resourceUsage()
   const start = performance.now()
   step()

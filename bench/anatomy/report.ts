@@ -1,5 +1,5 @@
 /** What an anatomy says, for people. */
-import type { Anatomy, Part } from "./anatomy.ts"
+import type { Anatomy, Loading, Part } from "./anatomy.ts"
 import type { Bounds } from "./bounds.ts"
 import { kinds } from "./operators.ts"
 
@@ -31,12 +31,19 @@ function anatomyText(anatomy: Anatomy, rows: boolean): string {
   return [titleOf(anatomy), ...lines, ...(rows ? rowsText(anatomy) : [])].join("\n")
 }
 
-function titleOf({ model, batch, reinforced, stepMs, tracedMs, ...process }: Anatomy): string {
+function titleOf({ model, batch, reinforced, stepMs, tracedMs, loading, ...process }: Anatomy): string {
   const samples = ((1000 * batch) / stepMs).toFixed(stepMs > 1e4 ? 2 : 0)
   return [
     `${model}, batch ${batch}${reinforced ? ", reinforced" : ""}: ${stepMs.toFixed(1)} ms a step, ${samples} samples/s (traced ${percent(tracedMs / stepMs - 1)} longer)`,
     `  processor time ${process.processorMs.toFixed(1)} ms, of which in the system ${process.systemMs.toFixed(1)}; ${process.pageFaults.toFixed(0)} page faults`,
+    ...(loading ? [loadingText(loading)] : []),
   ].join("\n")
+}
+
+function loadingText({ waitMs, stepMs, stepWithoutLoaderMs, besideMs, aloneMs }: Loading): string {
+  const steps = `${stepMs.toFixed(1)} ms with a loader, ${stepWithoutLoaderMs.toFixed(1)} without`
+  const threads = `${besideMs.toFixed(1)} ms of processor time beside a step, ${aloneMs.toFixed(1)} alone`
+  return `  data: ${steps}; ${waitMs.toFixed(1)} ms of waiting (${percent(waitMs / stepMs)}); the loader's threads take ${threads}`
 }
 
 function totalOf({ parts, stepMs }: Anatomy): string[] {
