@@ -1,5 +1,6 @@
 /** What the anatomy of a step counts and how it sorts: against the interpreter that counts on shapes alone, and by hand. */
 import { expect, test } from "vitest"
+import { compare } from "../bench/anatomy/against.ts"
 import { measureAnatomy, modelOf, withoutWaiting } from "../bench/anatomy/anatomy.ts"
 import { workOf } from "../bench/anatomy/classify.ts"
 import { convolution, depthwise, parseArguments, product } from "../bench/anatomy/operations.ts"
@@ -141,4 +142,9 @@ test("a thread that waits for the nodes of a backward pass has no time of its ow
     { ...row, path: "autograd::engine::evaluate_function: AddBackward0", arguments: "", seconds: 4 },
   ]
   expect(withoutWaiting(rows).map(({ seconds }) => seconds)).toEqual([1, 4])
+})
+
+test("another checkout without this bench, and a model that is not there, are refused with what to do", () => {
+  expect(() => compare("/nowhere", [], 1)).toThrow("/nowhere/dist/bench/anatomy.js is not there")
+  expect(() => modelOf("mobileclip9")).toThrow('there is no model "mobileclip9"')
 })

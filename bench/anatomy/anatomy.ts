@@ -193,7 +193,8 @@ interface Turn {
 function summary(options: AnatomyOptions, turns: readonly Turn[], bounds: Bounds): Anatomy {
   const timed = (part: keyof Measured) => median(turns.map((turn) => turn.timed[part]))
   const [stepMs, tracedMs] = [timed("ms"), median(turns.map(({ traced }) => traced.ms))]
-  const raw = (Object.keys(kinds) as Kind[]).map((kind) => partOf(kind, turns, bounds))
+  const record = Math.max(0, tracedMs - stepMs) / turns[0]!.traced.rows.reduce((sum, { calls }) => sum + calls, 0)
+  const raw = (Object.keys(kinds) as Kind[]).map((kind) => partOf(kind, turns, { bounds, record }))
   const sum = raw.reduce((total, part) => total + part.ms, 0)
   const { model, batch, reinforced } = options
   return {
@@ -204,20 +205,33 @@ function summary(options: AnatomyOptions, turns: readonly Turn[], bounds: Bounds
   }
 }
 
-/** Milliseconds are a median; what is counted is the same in every step. */
-function partOf(kind: Kind, turns: readonly Turn[], bounds: Bounds): Part {
+interface Rates {
+  readonly bounds: Bounds
+  /** Milliseconds that the record of a call takes. */
+  readonly record: number
+}
+
+/** Milliseconds are a median, without the record; what is counted is the same in every step. */
+function partOf(kind: Kind, turns: readonly Turn[], { bounds, record }: Rates): Part {
   const of = ({ traced }: Turn) => traced.rows.filter((row) => row.kind === kind)
   const sum = (rows: readonly Work[], value: (work: Work) => number) =>
     rows.reduce((total, row) => total + value(row), 0)
   const rows = of(turns[0]!)
   const bound = ({ operations, bytes }: Work) => Math.max(operations / bounds.operations, bytes / bounds.bytes)
+  const recorded = turns[0]!.traced.rows.filter((row) => recordedIn(row) === kind)
+  const ms = 1000 * median(turns.map((turn) => sum(of(turn), (row) => row.seconds)))
   return {
     ...{ kind, share: 0, calls: sum(rows, (row) => row.calls) },
-    ms: 1000 * median(turns.map((turn) => sum(of(turn), (row) => row.seconds))),
+    ms: Math.max(0, ms - record * sum(recorded, (row) => row.calls)),
     gigaOperations: sum(rows, (row) => row.operations) / 1e9,
     megabytes: sum(rows, (row) => row.bytes) / 1e6,
     boundMs: 1000 * sum(rows, bound),
   }
+}
+
+/** Whose time has the record of a call: that of the call around it, which is of its kind mostly, or the program's. */
+function recordedIn({ kind, path }: TracedRow): Kind {
+  return /^(region:[^>]*>)*[^>]*$/.test(path) ? "node" : kind
 }
 
 function rowsOf(turns: readonly Turn[]): Row[] {

@@ -9,9 +9,10 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
-#include <tuple>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -28,27 +29,32 @@ struct Total {
 };
 
 // An operator, and what it took.
-struct Forward {
+struct Operator {
   std::string name, arguments;
 };
 
-// By the names of a call and of those around it, outermost first, the arguments of the first operator among them, and
-// the name and the arguments of the operator that made the node around it.
-using Key = std::tuple<std::string, std::string, std::string, std::string>;
+// A place that is called again and again, found by pointers: a record takes a fraction of a microsecond.
+struct Site {
+  std::string path;
+  const Site* first = nullptr;    // the outermost operator around it, or itself
+  const Site* forward = nullptr;  // what made the node around it
+  Operator itself;                // of an outermost operator
+  Total total;
+  std::map<std::string, std::unique_ptr<Site>, std::less<>> inside;
+};
 
 struct Running {
-  std::string path;
-  Forward first;    // of the operators in the path
-  Forward forward;  // of the node around it
+  Site* site;
   Clock::time_point start;
   double inner = 0;  // seconds of the calls inside
   double bytes = 0;
 };
 
 std::mutex mutex;
-std::map<Key, Total> totals;
-std::unordered_map<int64_t, Forward> forwards;  // by sequence number
-std::vector<std::string> regions;               // paths; those of other threads begin with the last
+// One of each trace. They are kept: a thread may still be in a call when a trace ends.
+std::vector<std::unique_ptr<Site>> roots;
+Site* base = nullptr;                                // what a thread's first call is in: the root, or a region
+std::unordered_map<int64_t, const Site*> forwards;   // by sequence number
 c10::Device synchronized(c10::kCPU);
 c10::optional<at::CallbackHandle> handle;
 thread_local std::vector<Running> running;
@@ -76,67 +82,75 @@ std::string textOf(const c10::IValue& value) {
   return "-";
 }
 
-Running inside(const std::string& name) {
-  Running call;
-  if (running.empty()) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    call.path = regions.empty() ? name : regions.back() + ">" + name;
-    return call;
-  }
-  call.path = running.back().path + ">" + name;
-  call.first = running.back().first;
-  call.forward = running.back().forward;
-  return call;
+Site& around() { return running.empty() ? *base : *running.back().site; }
+
+// Made when it is first called. Keys are names, and whatever else tells two calls of one name apart.
+Site& inside(Site& site, std::string_view key, std::string_view name) {
+  const auto found = site.inside.find(key);
+  if (found != site.inside.end()) return *found->second;
+  auto made = std::make_unique<Site>();
+  made->path = (site.path.empty() ? "" : site.path + ">") + std::string(name);
+  made->first = site.first;
+  made->forward = site.forward;
+  return *site.inside.emplace(key, std::move(made)).first->second;
 }
 
-// The last operator before a node's number is given away is the one that makes the node.
-void matchForward(const at::RecordFunction& function, Running& call, bool isNode) {
-  if (function.seqNr() < 0) return;
-  const std::lock_guard<std::mutex> lock(mutex);
-  if (!isNode) {
-    forwards[function.seqNr()] = call.first;
-    return;
-  }
+Site& outermost(Site& site, const at::RecordFunction& function) {
+  std::string arguments;
+  for (const c10::IValue& input : function.inputs()) arguments += (arguments.empty() ? "" : " ") + textOf(input);
+  Site& made = inside(site, std::string(function.name()) + " " + arguments, function.name());
+  made.first = &made;
+  made.itself = {function.name(), std::move(arguments)};
+  return made;
+}
+
+Site& node(Site& site, const at::RecordFunction& function) {
   const auto found = forwards.find(function.seqNr());
-  if (found != forwards.end()) call.forward = found->second;
+  const Site* forward = found == forwards.end() ? nullptr : found->second;
+  const std::string name = std::string("backward:") + function.name();
+  Site& made = inside(site, name + " " + std::to_string(reinterpret_cast<uintptr_t>(forward)), name);
+  made.forward = forward;
+  return made;
 }
 
-void push(Running call) {
-  running.push_back(std::move(call));
-  running.back().start = Clock::now();
+bool isOperator(const at::RecordFunction& function) {
+  return function.scope() == at::RecordScope::FUNCTION &&
+         std::strncmp(function.name(), "autograd::", std::strlen("autograd::")) != 0;
 }
+
+Site& siteOf(const at::RecordFunction& function) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  Site& site = around();
+  if (function.scope() == at::RecordScope::BACKWARD_FUNCTION) return node(site, function);
+  if (!isOperator(function)) return inside(site, function.name(), function.name());
+  Site& found = site.first ? inside(site, function.name(), function.name()) : outermost(site, function);
+  // The last operator before a node's number is given away is the one that makes the node.
+  if (function.seqNr() >= 0) forwards[function.seqNr()] = found.first;
+  return found;
+}
+
+void push(Site& site, double bytes) { running.push_back({&site, Clock::now(), 0, bytes}); }
 
 std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
-  const bool isNode = function.scope() == at::RecordScope::BACKWARD_FUNCTION;
-  const bool isOperator = function.scope() == at::RecordScope::FUNCTION &&
-                          std::strncmp(function.name(), "autograd::", std::strlen("autograd::")) != 0;
-  Running call = inside(isNode ? std::string("backward:") + function.name() : std::string(function.name()));
   Bytes bytes;
   for (const c10::IValue& input : function.inputs()) bytes.add(input);
-  call.bytes = bytes.sum;
-  if (isOperator && call.first.name.empty()) {
-    call.first.name = function.name();
-    for (const c10::IValue& input : function.inputs())
-      call.first.arguments += (call.first.arguments.empty() ? "" : " ") + textOf(input);
-  }
-  if (isOperator || isNode) matchForward(function, call, isNode);
-  push(std::move(call));
+  push(siteOf(function), bytes.sum);
   return nullptr;
 }
 
 // A GPU has not done its work when a call returns: the outermost operators and nodes wait for it.
 void synchronize() {
-  if (!synchronized.is_cuda() || (running.size() > 1 && !running[running.size() - 2].first.name.empty())) return;
+  if (!synchronized.is_cuda() || (running.size() > 1 && running[running.size() - 2].site->first)) return;
   torch::cuda::synchronize(synchronized.has_index() ? synchronized.index() : -1);
 }
 
 void pop(double outputBytes) {
-  const Running call = std::move(running.back());
+  const Running call = running.back();
   running.pop_back();
   const double seconds = std::chrono::duration<double>(Clock::now() - call.start).count();
   if (!running.empty()) running.back().inner += seconds;
   const std::lock_guard<std::mutex> lock(mutex);
-  Total& total = totals[{call.path, call.first.arguments, call.forward.name, call.forward.arguments}];
+  Total& total = call.site->total;
   total.calls += 1;
   total.seconds += seconds - call.inner;
   total.bytes += call.bytes + outputBytes;
@@ -150,13 +164,31 @@ void end(const at::RecordFunction& function, at::ObserverContext*) {
   pop(bytes.sum);
 }
 
+void addRows(const Site& site, Napi::Array& rows) {
+  if (site.total.calls > 0) {
+    const Operator none;
+    const Operator& first = site.first ? site.first->itself : none;
+    const Operator& forward = site.forward ? site.forward->itself : none;
+    Napi::Object row = Napi::Object::New(rows.Env());
+    row.Set("path", site.path);
+    row.Set("arguments", first.arguments);
+    row.Set("forward", forward.name);
+    row.Set("forwardArguments", forward.arguments);
+    row.Set("calls", static_cast<double>(site.total.calls));
+    row.Set("seconds", site.total.seconds);
+    row.Set("bytes", site.total.bytes);
+    rows.Set(rows.Length(), row);
+  }
+  for (const auto& [key, each] : site.inside) addRows(*each, rows);
+}
+
 }  // namespace
 
 Napi::Value startTrace(const Napi::CallbackInfo& info) {
   if (handle) throw std::invalid_argument("a trace was started already");
-  totals.clear();
+  roots.push_back(std::make_unique<Site>());
+  base = roots.back().get();
   forwards.clear();
-  regions.clear();
   synchronized = toDevice(info[0].As<Napi::String>().Utf8Value());
   handle = at::addGlobalCallback(at::RecordFunctionCallback(begin, end)
                                      .needsInputs(true)
@@ -170,36 +202,25 @@ Napi::Value stopTrace(const Napi::CallbackInfo& info) {
   if (!handle) throw std::invalid_argument("no trace was started");
   at::removeCallback(*handle);
   handle = c10::nullopt;
-  const Napi::Env env = info.Env();
-  Napi::Array rows = Napi::Array::New(env);
-  for (const auto& [key, total] : totals) {
-    const auto& [path, arguments, forward, forwardArguments] = key;
-    Napi::Object row = Napi::Object::New(env);
-    row.Set("path", path);
-    row.Set("arguments", arguments);
-    row.Set("forward", forward);
-    row.Set("forwardArguments", forwardArguments);
-    row.Set("calls", static_cast<double>(total.calls));
-    row.Set("seconds", total.seconds);
-    row.Set("bytes", total.bytes);
-    rows.Set(rows.Length(), row);
-  }
+  Napi::Array rows = Napi::Array::New(info.Env());
+  const std::lock_guard<std::mutex> lock(mutex);
+  addRows(*roots.back(), rows);
   return rows;
 }
 
 Napi::Value beginRegion(const Napi::CallbackInfo& info) {
-  Running call = inside("region:" + std::string(info[0].As<Napi::String>()));
+  const std::string name = "region:" + std::string(info[0].As<Napi::String>());
   {
     const std::lock_guard<std::mutex> lock(mutex);
-    regions.push_back(call.path);
+    base = &inside(around(), name, name);
   }
-  push(std::move(call));
+  push(*base, 0);
   return info.Env().Undefined();
 }
 
 Napi::Value endRegion(const Napi::CallbackInfo& info) {
   if (!running.empty()) pop(0);
   const std::lock_guard<std::mutex> lock(mutex);
-  if (!regions.empty()) regions.pop_back();
+  base = running.empty() ? roots.back().get() : running.back().site;
   return info.Env().Undefined();
 }
