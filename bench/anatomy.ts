@@ -6,7 +6,7 @@
  *         [--against CHECKOUT]
  *
  * Parts are shares of traced steps (torch/trace.ts), given in milliseconds of steps that are not traced, which alternate
- * with them; what the trace adds is taken off by the number of calls. A part's bound is the sum over its calls of the longer of two times: its operations at the rate of a large
+ * with them; what the record of a call costs is measured, and taken off. A part's bound is the sum over its calls of the longer of two times: its operations at the rate of a large
  * matrix product, its bytes at the bandwidth of memory, both measured in the same run. `--help` says more.
  */
 import { parseArgs } from "node:util"

@@ -2,6 +2,7 @@
 import { median } from "../../src/core/arrays/quantile.ts"
 import { UserError } from "../../src/core/errors.ts"
 import { type ClipConfig, type VariantName, variants } from "../../src/core/family/variants.ts"
+import type { Batch } from "../../src/data/training/batch.ts"
 import { infoOf } from "../../src/experiments/quickstart/models.ts"
 import { Clip } from "../../src/model/clip.ts"
 import { initialize } from "../../src/model/module.ts"
@@ -11,8 +12,9 @@ import * as torch from "../../torch/index.ts"
 import { type BatchOptions, objectiveOf, randomBatch } from "../step/random-batch.ts"
 import { TimedTrainer } from "../step/timed-trainer.ts"
 import type { Bounds, Machine } from "./bounds.ts"
-import { type Work, workOf } from "./classify.ts"
+import { type Phase, placeIn, type Work, workOf } from "./classify.ts"
 import { type Kind, kinds } from "./operators.ts"
+import { measureRecord, type RecordCost } from "./record.ts"
 
 export interface AnatomyOptions extends BatchOptions, Machine {
   readonly model: ModelName
@@ -114,9 +116,10 @@ export function measureAnatomy(options: AnatomyOptions, bounds: Bounds): Anatomy
   const trainer = new TimedTrainer(model, { objective: objectiveOf(reinforced), device, precision })
   try {
     for (let i = 0; i < warmUp; i++) trainer.step(batch)
+    const record = measureRecord()
     const turns = Array.from({ length: options.steps }, () => ({
       timed: measured(() => trainer.step(batch)),
-      traced: tracedStep(trainer, batch, options),
+      traced: tracedStep(trainer, batch, options, record),
     }))
     return summary(options, turns, bounds)
   } finally {
@@ -151,9 +154,9 @@ interface TracedStep {
   readonly rows: readonly TracedRow[]
 }
 
-function tracedStep(trainer: TimedTrainer, batch: ReturnType<typeof randomBatch>, { device }: Machine): TracedStep {
+function tracedStep(trainer: TimedTrainer, batch: Batch, { device }: Machine, record: RecordCost): TracedStep {
   let ms = 0
-  const part = (phase: "gradients" | "update", work: () => void) => {
+  const part = (phase: Phase, work: () => void): TracedRow[] => {
     const from = performance.now()
     let done = from
     const traced = torch.trace(() => {
@@ -161,16 +164,29 @@ function tracedStep(trainer: TimedTrainer, batch: ReturnType<typeof randomBatch>
       done = performance.now()
     }, device)
     ms += done - from
-    return withoutWaiting(traced).map((row) => ({ path: row.path, arguments: row.arguments, ...workOf(row, phase) }))
+    const rows = withoutWaiting(traced).map((row) => ({
+      ...{ path: row.path, arguments: row.arguments },
+      ...workOf(row, phase),
+    }))
+    return [...rows, rest(rows, done - from), ...traced.map((row) => recorded(row, phase, record))]
   }
   const rows = [...part("gradients", () => void trainer.gradients(batch)), ...part("update", () => trainer.update())]
-  return { ms, rows: [...rows, rest(rows, ms)] }
+  return { ms, rows }
+}
+
+const ofRecord = "the record of calls"
+
+/** What the trace added, taken off the kind that has the time: it adds to the call around the one that it records. */
+function recorded(row: torch.TraceRow, phase: Phase, cost: RecordCost): TracedRow {
+  const { around, isNested } = placeIn(row, phase)
+  const seconds = -row.calls * (isNested ? cost.nested : cost.outermost)
+  return { path: ofRecord, arguments: "", kind: around, calls: 0, seconds, operations: 0, bytes: 0 }
 }
 
 /** What no call has: the program's own. */
 function rest(rows: readonly Work[], ms: number): TracedRow {
   const seconds = ms / 1000 - rows.reduce((sum, row) => sum + row.seconds, 0)
-  return { path: "", arguments: "", kind: "node", calls: 0, seconds: Math.max(0, seconds), operations: 0, bytes: 0 }
+  return { path: "between the calls", arguments: "", kind: "node", calls: 0, seconds, operations: 0, bytes: 0 }
 }
 
 /** A GPU's nodes run in a thread of their own, for which the caller of the backward pass waits. */
@@ -193,8 +209,7 @@ interface Turn {
 function summary(options: AnatomyOptions, turns: readonly Turn[], bounds: Bounds): Anatomy {
   const timed = (part: keyof Measured) => median(turns.map((turn) => turn.timed[part]))
   const [stepMs, tracedMs] = [timed("ms"), median(turns.map(({ traced }) => traced.ms))]
-  const record = Math.max(0, tracedMs - stepMs) / turns[0]!.traced.rows.reduce((sum, { calls }) => sum + calls, 0)
-  const raw = (Object.keys(kinds) as Kind[]).map((kind) => partOf(kind, turns, { bounds, record }))
+  const raw = (Object.keys(kinds) as Kind[]).map((kind) => partOf(kind, turns, bounds))
   const sum = raw.reduce((total, part) => total + part.ms, 0)
   const { model, batch, reinforced } = options
   return {
@@ -205,38 +220,35 @@ function summary(options: AnatomyOptions, turns: readonly Turn[], bounds: Bounds
   }
 }
 
-interface Rates {
-  readonly bounds: Bounds
-  /** Milliseconds that the record of a call takes. */
-  readonly record: number
-}
-
-/** Milliseconds are a median, without the record; what is counted is the same in every step. */
-function partOf(kind: Kind, turns: readonly Turn[], { bounds, record }: Rates): Part {
+/** Milliseconds are a median; what is counted is the same in every step. */
+function partOf(kind: Kind, turns: readonly Turn[], bounds: Bounds): Part {
   const of = ({ traced }: Turn) => traced.rows.filter((row) => row.kind === kind)
   const sum = (rows: readonly Work[], value: (work: Work) => number) =>
     rows.reduce((total, row) => total + value(row), 0)
   const rows = of(turns[0]!)
   const bound = ({ operations, bytes }: Work) => Math.max(operations / bounds.operations, bytes / bounds.bytes)
-  const recorded = turns[0]!.traced.rows.filter((row) => recordedIn(row) === kind)
-  const ms = 1000 * median(turns.map((turn) => sum(of(turn), (row) => row.seconds)))
   return {
     ...{ kind, share: 0, calls: sum(rows, (row) => row.calls) },
-    ms: Math.max(0, ms - record * sum(recorded, (row) => row.calls)),
+    ms:
+      1000 *
+      median(
+        turns.map((turn) =>
+          Math.max(
+            0,
+            sum(of(turn), (row) => row.seconds),
+          ),
+        ),
+      ),
     gigaOperations: sum(rows, (row) => row.operations) / 1e9,
     megabytes: sum(rows, (row) => row.bytes) / 1e6,
     boundMs: 1000 * sum(rows, bound),
   }
 }
 
-/** Whose time has the record of a call: that of the call around it, which is of its kind mostly, or the program's. */
-function recordedIn({ kind, path }: TracedRow): Kind {
-  return /^(region:[^>]*>)*[^>]*$/.test(path) ? "node" : kind
-}
-
 function rowsOf(turns: readonly Turn[]): Row[] {
   const found = new Map<string, Row>()
-  for (const { path, arguments: args, kind, calls, seconds } of turns.flatMap(({ traced }) => traced.rows)) {
+  const rows = turns.flatMap(({ traced }) => traced.rows).filter(({ path }) => path !== ofRecord)
+  for (const { path, arguments: args, kind, calls, seconds } of rows) {
     const key = `${kind} ${path} ${args}`
     const { calls: before, ms } = found.get(key) ?? { calls: 0, ms: 0 }
     const n = turns.length

@@ -4,7 +4,7 @@ import * as torch from "../../torch/index.ts"
 import { memoryBandwidth } from "../search/bandwidth.ts"
 
 export interface Bounds {
-  /** Operations a second, two for a multiply-add: the best of a few products. */
+  /** Operations a second, two for a multiply-add: the best of some products. */
   readonly operations: number
   /** Bytes a second. */
   readonly bytes: number
@@ -21,7 +21,8 @@ export async function measureBounds({ device, threads, precision }: Machine): Pr
   return { operations: productRate(device, precision), bytes }
 }
 
-const repeats = 8
+/** A second or two on a processor: other programs disturb some of them. */
+const repeats = 24
 
 function productRate(device: torch.Device, dtype: Precision): number {
   const size = device === "cpu" ? 2048 : 8192

@@ -15,13 +15,29 @@ export interface Work {
 /** A backward pass of an own operator computes two gradients for each product of its forward. */
 const backwardOverForward = 2
 
-/** @param phase all that an update calls is the optimiser's */
-export function workOf(row: TraceRow, phase: "gradients" | "update"): Work {
+/** All that an update calls is the optimiser's. */
+export type Phase = "gradients" | "update"
+
+export function workOf(row: TraceRow, phase: Phase): Work {
   const place = placeOf(row)
   const { kind, counted } = place.names.length > 0 ? ofOperator(place) : ofNode(place)
   const { operations, bytes } = counted ? needs(counted, row) : { operations: 0, bytes: 0 }
   const { calls, seconds } = row
   return { kind: kindIn(place, phase, kind), calls, seconds, operations, bytes }
+}
+
+/** Whether another operator calls it, and the kind of the call around it. */
+export function placeIn(row: TraceRow, phase: Phase): { readonly around: Kind; readonly isNested: boolean } {
+  const place = placeOf(row)
+  const parts = row.path.split(">")
+  if (place.names.length > 1) return { around: workOf(row, phase).kind, isNested: true }
+  const isOfProgram = parts.every(
+    (part) => part.startsWith("region:") || part === place.names[0] || part === "backward pass",
+  )
+  return {
+    around: isOfProgram ? "node" : kindIn({ ...place, isRegion: false }, phase, "autograd"),
+    isNested: place.names.length === 0,
+  }
 }
 
 interface Place {
@@ -51,7 +67,7 @@ function placeOf(row: TraceRow): Place {
   }
 }
 
-function kindIn({ region, isRegion }: Place, phase: "gradients" | "update", kind: Kind): Kind {
+function kindIn({ region, isRegion }: Place, phase: Phase, kind: Kind): Kind {
   if (isRegion) return "node"
   if (phase === "update") return "optimizer"
   return region === "loss" ? "loss" : kind

@@ -34,7 +34,7 @@ function anatomyText(anatomy: Anatomy, rows: boolean): string {
 function titleOf({ model, batch, reinforced, stepMs, tracedMs, loading, ...process }: Anatomy): string {
   const samples = ((1000 * batch) / stepMs).toFixed(stepMs > 1e4 ? 2 : 0)
   return [
-    `${model}, batch ${batch}${reinforced ? ", reinforced" : ""}: ${stepMs.toFixed(1)} ms a step, ${samples} samples/s (traced ${percent(tracedMs / stepMs - 1)} longer)`,
+    `${model}, batch ${batch}${reinforced ? ", reinforced" : ""}: ${stepMs.toFixed(1)} ms a step, ${samples} samples/s (${tracedMs.toFixed(1)} traced)`,
     `  processor time ${process.processorMs.toFixed(1)} ms, of which in the system ${process.systemMs.toFixed(1)}; ${process.pageFaults.toFixed(0)} page faults`,
     ...(loading ? [loadingText(loading)] : []),
   ].join("\n")
@@ -95,5 +95,5 @@ function rowsText({ rows, tracedMs }: Anatomy): string[] {
 
 function rowText({ kind, path, arguments: args, calls, ms }: Anatomy["rows"][number], tracedMs: number): string {
   const figures = `${ms.toFixed(2).padStart(9)} ms ${percent(ms / tracedMs).padStart(7)} ${calls.toFixed(0).padStart(5)} x`
-  return `${figures}  ${kind.padEnd(9)}  ${path || "between the calls"} ${args}`
+  return `${figures}  ${kind.padEnd(9)}  ${path} ${args}`
 }
