@@ -54,6 +54,7 @@ const slow = [
   "src/train/distributed/process-group",
   "test/fuzz-readers",
   "src/train/distributed/step",
+  "test/anatomy",
   "src/train/distributed/launch",
   "src/train/train",
   "src/data/training/training-data",

@@ -24,7 +24,8 @@ import { median, quantile } from "../src/core/arrays/quantile.ts"
 import { messageOf, UserError } from "../src/core/errors.ts"
 import { usableProcessors } from "../src/host/processors.ts"
 import { version } from "../torch/index.ts"
-import type { Start, StepTimes } from "./train-step.ts"
+import type { StepTimes } from "./step/timed-trainer.ts"
+import type { Start } from "./train-step.ts"
 
 const modeOptions = {
   default: [],

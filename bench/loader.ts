@@ -11,22 +11,13 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import sharp from "sharp"
-import { Random } from "../src/core/arrays/random.ts"
 import type { Preprocessing } from "../src/core/image/preprocess.ts"
 import { Tokenizer } from "../src/core/text/tokenizer.ts"
 import { datacompdrAugmentation as config } from "../src/data/augment/config.ts"
-import { drawAugmentation } from "../src/data/augment/draw.ts"
 import type { EmbeddingKind } from "../src/data/reinforced/embeddings.ts"
-import { encodeSamples } from "../src/data/reinforced/encode.ts"
-import type { ReinforcedSample } from "../src/data/reinforced/sample.ts"
-import { captionsOf } from "../src/data/scenes/captions.ts"
-import { renderScene } from "../src/data/scenes/render.ts"
-import { sampleScene } from "../src/data/scenes/scene.ts"
 import type { TrainingDataConfig } from "../src/data/training/config.ts"
 import { openTrainingData } from "../src/data/training/training-data.ts"
-import { writeAtomically } from "../src/host/files/files.ts"
-import { likeVectors } from "../test/reinforced.ts"
+import { type ShardOptions, writeShard } from "./loader/shards.ts"
 
 const { values: options } = parseArgs({
   options: {
@@ -40,13 +31,8 @@ const seconds = Number(options.seconds)
 const folder = mkdtempSync(join(tmpdir(), "loader-bench-"))
 const tokenizer = new Tokenizer()
 
-interface Kind {
+interface Kind extends ShardOptions {
   readonly what: string
-  readonly count: number
-  /** Null: the pictures as they are. */
-  readonly enlarged: readonly [width: number, height: number] | null
-  readonly size: number
-  readonly embeddingWidth: number
   readonly embeddings: readonly EmbeddingKind[]
   readonly batchSize: number
 }
@@ -103,39 +89,6 @@ async function rate(kind: Kind, changes: Changes): Promise<string> {
   await data.close()
   const samples = (steps - warmUp) * kind.batchSize
   return `${((samples * 1e6) / (user + system)).toFixed(0)} a second per core (${(samples / elapsed).toFixed(0)} by the clock)`
-}
-
-async function writeShard(path: string, kind: Kind, embeddings: EmbeddingKind): Promise<void> {
-  const format = { output: "webdataset", embeddings, textEmbeddings: "separate", images: true } as const
-  await writeAtomically(path, encodeSamples(samplesOf(kind), format))
-}
-
-async function* samplesOf({ count, enlarged, size, embeddingWidth }: Kind): AsyncGenerator<ReinforcedSample> {
-  const augmentation = { ...config, randomResizedCrop: { ...config.randomResizedCrop, size } }
-  for (let i = 0; i < count; i++) {
-    const scene = sampleScene(1, "train", i)
-    const random = Random.of(1, "loader", i)
-    const [width, height] = enlarged ?? [scene.width, scene.height]
-    const rendered = await renderScene(scene)
-    const jpeg = sharp(rendered).resize(width, height, { fit: "fill" }).jpeg({ quality: 85 })
-    const rows = (number: number) => likeVectors(number, embeddingWidth, 0.8, random)
-    const { caption, webCaption } = captionsOf(scene)
-    yield {
-      key: String(i).padStart(6, "0"),
-      image: { extension: "jpg", bytes: enlarged ? await jpeg.toBuffer() : rendered },
-      url: null,
-      texts: [webCaption],
-      synTexts: new Map([["syn_text", Array.from({ length: 5 }, () => caption)]]),
-      paramAug: Array.from({ length: 10 }, () => drawAugmentation(augmentation, { width, height }, random)),
-      embeddings: new Map([
-        ["image_emb", rows(10)],
-        ["text_emb", rows(1)],
-        ["syn_text_emb", rows(5)],
-      ]),
-      fields: { uid: String(i) },
-      others: new Map(),
-    }
-  }
 }
 
 try {

@@ -10,7 +10,6 @@
 import { createInterface } from "node:readline"
 import { parseArgs } from "node:util"
 import { median } from "../src/core/arrays/quantile.ts"
-import { Random } from "../src/core/arrays/random.ts"
 import { safetensorsChunks } from "../src/core/containers/safetensors.ts"
 import { variants } from "../src/core/family/variants.ts"
 import type { Batch } from "../src/data/training/batch.ts"
@@ -18,12 +17,10 @@ import { writeAtomically } from "../src/host/files/files.ts"
 import { checkpointTensors } from "../src/model/checkpoint/checkpoint.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
-import { TorchInterpreter } from "../src/tensor/torch.ts"
-import type { ObjectiveConfig } from "../src/train/objective.ts"
-import { AdamW } from "../src/train/optimizer/adamw.ts"
-import { computeGradients, updateParameters } from "../src/train/step.ts"
 import { defaultTrainConfig } from "../src/train/train.ts"
 import * as torch from "../torch/index.ts"
+import { objectiveOf, randomBatch } from "./step/random-batch.ts"
+import { type StepTimes, TimedTrainer } from "./step/timed-trainer.ts"
 
 /** The first line of `--paced`. */
 export interface Start {
@@ -33,15 +30,6 @@ export interface Start {
   readonly batch: number
   /** Losses of three untimed steps. */
   readonly losses: readonly number[]
-}
-
-/** Every other line, in milliseconds. */
-export interface StepTimes {
-  /** Forward and backward. */
-  readonly gradients: number
-  /** Clipping and AdamW. */
-  readonly update: number
-  readonly total: number
 }
 
 const { values: options } = parseArgs({
@@ -57,18 +45,15 @@ const { values: options } = parseArgs({
 })
 const { model: config } = variants.quickstart
 const batchSize = Number(options.batch)
-const teacherWidths = [64, 64]
-const objective: ObjectiveConfig = options.reinforced
-  ? { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }
-  : { kind: "clip" }
 
 async function main(): Promise<void> {
   if (options.threads) torch.setThreads(Number(options.threads))
   const model = new Clip(config)
   initialize(model, defaultTrainConfig.seed)
-  const batch = randomBatch()
+  const batch = randomBatch(config, { batch: batchSize, reinforced: options.reinforced })
   if (options.dump) await dump(options.dump, model, batch)
-  const step = trainer(model, batch)
+  const trainer = new TimedTrainer(model, { objective: objectiveOf(options.reinforced) })
+  const step = () => trainer.step(batch)
   const losses = Array.from({ length: 3 }, () => step().loss)
   const start = { version: torch.version(), threads: torch.threads(), batch: batchSize, losses }
   if (options.paced) return paced(start, step)
@@ -95,19 +80,6 @@ function describeMemory({ pageFaults, systemMilliseconds, peakMebibytes }: Retur
   return `${step}; ${peakMebibytes.toFixed(0)} MiB resident at most`
 }
 
-function trainer(model: Clip, batch: Batch): () => StepTimes & { readonly loss: number } {
-  const interpreter = new TorchInterpreter(model, { training: true })
-  const trainer = { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
-  return () => {
-    const start = performance.now()
-    const { loss } = computeGradients(trainer, batch, { objective })
-    const middle = performance.now()
-    updateParameters(trainer, defaultTrainConfig)
-    const end = performance.now()
-    return { loss, gradients: middle - start, update: end - middle, total: end - start }
-  }
-}
-
 async function paced(start: Start, step: () => StepTimes): Promise<void> {
   console.log(JSON.stringify(start))
   for await (const _ of createInterface({ input: process.stdin })) console.log(JSON.stringify(step()))
@@ -125,45 +97,6 @@ function describe({ version, threads, batch, losses }: Start, { gradients, updat
     `${((1000 * batch) / total).toFixed(0)} samples/s`,
     `losses ${losses.map((loss) => loss.toFixed(6)).join(" ")}`,
   ].join("\n")
-}
-
-/** Noise, and captions of 12 tokens. */
-function randomBatch(): Batch {
-  const random = new Random(1)
-  const images = Float32Array.from({ length: batchSize * 3 * config.imageSize ** 2 }, () => random.uniform())
-  const tokens = randomCaptions(random)
-  if (!options.reinforced) return { images, tokens }
-  const [image, text, synthetic] = [0, 1, 2].map(() => randomEmbeddings(random)) as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ]
-  return {
-    images,
-    tokens,
-    synthetic: randomCaptions(random),
-    teacher: { image, text, synthetic, widths: teacherWidths },
-  }
-}
-
-function randomCaptions(random: Random): BigInt64Array {
-  const tokens = new BigInt64Array(batchSize * config.text.contextLength)
-  for (let n = 0; n < batchSize; n++) {
-    const ids = [49406, ...Array.from({ length: 10 }, () => 1 + random.int(49000)), 49407]
-    tokens.set(ids.map(BigInt), n * config.text.contextLength)
-  }
-  return tokens
-}
-
-/** Unit rows of each teacher, concatenated. */
-function randomEmbeddings(random: Random): Float32Array {
-  const rows = Array.from({ length: batchSize }, () => teacherWidths.map((width) => randomUnit(width, random))).flat(2)
-  return Float32Array.from(rows)
-}
-
-function randomUnit(width: number, random: Random): number[] {
-  const values = Array.from({ length: width }, () => random.normal())
-  return values.map((x) => x / Math.hypot(...values))
 }
 
 /** A safetensors file: parameters by our paths, the batch as `batch.*`; numbers as JSON in the metadata. */

@@ -61,8 +61,10 @@ export interface Native<Tensor> {
   version(): { readonly built: string; readonly running: string | null }
   devices(): Device[]
 
-  startTrace(): void
+  startTrace(device: Device): void
   stopTrace(): TraceRow[]
+  beginRegion(name: string): void
+  endRegion(): void
 
   armSignals(text: string, signals: readonly number[], patience: number, doubled: number): boolean
   claimAnswer(): boolean
@@ -95,6 +97,9 @@ export interface TraceRow {
   readonly path: string
   /** Of the first operator in the path: shapes of tensors, numbers, "-" for anything else. */
   readonly arguments: string
+  /** The operator whose node of a backward pass the call is in, and its arguments; else empty. */
+  readonly forward: string
+  readonly forwardArguments: string
   readonly calls: number
   /** Without the calls inside. */
   readonly seconds: number

@@ -122,13 +122,15 @@ function localGradients(trainer: Trainer, batch: Batch, config: GradientConfig):
   const lossScale = lossScaler?.scale ?? 1
   const scale = interpreter.value(model.logitScale).exp()
   // A similarity of ten bits times a scale of 100 is a logit that is off by as much as 0.1.
-  const { losses, total } = torch.withoutTf32(() => {
-    const losses = featureLosses(config.objective, lossInput(trainer, leaves, batch, scale))
-    const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
-    optimizer.zeroGrad()
-    total.mul(lossScale).backward()
-    return { losses, total }
-  })
+  const { losses, total } = torch.region("loss", () =>
+    torch.withoutTf32(() => {
+      const losses = featureLosses(config.objective, lossInput(trainer, leaves, batch, scale))
+      const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
+      optimizer.zeroGrad()
+      total.mul(lossScale).backward()
+      return { losses, total }
+    }),
+  )
   const local = chunks.map((chunk, i) => {
     if (i === chunks.length - 1) trainer.ranks?.reducer.arm()
     return torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale))

@@ -79,6 +79,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 
   define<startTrace>(exports, "startTrace");
   define<stopTrace>(exports, "stopTrace");
+  define<beginRegion>(exports, "beginRegion");
+  define<endRegion>(exports, "endRegion");
 
   define<armSignals>(exports, "armSignals");
   define<claimAnswer>(exports, "claimAnswer");
