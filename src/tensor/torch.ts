@@ -107,6 +107,11 @@ export class TorchInterpreter {
     return new TorchTensor(this, torch.tensor(ids, shape, { device: this.device }), longest)
   }
 
+  /** Rows of features [N, D] that the host has, row-major. */
+  rows(values: Float32Array, shape: readonly number[]): torch.Tensor {
+    return torch.tensor(values, shape, { dtype: this.dtype, device: this.device })
+  }
+
   wrap(value: torch.Tensor): TorchTensor {
     return new TorchTensor(this, value)
   }
