@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { type AdamWSettings, type AdamWTensors, adamW, foreachAdamW } from "./adamw.ts"
+import { type AdamWSettings, type AdamWTensors, adamW, foreachAdamW, libtorchAdamW } from "./adamw.ts"
 import {
   call,
   type DType,
@@ -11,6 +11,7 @@ import {
   type Tensor,
   tensor,
   threads,
+  version,
 } from "./index.ts"
 
 const settings = { learningRate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-6, weightDecay: 0.2 }
@@ -139,6 +140,53 @@ test("as operators on lists do it, parameters and moments", () => {
         const scale = largest(Array.from(expected, Math.abs))
         expect(apart(x, expected), `${name} ${shapes[i]}`).toBeLessThanOrEqual(1e-6 * scale)
       }
+  })
+})
+
+describe("libtorch's own operator", () => {
+  const [major, minor] = version().split(".").map(Number) as [number, number]
+  /** Its kernels for processors came with 2.4. */
+  const isThere = major > 2 || (major === 2 && minor >= 4)
+
+  test.each<[DType, Place, number]>([
+    ["float64", plain, 1e-14],
+    ["float32", plain, 2e-6],
+    ["float32", channelsLast, 2e-6],
+  ])("gives PyTorch's values where it is there, else nothing is changed: %s", (dtype, place, tolerance) => {
+    scope(() => {
+      const [tensors, untouched] = [randomTensors(dtype, place), randomTensors(dtype, place)]
+      const references = tensors.parameters.map((p) => new Reference(valuesOf(p)))
+      for (const updates of [1, 2, 3]) {
+        expect(libtorchAdamW(tensors, { ...settings, updates })).toBe(isThere)
+        for (const [i, reference] of references.entries())
+          reference.update(valuesOf(tensors.gradients[i]!), { ...settings, updates })
+      }
+      const expected = isThere ? references.map((r) => r.parameter) : untouched.parameters.map(valuesOf)
+      expect(largest(expected.map((values, i) => apart(tensors.parameters[i]!, values)))).toBeLessThan(tolerance)
+    })
+  })
+
+  test("takes gradients of 1 x 1 kernels whose strides of ones differ", () => {
+    scope(() => {
+      const one = (strides: readonly number[]) => call("as_strided", randn([12]), [4, 3, 1, 1], strides) as Tensor
+      const make = (strides: readonly number[]) => {
+        manualSeed(3)
+        const [p, g] = [one([3, 1, 1, 1]), one(strides)]
+        return { parameters: [p], gradients: [g], firstMoments: [p.mul(0)], secondMoments: [p.mul(0)] }
+      }
+      const [usual, other] = [make([3, 1, 1, 1]), make([3, 1, 3, 3])]
+      for (const tensors of [usual, other]) expect(libtorchAdamW(tensors, { ...settings, updates: 1 })).toBe(isThere)
+      expect(other.parameters[0]!.data()).toEqual(usual.parameters[0]!.data())
+    })
+  })
+
+  test("leaves other layouts, mixed dtypes and empty lists to others", () => {
+    scope(() => {
+      const mixed = join(randomTensors("float32"), randomTensors("float64"))
+      const none = { parameters: [], gradients: [], firstMoments: [], secondMoments: [] }
+      for (const tensors of [randomTensors("float32", sparse), mixedLayouts(), mixed, none])
+        expect(libtorchAdamW(tensors, { ...settings, updates: 1 })).toBe(false)
+    })
   })
 })
 

@@ -22,17 +22,27 @@ export interface AdamWSettings {
 }
 
 /**
- * Updates parameters and moments in place: in one pass over memory where all are float32, or all float64, on the
- * processor, each in one layout with its gradient and moments; in eight elsewhere.
+ * Updates parameters and moments in place: in one pass over memory where all are float32, or all float64, each in one
+ * layout with its gradient and moments, on the processor, or on a GPU with libtorch 2.1 or later; in eight elsewhere.
  *
  * @throws Error when lists, shapes, dtypes or devices differ, or when a gradient would have to be recorded: it belongs in `noGrad`
  */
 export function adamW(tensors: AdamWTensors, settings: AdamWSettings): void {
+  const onGpu = tensors.parameters[0]?.device.startsWith("cuda") ?? false
+  const done = onGpu ? libtorchAdamW(tensors, settings) : called(onePass, tensors, settings)
+  if (!done) foreachAdamW(tensors, settings)
+}
+
+/** By libtorch's own operator. False, and nothing is changed, where it has none for these tensors. */
+export function libtorchAdamW(tensors: AdamWTensors, settings: AdamWSettings): boolean {
+  return called(fused, tensors, settings)
+}
+
+function called(update: Update, tensors: AdamWTensors, settings: AdamWSettings): boolean {
   const { parameters, gradients, firstMoments, secondMoments } = tensors
   const { learningRate, beta1, beta2, eps, weightDecay, updates } = settings
   const numbers = [learningRate, beta1, beta2, eps, weightDecay, updates] as const
-  const fits = fused(parameters, gradients, firstMoments, secondMoments, ...numbers)
-  if (!fits) foreachAdamW(tensors, settings)
+  return update(parameters, gradients, firstMoments, secondMoments, ...numbers)
 }
 
 /** The same of libtorch's operators on lists, for every device, dtype and layout. */
@@ -52,13 +62,11 @@ export function foreachAdamW(tensors: AdamWTensors, settings: AdamWSettings): vo
 }
 
 type Tensors = readonly Tensor[]
-const fused = operator<
-  [
-    ...[parameters: Tensors, gradients: Tensors, firstMoments: Tensors, secondMoments: Tensors],
-    ...[learningRate: number, beta1: number, beta2: number, eps: number, weightDecay: number, updates: number],
-  ],
-  boolean
->("mobileclip::adamw_")
+type Numbers = [learningRate: number, beta1: number, beta2: number, eps: number, weightDecay: number, updates: number]
+type Lists = [parameters: Tensors, gradients: Tensors, firstMoments: Tensors, secondMoments: Tensors]
+type Update = (...args: [...Lists, ...Numbers]) => boolean
+const onePass: Update = operator("mobileclip::adamw_")
+const fused: Update = operator("mobileclip::fused_adamw_")
 const mulScalar = operator<[self: Tensors, factor: number], void>("_foreach_mul_.Scalar")
 const addScalar = operator<[self: Tensors, summand: number], void>("_foreach_add_.Scalar")
 const add = operator<[self: Tensors, other: Tensors, alpha: number], void>("_foreach_add_.List")

@@ -39,6 +39,7 @@ export {
   stack,
   where,
 } from "./functional.ts"
+export { Graph, graphsAvailable } from "./graph.ts"
 export type { Memory, TraceRow } from "./native.ts"
 export { addNorms, type NormSettings, type NormTerm } from "./norms.ts"
 export { call, hasOperator, operator, operatorNames, schemaOf } from "./operator.ts"

@@ -61,6 +61,14 @@ export interface Native<Tensor> {
   version(): { readonly built: string; readonly running: string | null }
   devices(): Device[]
 
+  graphsAvailable(): boolean
+  enterCaptureStream(): void
+  leaveCaptureStream(): void
+  beginCapture(): void
+  endCapture(): number
+  replayGraph(graph: number): void
+  freeGraph(graph: number): void
+
   startTrace(device: Device): void
   stopTrace(): TraceRow[]
   beginRegion(name: string): void

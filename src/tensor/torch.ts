@@ -115,6 +115,11 @@ export class TorchInterpreter {
     })
   }
 
+  /** Rows of features [N, D] that the host has, row-major. */
+  rows(values: Float32Array, shape: readonly number[]): torch.Tensor {
+    return torch.tensor(values, shape, { dtype: this.dtype, device: this.device })
+  }
+
   /** @param packing where the tensor holds tokens of texts that were packed, theirs */
   wrap(value: torch.Tensor, packing?: Packing): TorchTensor {
     return new TorchTensor(this, value, packing && { packing })

@@ -35,7 +35,7 @@ export interface StepConfig {
 }
 
 /** What gradients depend on. */
-type GradientConfig = Omit<StepConfig, "learningRate" | "gradClipNorm">
+export type GradientConfig = Omit<StepConfig, "learningRate" | "gradClipNorm">
 
 export interface Measurements {
   /** The sum of `losses`. */
@@ -116,6 +116,27 @@ export function computeGradients(
 }
 
 function localGradients(trainer: Trainer, batch: Batch, config: GradientConfig): Omit<Measurements, "gradNorm"> {
+  const { losses, total, scale, chunkLoss } = gradientTensors(trainer, batch, config)
+  const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
+  return {
+    loss: trainer.lossScaler ? total.item() + chunkLoss : finite("loss", total.item() + chunkLoss),
+    losses: { ...byName, ...namedChunkLoss(trainer, config, chunkLoss) },
+    logitScale: scale.item(),
+  }
+}
+
+/** What a step measures, where it was computed: tensors of shape []. */
+export interface GradientTensors {
+  readonly losses: Readonly<Record<string, torch.Tensor>>
+  /** Their sum, without `chunkLoss`. */
+  readonly total: torch.Tensor
+  readonly scale: torch.Tensor
+  /** What the chunks add by themselves. */
+  readonly chunkLoss: number
+}
+
+/** Forward and backward of one process. With a CLIP model no number is read back from the device. */
+export function gradientTensors(trainer: Trainer, batch: Batch, config: GradientConfig): GradientTensors {
   const chunks = chunksOf(trainer, batch, config)
   const leaves = joined(chunks.map(({ features }) => features))
   const { model, interpreter, optimizer, lossScaler } = trainer
@@ -135,13 +156,7 @@ function localGradients(trainer: Trainer, batch: Batch, config: GradientConfig):
     if (i === chunks.length - 1) trainer.ranks?.reducer.arm()
     return torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale))
   })
-  const chunkLoss = local.reduce((sum, value) => sum + value, 0)
-  const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
-  return {
-    loss: lossScaler ? total.item() + chunkLoss : finite("loss", total.item() + chunkLoss),
-    losses: { ...byName, ...namedChunkLoss(trainer, config, chunkLoss) },
-    logitScale: scale.item(),
-  }
+  return { losses, total, scale, chunkLoss: local.reduce((sum, value) => sum + value, 0) }
 }
 
 /** What the chunks add to the loss by themselves. */
@@ -297,9 +312,8 @@ function gatherTeachers(
   pairs: number,
   group: ProcessGroup | undefined,
 ) {
-  const { dtype, device } = interpreter
   const gathered = (values: Float32Array): GatheredFeatures => {
-    const rows = torch.tensor(values, [pairs, values.length / pairs], { dtype, device })
+    const rows = interpreter.rows(values, [pairs, values.length / pairs])
     return { rows, all: group ? group.gather(rows) : rows }
   }
   const { image, text, synthetic, widths } = teacher

@@ -10,14 +10,13 @@
 // p parameter, g gradient, m and v moments, t updates including this one.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 #include <torch/library.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <vector>
 
+#include "adamw.h"
 #include "vectors.h"
 
 namespace {
@@ -62,40 +61,7 @@ INLINE void updateOf(const Values<T>& values, int64_t begin, int64_t end, const 
 UPDATE(float)
 UPDATE(double)
 
-struct Lists {
-  at::TensorList parameters, gradients, firstMoments, secondMoments;
-
-  std::array<at::Tensor, 4> at(size_t i) const {
-    return {parameters[i], gradients[i], firstMoments[i], secondMoments[i]};
-  }
-};
-
-void check(const Lists& lists) {
-  const size_t count = lists.parameters.size();
-  TORCH_CHECK(lists.gradients.size() == count && lists.firstMoments.size() == count && lists.secondMoments.size() == count,
-              "expected lists of one length, got ", count, " parameters, ", lists.gradients.size(), " gradients, ",
-              lists.firstMoments.size(), " first and ", lists.secondMoments.size(), " second moments");
-  for (size_t i = 0; i < count; ++i) {
-    const at::Tensor& parameter = lists.parameters[i];
-    for (const at::Tensor& tensor : lists.at(i)) {
-      TORCH_CHECK(tensor.sizes() == parameter.sizes() && tensor.scalar_type() == parameter.scalar_type() &&
-                      tensor.device() == parameter.device(),
-                  "parameter ", i, ", its gradient and its moments must be of one shape, dtype and device, got ",
-                  parameter.toString(), parameter.sizes(), " and ", tensor.toString(), tensor.sizes());
-      TORCH_CHECK(!at::GradMode::is_enabled() || !tensor.requires_grad(), "parameter ", i,
-                  " requires gradients: the update is not recorded, so it belongs inside noGrad");
-    }
-  }
-}
-
-// A dimension of one has no meaningful stride.
-bool isOfOneLayout(const at::Tensor& a, const at::Tensor& b) {
-  for (int64_t d = 0; d < a.dim(); ++d)
-    if (a.size(d) > 1 && a.stride(d) != b.stride(d)) return false;
-  return true;
-}
-
-bool isOurs(const Lists& lists) {
+bool isOurs(const AdamWLists& lists) {
   for (size_t i = 0; i < lists.parameters.size(); ++i) {
     for (const at::Tensor& tensor : lists.at(i)) {
       const at::ScalarType dtype = tensor.scalar_type();
@@ -110,7 +76,7 @@ bool isOurs(const Lists& lists) {
 
 // One parallel region for all values of all tensors, whatever their sizes.
 template <typename T>
-void updateAll(const Lists& lists, const Coefficients<T>& coefficients) {
+void updateAll(const AdamWLists& lists, const Coefficients<T>& coefficients) {
   std::vector<Values<T>> values;
   std::vector<int64_t> starts{0};  // and the end
   for (size_t i = 0; i < lists.parameters.size(); ++i) {
@@ -130,26 +96,20 @@ void updateAll(const Lists& lists, const Coefficients<T>& coefficients) {
   });
 }
 
-// As every in-place operator does, so that a backward pass that saved the old values says so.
-void bumpVersions(const Lists& lists) {
-  for (at::TensorList changed : {lists.parameters, lists.firstMoments, lists.secondMoments})
-    for (const at::Tensor& tensor : changed) tensor.unsafeGetTensorImpl()->bump_version();
-}
-
 // False, and nothing changed, where the tensors are not all of float32, or all of float64, on the processor, each dense
 // and in one layout with its gradient and moments.
 bool adamW(at::TensorList parameters, at::TensorList gradients, at::TensorList firstMoments,
            at::TensorList secondMoments, double learningRate, double beta1, double beta2, double eps,
            double weightDecay, int64_t updates) {
-  const Lists lists{parameters, gradients, firstMoments, secondMoments};
+  const AdamWLists lists{parameters, gradients, firstMoments, secondMoments};
   TORCH_CHECK(updates > 0, "expected updates from 1, got ", updates);
-  check(lists);
+  lists.check();
   if (!isOurs(lists)) return false;
   if (parameters.empty()) return true;
   inDtype(parameters[0].scalar_type(), [&](auto zero) {
     updateAll<decltype(zero)>(lists, {learningRate, beta1, beta2, eps, weightDecay, updates});
   });
-  bumpVersions(lists);
+  lists.bumpVersions();
   return true;
 }
 

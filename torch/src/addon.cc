@@ -5,6 +5,7 @@
 #include "allocator.h"
 #include "context.h"
 #include "distributed.h"
+#include "graph.h"
 #include "guard.h"
 #include "operators.h"
 #include "signals.h"
@@ -76,6 +77,14 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define<onWarning>(exports, "onWarning");
   define<version>(exports, "version");
   define<devices>(exports, "devices");
+
+  define<graphsAvailable>(exports, "graphsAvailable");
+  define<enterCaptureStream>(exports, "enterCaptureStream");
+  define<leaveCaptureStream>(exports, "leaveCaptureStream");
+  define<beginCapture>(exports, "beginCapture");
+  define<endCapture>(exports, "endCapture");
+  define<replayGraph>(exports, "replayGraph");
+  define<freeGraph>(exports, "freeGraph");
 
   define<startTrace>(exports, "startTrace");
   define<stopTrace>(exports, "stopTrace");
