@@ -3,6 +3,7 @@
 import { join } from "node:path"
 import { type Command, Option } from "commander"
 import * as torch from "../../../torch/index.ts"
+import { commandLine } from "../../core/shell-quote.ts"
 import { libtorchInUse } from "../../doctor/computing.ts"
 import { quickstart } from "../../experiments/quickstart/pipeline.ts"
 import { type PresetName, presets, type QuickstartOptions } from "../../experiments/quickstart/recipe.ts"
@@ -56,6 +57,7 @@ export function register(program: Command, context: CommandContext): void {
       const report = await quickstart({
         ...options,
         recipe: presets[preset],
+        command: commandLine(["npx", "mobileclip", ...context.argv]),
         startProgress: progressReporter(options.progress),
         say: (line) => writeErr?.(`${line}\n`),
         signal: context.abortOnInterrupt(undefined, sameCommand(context.argv)),

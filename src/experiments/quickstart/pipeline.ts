@@ -19,6 +19,7 @@ import { measureStepTime } from "../comparison/step-time.ts"
 import { compareStudents, distillation, type StudentComparison, scheduledShares } from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
+import { watchRun } from "./growing/watch.ts"
 import { infoOf } from "./models.ts"
 import type { ModelRecipe, QuickstartOptions, QuickstartRecipe } from "./recipe.ts"
 import { guessing, judgeCaptions, type ReportData, reportData } from "./report-data.ts"
@@ -27,17 +28,33 @@ import { classifySamples, writeSamples } from "./samples.ts"
 import { suggestLabels } from "./suggested-labels.ts"
 
 /** Names that are written in the folder. Scenes and the model are missing here, because their own files identify them. */
-const content = ["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json"] as const
+const content = [
+  ...["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json", "stages.json"],
+] as const
 
 /** Runs all stages; an interrupted run goes on where it was. Returns what the report says. */
 export async function quickstart(options: QuickstartOptions): Promise<ReportData> {
-  const { out, recipe, startProgress, say } = options
-  const clock = new Clock(options.signal)
-  const directory = join(out, "model")
-  await checkModelDirectory(directory)
-  using _ = await lockFolder(out, "mobileclip quickstart", options.signal)
+  const { out, signal } = options
+  await checkModelDirectory(join(out, "model"))
+  using _ = await lockFolder(out, "mobileclip quickstart", signal)
   await claimFolder(out, "quickstart", content)
+  const watch = await watchRun(options)
+  const { observer, earlier } = watch
+  const startProgress = observer.watching(options.startProgress)
+  try {
+    const report = await runStages({ ...options, startProgress }, new Clock(signal, observer, earlier))
+    await watch.finish()
+    await writeReport(out, report)
+    return report
+  } catch (error) {
+    await watch.fail(error)
+    throw error
+  }
+}
 
+async function runStages(options: QuickstartOptions, clock: Clock): Promise<ReportData> {
+  const { out, recipe, startProgress, say } = options
+  const directory = join(out, "model")
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
 
@@ -86,7 +103,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
     return { pictures: await classifySamples(model, test), suggestion: await suggestLabels(model, test) }
   })
 
-  const report = reportData(
+  return reportData(
     {
       ...{ teachers, captioner, captions, stepTime, students, tasks, retrieval, pictures, suggestion },
       commands: reinforced.commands,
@@ -94,8 +111,6 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
     options,
     clock,
   )
-  await writeReport(out, report)
-  return report
 }
 
 // ------------------------------------------------------------------------------------------------------ stages

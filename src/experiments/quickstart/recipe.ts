@@ -41,6 +41,8 @@ export interface QuickstartOptions extends ReinforcementContext {
   readonly recipe: QuickstartRecipe
   /** Students of each kind. */
   readonly seeds: number
+  /** The command line that goes on with the run, for its page. */
+  readonly command: string
 }
 
 const training = { ...defaultTrainConfig, saveEvery: 200 } as const

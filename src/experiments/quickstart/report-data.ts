@@ -109,9 +109,8 @@ export function reportData(outcome: Outcome, options: QuickstartOptions, clock: 
   const { teachers, captioner, captions, commands, stepTime, students, tasks, retrieval, pictures, suggestion } =
     outcome
   const training = students.first.reinforced
-  const earlier = [...teachers, captioner].reduce((sum, each) => sum + each.earlierSeconds, students.earlierSeconds)
   return {
-    seconds: clock.seconds() + earlier,
+    seconds: clock.seconds(),
     samplesSeen: training.info.samplesSeen,
     uniquePictures: recipe.scenes.noisy,
     precisePictures: recipe.scenes.precise,
