@@ -24,7 +24,7 @@ import { infoOf } from "./models.ts"
 import type { ModelRecipe, QuickstartOptions, QuickstartRecipe } from "./recipe.ts"
 import { guessing, judgeCaptions, type ReportData, reportData } from "./report-data.ts"
 import { writeReport } from "./report-page.ts"
-import { classifySamples, writeSamples } from "./samples.ts"
+import { classifySamples, samplesOf, writeSamples } from "./samples.ts"
 import { suggestLabels } from "./suggested-labels.ts"
 
 /** Names that are written in the folder. Scenes and the model are missing here, because their own files identify them. */
@@ -99,8 +99,10 @@ async function runStages(options: QuickstartOptions, clock: Clock): Promise<Repo
   ])
   progress.done()
   const { pictures, suggestion } = await clock.stage("classify", async () => {
-    await writeSamples(join(out, "pictures"), test)
-    return { pictures: await classifySamples(model, test), suggestion: await suggestLabels(model, test) }
+    const suggestion = await suggestLabels(model, test)
+    const samples = samplesOf(test, suggestion)
+    await writeSamples(join(out, "pictures"), samples)
+    return { pictures: await classifySamples(model, samples, suggestion), suggestion }
   })
 
   return reportData(

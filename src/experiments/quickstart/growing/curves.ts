@@ -75,9 +75,11 @@ async function groupFigures(group: WatchedGroup): Promise<Html> {
     trainings.map(async (training) => ({ ...training, entries: await readMetrics(logOf(training), mostPoints) })),
   )
   return html`
-<h3>${title}</h3>
-<p class="scores">${scoresText(logs)}</p>
-<div class="charts">${guessing === undefined ? null : await accuracyFigure(logs, guessing)}${await lossFigure(logs)}</div>`
+<div class="group">
+  <h3>${title}</h3>
+  <p class="scores">${scoresText(logs)}</p>
+  ${guessing === undefined ? null : await accuracyFigure(logs, guessing)}${await lossFigure(logs)}
+</div>`
 }
 
 /** The last scores, or that there are none yet. */

@@ -28,7 +28,7 @@ export function growingPage(page: GrowingPage): string {
   const { run, curves, pictures } = page
   const body = html`${run.end ? endHeader(page, run.end) : nowHeader(page)}
 ${stagesSection(run)}
-${curves.length > 0 ? html`<section><h2>How they learn</h2>${curves}</section>` : null}
+${curves.length > 0 ? html`<section><h2>How they learn</h2><div class="charts">${curves}</div></section>` : null}
 ${picturesSection(pictures)}
 ${new Html(mark)}`
   return htmlDocument(titleOf(run), body, style, run.end ? null : refreshSeconds)
@@ -71,7 +71,7 @@ function endHeader({ run, command }: GrowingPage, end: NonNullable<RunState["end
   <p class="eyebrow">mobileclip quickstart, ${end.kind}</p>
   <h1>${what}${where} after ${durationText(run.seconds)}</h1>
   ${end.kind === "failed" ? html`<p class="lede failure">${end.why}</p>` : null}
-  <p>What is finished is kept, and trainings have checkpoints. The same command goes on where it was:</p>
+  <p>What is finished is kept, and trainings have checkpoints. ${end.kind === "failed" ? "When the cause is mended, the" : "The"} same command goes on where it was:</p>
   <pre><code>${command}</code></pre>
 </header>`
 }
@@ -118,7 +118,7 @@ const marks = { done: "✓", running: "▶", waiting: "" } as const
 function stageRow(stage: StageState, run: RunState): Html {
   const { name, happens, state } = stage
   return html`
-<tr class="${state}"><td>${state === "running" && run.end ? "✗" : marks[state]}</td><th scope="row">${name}<span>${happens}</span></th><td>${timeText(stage, run)}</td></tr>`
+<tr class="${state}"><td>${state === "running" && run.end ? html`<b>✗</b>` : marks[state]}</td><th scope="row">${name}<span>${happens}</span></th><td>${timeText(stage, run)}</td></tr>`
 }
 
 /** What it took, or about what it will take. */
@@ -141,7 +141,10 @@ const style = `
 .stages th span { display: block; font-size: 14px; font-weight: 400; color: var(--soft); }
 .stages .running th, .stages .running td { font-weight: 600; }
 .stages .running td:first-child { color: var(--accent); }
+.stages b { color: var(--wrong); }
 .stages .waiting th, .stages .waiting td { color: var(--soft); }
+.group h3 { margin: 0; }
+.group figure { margin-top: 10px; }
 .scores { margin: 2px 0 0; font-size: 14px; color: var(--soft); }
 .card img { border-color: var(--line); }
 .captions { margin-top: 6px; font-size: 13px; line-height: 1.35; }
