@@ -60,10 +60,12 @@ async function runStages(options: QuickstartOptions, clock: Clock): Promise<Repo
 
   const { noisy: noisyCount, precise: preciseCount } = recipe.scenes
   const precise = shardsOf(scenes, noisyCount, noisyCount + preciseCount, recipe)
-  const trainings = recipe.teachers.map((teacher) => teacherTraining(teacher, precise, scenes, options))
+  const trainings = recipe.teachers.map((teacher) =>
+    teacherTraining(teacher, recipe.evaluations.teachers, precise, scenes, options),
+  )
   const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
   const captionerTraining = {
-    ...teacherTraining(recipe.captioner, precise, scenes, options),
+    ...teacherTraining(recipe.captioner, 1, precise, scenes, options),
     // It starts with the first teacher's image tower, so that it learns to write sooner.
     startFrom: teachers[0]!.checkpoint,
   }
@@ -139,9 +141,10 @@ function shardsOf(scenes: string, start: number, end: number, recipe: Quickstart
   return join(scenes, "train", `{${name(start / perShard)}..${name(end / perShard - 1)}}.tar`)
 }
 
-/** A CLIP teacher or the captioner: scored once, at its end. */
+/** A CLIP teacher or the captioner, scored so often, the last time at its end. */
 function teacherTraining(
   recipe: ModelRecipe,
+  evaluations: number,
   source: string,
   scenes: string,
   options: QuickstartOptions,
@@ -151,7 +154,7 @@ function teacherTraining(
     directory: join(options.out, "teachers", recipe.name),
     name: recipe.name,
     info: infoOf(recipe.model),
-    config: { ...recipe.training, seed: options.seed + recipe.seed, evaluateEvery: steps },
+    config: { ...recipe.training, seed: options.seed + recipe.seed, evaluateEvery: Math.ceil(steps / evaluations) },
     pairs: { source, format: "shards", view: "crop", captionKey: recipe.captions },
     tasks: join(scenes, "test"),
   }
@@ -171,7 +174,7 @@ function comparisonOf(
     config: {
       ...recipe.student.training,
       seed,
-      evaluateEvery: Math.ceil(recipe.student.training.steps / recipe.evaluations),
+      evaluateEvery: Math.ceil(recipe.student.training.steps / recipe.evaluations.students),
     },
     seeds: options.seeds,
     scheduled: scheduledShares(options.seeds),

@@ -30,8 +30,8 @@ export interface QuickstartRecipe {
   readonly captioner: ModelRecipe
   readonly reinforcement: ReinforcementRecipe & DistillationRecipe
   readonly student: Omit<ModelRecipe, "seed" | "name">
-  /** Evaluations during each student's training. */
-  readonly evaluations: number
+  /** Evaluations during each training. The captioner is scored at its end alone. */
+  readonly evaluations: { readonly teachers: number; readonly students: number }
   /** Steps of each kind that are timed. */
   readonly timedSteps: number
 }
@@ -92,8 +92,8 @@ const standard: QuickstartRecipe = {
     captions: "web",
     training: { ...training, batchSize: 64, steps: 624, warmupSteps: 40, learningRate: 2e-3 },
   },
-  evaluations: 12,
-  timedSteps: 20,
+  evaluations: { teachers: 4, students: 12 },
+  timedSteps: 12,
 }
 
 /** Every stage, too short to learn anything: to see whether all works, and for tests. */
@@ -103,7 +103,7 @@ const tiny: QuickstartRecipe = {
   teachers: standard.teachers.map((recipe) => withSteps(recipe, 5)),
   captioner: withSteps(standard.captioner, 2),
   student: withSteps(standard.student, 4),
-  evaluations: 2,
+  evaluations: { teachers: 1, students: 2 },
   timedSteps: 6,
 }
 

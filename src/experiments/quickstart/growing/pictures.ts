@@ -6,7 +6,7 @@ import { type Html, html } from "../../../report/html.ts"
 import { jpegUri } from "../../../report/picture-card.ts"
 
 /** Few and small, about 4 kB each, because the page is written often. */
-const shown = 6
+const shown = 8
 
 export interface CaptionedPicture {
   readonly jpeg: Uint8Array

@@ -104,6 +104,7 @@ function watchedGroups({ out, recipe, seed, seeds }: QuickstartOptions): Watched
   return [
     {
       title: "Teachers",
+      guessing,
       trainings: teachers.map(({ name, training }) => watched(`teachers/${name}`, `teacher ${name}`, training)),
     },
     { title: "Captioner", trainings: [watched(`teachers/${captioner.name}`, captioner.name, captioner.training)] },
