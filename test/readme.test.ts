@@ -46,7 +46,7 @@ const run = ["checkpoints", "config.json", "metrics.jsonl", "model.safetensors",
 const table: Readonly<Record<string, Entry>> = {
   "npm ci": { provenBy: "test/build.test.ts" },
   "npm run quickstart": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
-  "npm run quickstart -- --preset small": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
+  "npm run quickstart -- --preset tiny --out runs/tiny": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
   "node dist/recipes/cifar10.js cifar10 --seeds 3": { provenBy: "src/experiments/cifar10/pipeline.test.ts" },
   "npm run build": { provenBy: "test/build.test.ts" },
   "npm pack": { provenBy: "test/package.test.ts" },

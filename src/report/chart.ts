@@ -24,6 +24,8 @@ interface CurvesOptions {
   readonly smoothed?: boolean
   /** Whether the points are marked: for a few measurements rather than a curve of steps. */
   readonly marked?: boolean
+  /** Where the lower axis ends; default: with the curves. */
+  readonly xEnd?: number
   /** Where upright dashed lines are drawn, within the curves' range. */
   readonly rules?: readonly number[]
   /** Whether the lower axis is one of powers, with a tick at every point: for a few positive values far apart. */
@@ -68,10 +70,11 @@ export async function curvesChart(given: readonly Curve[], options: CurvesOption
   // Without values Vega's scales would go from NaN to NaN, also in the text for screen readers.
   const range = values.length === 0 ? { domain: [0, 1] } : {}
   const ticks = logarithmic ? { values: [...new Set(values.map(({ x }) => x))] } : { tickCount: Math.round(width / 90) }
+  const xRange = options.xEnd === undefined ? range : { domain: [0, options.xEnd] }
   const x = {
     field: "x",
     type: "quantitative",
-    scale: logarithmic ? ({ type: "log", nice: false } as const) : { nice: false, zero: marked, ...range },
+    scale: logarithmic ? ({ type: "log", nice: false } as const) : { nice: false, zero: marked, ...xRange },
     axis: { title: xTitle, ...ticks, grid: false, labelExpr: "format(datum.value, '~s')" },
   } as const
   const y = (field: string) =>

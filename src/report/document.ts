@@ -5,8 +5,10 @@ import { style } from "./style.ts"
 /**
  * @param body the content of `<main>`
  * @param ownStyle CSS of this page alone, which follows the style of all reports
+ * @param refreshSeconds seconds after which a browser loads the page again; null: it does not
  */
-export function htmlDocument(title: string, body: Html, ownStyle = ""): string {
+export function htmlDocument(title: string, body: Html, ownStyle = "", refreshSeconds: number | null = null): string {
+  const refresh = refreshSeconds === null ? null : html`<meta http-equiv="refresh" content="${refreshSeconds}">\n`
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -14,7 +16,7 @@ export function htmlDocument(title: string, body: Html, ownStyle = ""): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>${title}</title>
+${refresh}<title>${title}</title>
 <style>${new Html(style + ownStyle)}</style>
 </head>
 <body>

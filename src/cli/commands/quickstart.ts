@@ -3,6 +3,7 @@
 import { join } from "node:path"
 import { type Command, Option } from "commander"
 import * as torch from "../../../torch/index.ts"
+import { commandLine } from "../../core/shell-quote.ts"
 import { libtorchInUse } from "../../doctor/computing.ts"
 import { quickstart } from "../../experiments/quickstart/pipeline.ts"
 import { type PresetName, presets, type QuickstartOptions } from "../../experiments/quickstart/recipe.ts"
@@ -22,12 +23,12 @@ interface Options extends Pick<QuickstartOptions, "out" | "seed" | "seeds" | "th
 
 const examples = `
 Examples:
-  mobileclip quickstart                          everything, in about eleven minutes on two cores
-  mobileclip quickstart --preset small           less of everything, in about four
+  mobileclip quickstart                          everything, in MINUTES on two cores
   mobileclip quickstart --seeds 3                three students of each kind, for error bars
+  mobileclip quickstart --preset tiny --out t    every stage, too short to learn anything: does all work here?
 
 Two teachers and a captioner learn from precise captions; a noisy set is reinforced with them; the same student is trained
-plain and reinforced. After an interruption the same command goes on where it was.
+plain and reinforced. The page report.html grows meanwhile. After an interruption the same command goes on where it was.
 `
 
 export function register(program: Command, context: CommandContext): void {
@@ -56,6 +57,7 @@ export function register(program: Command, context: CommandContext): void {
       const report = await quickstart({
         ...options,
         recipe: presets[preset],
+        command: commandLine(["npx", "mobileclip", ...context.argv]),
         startProgress: progressReporter(options.progress),
         say: (line) => writeErr?.(`${line}\n`),
         signal: context.abortOnInterrupt(undefined, sameCommand(context.argv)),

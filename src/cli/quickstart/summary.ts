@@ -2,7 +2,8 @@
 import type { CurvePoint, LearningCurve } from "../../evaluate/efficiency.ts"
 import { endOf, stepTimeText, teachersText } from "../../experiments/comparison/learning-efficiency.ts"
 import { renderedOrigin } from "../../experiments/quickstart/learning-page.ts"
-import type { ReportData } from "../../experiments/quickstart/report-data.ts"
+import { type ReportData, rightText } from "../../experiments/quickstart/report-data.ts"
+import { noSuggestionText, suggestionText } from "../../experiments/quickstart/suggestion-text.ts"
 import { spacedPercent, textTable } from "../table.ts"
 import { efficiencyLines } from "./efficiency-lines.ts"
 
@@ -18,11 +19,30 @@ export function summary(report: ReportData, page: string): string {
     efficiencyLines(efficiency),
     stepTimeText(stepTime),
     "",
+    stagesTable(report),
+    "",
     `report: ${page}`,
+    "",
+    goodAt(report),
     "",
     "next:",
     ...report.next.map(({ command, purpose }) => `${indented(command)}\n      ${purpose}`),
   ].join("\n")
+}
+
+/** Where the time went, in minutes. */
+function stagesTable({ stages, seconds }: ReportData): string {
+  const minutes = (time: number) => (time / 60).toFixed(1)
+  return textTable(
+    [{ title: "stage" }, { title: "minutes", align: "right" }],
+    [...stages.map(({ name, seconds }) => [name, minutes(seconds)]), ["all", minutes(seconds)]],
+  )
+}
+
+/** What the first of the next commands asks for, and how far its answers can be trusted. */
+function goodAt({ suggestion, pictures }: ReportData): string {
+  if (suggestion === null) return noSuggestionText
+  return `${suggestionText(suggestion, spacedPercent)} The sample pictures are of that half: ${rightText(pictures)} are right.`
 }
 
 function taskTable({ tasks, plain, reinforced, teachers }: ReportData): string {

@@ -56,7 +56,7 @@ export async function reinforce(
   const { captions, generationType, views, cropScale } = recipe
   const { out, seed, threads } = context
   const [captioned, reinforced] = [join(out, "captioned"), join(out, "reinforced")]
-  const resources = { runtime: "libtorch", batchSize: 64, threads, augmentThreads: 1 } as const
+  const resources = await resourcesOf(input, threads)
   const captioning = { modelName: captioner, numSamples: captions, generationType, seqLen: 32 }
   const embedding = { modelName: teachers.join(","), numSamples: views }
   const config = JSON.stringify({ random_resized_crop: { scale: cropScale } })
@@ -70,6 +70,16 @@ export async function reinforce(
       commandOf("embed", { input: captioned, output: reinforced, ...embedding, augConfig: config, ...resources, seed }),
     ],
   }
+}
+
+/**
+ * A process for each thread, because small models leave a second thread idle: two with one thread each caption twice as fast as one
+ * with two. Each augments by itself, because threads for that would take its models' time.
+ */
+async function resourcesOf(input: string, threads: number) {
+  const workers = Math.min(threads, (await expandShards([input])).length)
+  const common = { runtime: "libtorch", batchSize: 64, augmentThreads: 0 } as const
+  return { ...common, workers, threads: Math.floor(threads / workers) }
 }
 
 async function runStage(

@@ -7,23 +7,39 @@ export interface Stage {
   readonly seconds: number
 }
 
+/** What is told of the stages as they come. */
+export interface StageObserver {
+  stageBegins(name: string): void
+  /** Not called for a stage that fails. */
+  stageEnds(name: string): void
+}
+
 /** Measures the wall time of the stages. */
 export class Clock {
   readonly stages: Stage[] = []
   private readonly started = performance.now()
 
-  constructor(private readonly signal: AbortSignal) {}
+  /** @param earlier times of the stages before this process, which count as well */
+  constructor(
+    private readonly signal: AbortSignal,
+    private readonly observer: StageObserver | null = null,
+    private readonly earlier: readonly Stage[] = [],
+  ) {}
 
   async stage<T>(name: string, run: () => Promise<T>): Promise<T> {
     this.signal.throwIfAborted()
+    this.observer?.stageBegins(name)
     const started = performance.now()
     const result = await run()
-    this.stages.push({ name, seconds: (performance.now() - started) / 1000 })
+    const before = this.earlier.find((stage) => stage.name === name)?.seconds ?? 0
+    this.stages.push({ name, seconds: before + (performance.now() - started) / 1000 })
+    this.observer?.stageEnds(name)
     return result
   }
 
   seconds(): number {
-    return (performance.now() - this.started) / 1000
+    const before = this.earlier.reduce((sum, { seconds }) => sum + seconds, 0)
+    return before + (performance.now() - this.started) / 1000
   }
 }
 

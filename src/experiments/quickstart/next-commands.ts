@@ -1,9 +1,9 @@
 /** Commands to type after the quickstart: at the end of its page, and of what it prints. */
 import { join } from "node:path"
 import { commandLine } from "../../core/shell-quote.ts"
-import { percent } from "../../report/numbers.ts"
 import { presets, type QuickstartOptions } from "./recipe.ts"
 import type { SuggestedLabels } from "./suggested-labels.ts"
+import { noSuggestionText } from "./suggestion-text.ts"
 
 export interface NextCommand {
   /** A line for a shell, or several. */
@@ -13,16 +13,18 @@ export interface NextCommand {
 
 /**
  * @param stages the commands that reinforced the noisy set
- * @param suggestion labels to classify with; null where the student knows none
+ * @param suggestion labels to classify with; null where the student is good at none
+ * @param right how many of the sample pictures get the right one: "22 of 24"
  */
 export function nextCommands(
   options: Pick<QuickstartOptions, "out" | "recipe" | "seed">,
   stages: readonly string[],
   suggestion: SuggestedLabels | null,
+  right: string,
 ): NextCommand[] {
   const reinforced = join(options.out, "reinforced")
   return [
-    suggestion ? labelSamples(options.out, suggestion) : trainLonger(options),
+    suggestion ? labelSamples(options.out, suggestion, right) : trainLonger(options),
     scoreBoth(options),
     { command: stages.join("\n"), purpose: "how the noisy set was reinforced; the same commands take shards of yours" },
     lookInto(reinforced),
@@ -30,22 +32,12 @@ export function nextCommands(
   ]
 }
 
-function labelSamples(out: string, suggestion: SuggestedLabels): NextCommand {
-  const { labels, none, template } = suggestion
+function labelSamples(out: string, { labels, none, template }: SuggestedLabels, right: string): NextCommand {
   const choices = [...labels, ...(none === null ? [] : [none])].join(",")
   const model = out === "runs/quickstart" ? [] : ["--model", join(out, "model")]
   const options = ["--labels", choices, "--template", template, "--top", "1", ...model]
-  return { command: commandOf("classify", join(out, "pictures"), ...options), purpose: worthOf(suggestion) }
-}
-
-/** What the labels were measured to be worth, on pictures that had no part in their choice. */
-function worthOf({ labels, none, named, others }: SuggestedLabels): string {
-  const right = `label the sample pictures; measured on others, the label is right for ${percent(named.right)} of ${named.pictures}`
-  if (others === null) return right
-  const about = `that show ${labels.length === 1 ? "it" : "one of them"}`
-  return none === null
-    ? `${right} ${about}; a picture of something else gets one of them all the same`
-    : `${right} ${about}, and "${none}" for ${percent(others.right)} of ${others.pictures} that do not`
+  const purpose = `label the sample pictures: ${right} get the right one, and the choice of labels had no part in them`
+  return { command: commandOf("classify", join(out, "pictures"), ...options), purpose }
 }
 
 function trainLonger({ out, recipe, seed }: Parameters<typeof nextCommands>[0]): NextCommand {
@@ -53,7 +45,7 @@ function trainLonger({ out, recipe, seed }: Parameters<typeof nextCommands>[0]):
   const other = isStandard ? ["--seed", String(seed + 1)] : ["--preset", "standard"]
   return {
     command: commandOf("quickstart", ...other, "--out", `${out}-${isStandard ? "again" : "longer"}`),
-    purpose: `this student has no labels to show: on pictures that it has not seen it names neither shapes nor colours measurably better than guessing; ${isStandard ? "a student of another seed" : "the standard preset trains longer"}`,
+    purpose: `${noSuggestionText}; ${isStandard ? "a student of another seed" : "the standard preset trains longer"}`,
   }
 }
 

@@ -8,6 +8,8 @@ import { decodeImage } from "../../host/image/images.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
 import { createClassifier } from "../../run/labels/classify.ts"
 import { loadModel } from "../../run/node.ts"
+import { quickstart } from "./pipeline.ts"
+import { presets } from "./recipe.ts"
 
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-quickstart-"))
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -42,6 +44,30 @@ test("a folder with other content beside the model, or in use, is refused before
   expect(await readdir(held)).toEqual([".lock"])
 })
 
+test("an interrupted run leaves a page that says so, and the same command goes on from it", async () => {
+  const out = join(folder, "interrupted")
+  const stop = new AbortController()
+  const lines: string[] = []
+  const stopping = quickstart({
+    ...{ out, recipe: presets.tiny, seed: 0, seeds: 1, threads: 1, command: "npx mobileclip quickstart --mine" },
+    startProgress: () => ({ update: () => stop.abort(), done() {} }),
+    say: (line) => lines.push(line),
+    signal: stop.signal,
+  })
+  await expect(stopping).rejects.toMatchObject({ name: "AbortError" })
+  expect(lines).toEqual([
+    `to watch it, open ${join(out, "report.html")} in a browser: the page grows until it is the report`,
+  ])
+  const page = await readFile(join(out, "report.html"), "utf8")
+  expect(page).toContain("It was interrupted in &#34;render&#34;, stage 1 of 9,")
+  expect(page).toContain("<pre><code>npx mobileclip quickstart --mine</code></pre>")
+  expect(page).not.toContain(`http-equiv="refresh"`)
+  const { render } = JSON.parse(await readFile(join(out, "stages.json"), "utf8"))
+  expect(render).toBeGreaterThan(0)
+})
+
+const isTeachers = ({ name }: { name: string }) => name === "teachers"
+
 const tasks = ["shape", "colour", "pattern", "count", "relation"]
 
 test("the quickstart runs the papers' loop, and the same command keeps what is there", {
@@ -70,7 +96,11 @@ test("the quickstart runs the papers' loop, and the same command keeps what is t
   // The exported file and the model in training are scored by different engines.
   for (const { name, accuracy } of report.tasks)
     expect(Math.abs(accuracy - report.reinforced[0].at(-1).tasks[name]), name).toBeLessThan(0.02)
-  expect(await readFile(join(out, "report.html"), "utf8")).toContain("What reinforcement is worth")
+  const finished = await readFile(join(out, "report.html"), "utf8")
+  expect(finished).toContain("What reinforcement is worth")
+  expect(finished).not.toContain(`http-equiv="refresh"`)
+  const times = JSON.parse(await readFile(join(out, "stages.json"), "utf8"))
+  expect(Object.keys(times)).toEqual(report.stages.map(({ name }: { name: string }) => name))
 
   const [picture] = await readdir(join(out, "pictures"))
   await using model = await loadModel(join(out, "model"), { threads: 1 })
@@ -86,6 +116,11 @@ test("the quickstart runs the papers' loop, and the same command keeps what is t
 
   const again = await run(out)
   expect(again.printed).toMatchObject({ plain: report.plain, reinforced: report.reinforced, tasks: report.tasks })
+  const [before, after] = [report, again.printed].map(({ stages }) => stages.find(isTeachers).seconds)
+  expect(after).toBeGreaterThan(before)
+  // A run that fails does not take the finished report away.
+  const kept = await readFile(join(out, "report.html"), "utf8")
   const other = await run(out, "--seed", "1")
   expect(other).toMatchObject({ code: 1, errors: [expect.stringContaining("from a run with other options")] })
+  expect(await readFile(join(out, "report.html"), "utf8")).toBe(kept)
 })

@@ -19,34 +19,53 @@ import { measureStepTime } from "../comparison/step-time.ts"
 import { compareStudents, distillation, type StudentComparison, scheduledShares } from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
+import { watchRun } from "./growing/watch.ts"
 import { infoOf } from "./models.ts"
 import type { ModelRecipe, QuickstartOptions, QuickstartRecipe } from "./recipe.ts"
 import { guessing, judgeCaptions, type ReportData, reportData } from "./report-data.ts"
 import { writeReport } from "./report-page.ts"
-import { classifySamples, writeSamples } from "./samples.ts"
+import { classifySamples, samplesOf, writeSamples } from "./samples.ts"
 import { suggestLabels } from "./suggested-labels.ts"
 
 /** Names that are written in the folder. Scenes and the model are missing here, because their own files identify them. */
-const content = ["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json"] as const
+const content = [
+  ...["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json", "stages.json"],
+] as const
 
 /** Runs all stages; an interrupted run goes on where it was. Returns what the report says. */
 export async function quickstart(options: QuickstartOptions): Promise<ReportData> {
-  const { out, recipe, startProgress, say } = options
-  const clock = new Clock(options.signal)
-  const directory = join(out, "model")
-  await checkModelDirectory(directory)
-  using _ = await lockFolder(out, "mobileclip quickstart", options.signal)
+  const { out, signal } = options
+  await checkModelDirectory(join(out, "model"))
+  using _ = await lockFolder(out, "mobileclip quickstart", signal)
   await claimFolder(out, "quickstart", content)
+  const watch = await watchRun(options)
+  const { observer, earlier } = watch
+  const startProgress = observer.watching(options.startProgress)
+  try {
+    const report = await runStages({ ...options, startProgress }, new Clock(signal, observer, earlier))
+    await watch.finish()
+    await writeReport(out, report)
+    return report
+  } catch (error) {
+    await watch.fail(error)
+    throw error
+  }
+}
 
+async function runStages(options: QuickstartOptions, clock: Clock): Promise<ReportData> {
+  const { out, recipe, startProgress, say } = options
+  const directory = join(out, "model")
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
 
   const { noisy: noisyCount, precise: preciseCount } = recipe.scenes
   const precise = shardsOf(scenes, noisyCount, noisyCount + preciseCount, recipe)
-  const trainings = recipe.teachers.map((teacher) => teacherTraining(teacher, precise, scenes, options))
+  const trainings = recipe.teachers.map((teacher) =>
+    teacherTraining(teacher, recipe.evaluations.teachers, precise, scenes, options),
+  )
   const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
   const captionerTraining = {
-    ...teacherTraining(recipe.captioner, precise, scenes, options),
+    ...teacherTraining(recipe.captioner, 1, precise, scenes, options),
     // It starts with the first teacher's image tower, so that it learns to write sooner.
     startFrom: teachers[0]!.checkpoint,
   }
@@ -82,11 +101,13 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   ])
   progress.done()
   const { pictures, suggestion } = await clock.stage("classify", async () => {
-    await writeSamples(join(out, "pictures"), test)
-    return { pictures: await classifySamples(model, test), suggestion: await suggestLabels(model, test) }
+    const suggestion = await suggestLabels(model, test)
+    const samples = samplesOf(test, suggestion)
+    await writeSamples(join(out, "pictures"), samples)
+    return { pictures: await classifySamples(model, samples, suggestion), suggestion }
   })
 
-  const report = reportData(
+  return reportData(
     {
       ...{ teachers, captioner, captions, stepTime, students, tasks, retrieval, pictures, suggestion },
       commands: reinforced.commands,
@@ -94,8 +115,6 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
     options,
     clock,
   )
-  await writeReport(out, report)
-  return report
 }
 
 // ------------------------------------------------------------------------------------------------------ stages
@@ -122,9 +141,10 @@ function shardsOf(scenes: string, start: number, end: number, recipe: Quickstart
   return join(scenes, "train", `{${name(start / perShard)}..${name(end / perShard - 1)}}.tar`)
 }
 
-/** A CLIP teacher or the captioner: scored once, at its end. */
+/** A CLIP teacher or the captioner, scored so often, the last time at its end. */
 function teacherTraining(
   recipe: ModelRecipe,
+  evaluations: number,
   source: string,
   scenes: string,
   options: QuickstartOptions,
@@ -134,7 +154,7 @@ function teacherTraining(
     directory: join(options.out, "teachers", recipe.name),
     name: recipe.name,
     info: infoOf(recipe.model),
-    config: { ...recipe.training, seed: options.seed + recipe.seed, evaluateEvery: steps },
+    config: { ...recipe.training, seed: options.seed + recipe.seed, evaluateEvery: Math.ceil(steps / evaluations) },
     pairs: { source, format: "shards", view: "crop", captionKey: recipe.captions },
     tasks: join(scenes, "test"),
   }
@@ -154,7 +174,7 @@ function comparisonOf(
     config: {
       ...recipe.student.training,
       seed,
-      evaluateEvery: Math.ceil(recipe.student.training.steps / recipe.evaluations),
+      evaluateEvery: Math.ceil(recipe.student.training.steps / recipe.evaluations.students),
     },
     seeds: options.seeds,
     scheduled: scheduledShares(options.seeds),

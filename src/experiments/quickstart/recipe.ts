@@ -30,8 +30,8 @@ export interface QuickstartRecipe {
   readonly captioner: ModelRecipe
   readonly reinforcement: ReinforcementRecipe & DistillationRecipe
   readonly student: Omit<ModelRecipe, "seed" | "name">
-  /** Evaluations during each student's training. */
-  readonly evaluations: number
+  /** Evaluations during each training. The captioner is scored at its end alone. */
+  readonly evaluations: { readonly teachers: number; readonly students: number }
   /** Steps of each kind that are timed. */
   readonly timedSteps: number
 }
@@ -41,6 +41,8 @@ export interface QuickstartOptions extends ReinforcementContext {
   readonly recipe: QuickstartRecipe
   /** Students of each kind. */
   readonly seeds: number
+  /** The command line that goes on with the run, for its page. */
+  readonly command: string
 }
 
 const training = { ...defaultTrainConfig, saveEvery: 200 } as const
@@ -90,37 +92,25 @@ const standard: QuickstartRecipe = {
     captions: "web",
     training: { ...training, batchSize: 64, steps: 624, warmupSteps: 40, learningRate: 2e-3 },
   },
-  evaluations: 12,
-  timedSteps: 20,
+  evaluations: { teachers: 4, students: 12 },
+  timedSteps: 12,
 }
 
-/** A recipe with a share of the steps, on other numbers of pictures. */
-function shortened(share: number, scenes: QuickstartRecipe["scenes"], evaluations: number): QuickstartRecipe {
-  const shorter = <R extends Pick<ModelRecipe, "training">>(recipe: R): R => {
-    const { steps, warmupSteps } = recipe.training
-    const training = {
-      ...recipe.training,
-      steps: Math.ceil(steps * share),
-      warmupSteps: Math.ceil(warmupSteps * share),
-    }
-    return { ...recipe, training }
-  }
-  return {
-    ...standard,
-    scenes,
-    teachers: standard.teachers.map(shorter),
-    captioner: shorter(standard.captioner),
-    student: shorter(standard.student),
-    evaluations,
-    timedSteps: 6,
-  }
+/** Every stage, too short to learn anything: to see whether all works, and for tests. */
+const tiny: QuickstartRecipe = {
+  ...standard,
+  scenes: { noisy: 100, precise: 100, test: 200, retrieval: 50, perShard: 100 },
+  teachers: standard.teachers.map((recipe) => withSteps(recipe, 5)),
+  captioner: withSteps(standard.captioner, 2),
+  student: withSteps(standard.student, 4),
+  evaluations: { teachers: 1, students: 2 },
+  timedSteps: 6,
 }
 
-export const presets = {
-  standard,
-  small: shortened(0.3, { noisy: 2000, precise: 3000, test: 750, retrieval: 500, perShard: 500 }, 8),
-  /** Too short to learn anything: for tests. */
-  tiny: shortened(0.005, { noisy: 100, precise: 100, test: 200, retrieval: 50, perShard: 100 }, 2),
-} as const satisfies Record<string, QuickstartRecipe>
+function withSteps<R extends Pick<ModelRecipe, "training">>(recipe: R, steps: number): R {
+  return { ...recipe, training: { ...recipe.training, steps, warmupSteps: 1 } }
+}
+
+export const presets = { standard, tiny } as const satisfies Record<string, QuickstartRecipe>
 
 export type PresetName = keyof typeof presets

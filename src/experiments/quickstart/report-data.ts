@@ -63,7 +63,7 @@ export interface ReportData {
   readonly retrieval: RetrievalResult | null
   /** Pictures the model was not trained on; about 24 make a good grid. */
   readonly pictures: readonly ReportPicture[]
-  /** Labels that the exported model is good at, as measured; null where it is no better than guessing. */
+  /** Labels that the exported model is good at, as measured; null where it is good at none. The pictures are labelled with these. */
   readonly suggestion: SuggestedLabels | null
   readonly stages: readonly Stage[]
   readonly machine: Machine
@@ -109,9 +109,8 @@ export function reportData(outcome: Outcome, options: QuickstartOptions, clock: 
   const { teachers, captioner, captions, commands, stepTime, students, tasks, retrieval, pictures, suggestion } =
     outcome
   const training = students.first.reinforced
-  const earlier = [...teachers, captioner].reduce((sum, each) => sum + each.earlierSeconds, students.earlierSeconds)
   return {
-    seconds: clock.seconds() + earlier,
+    seconds: clock.seconds(),
     samplesSeen: training.info.samplesSeen,
     uniquePictures: recipe.scenes.noisy,
     precisePictures: recipe.scenes.precise,
@@ -137,8 +136,18 @@ export function reportData(outcome: Outcome, options: QuickstartOptions, clock: 
       onnxruntime: onnxruntime.versions.node ?? "unknown",
       node: process.versions.node,
     },
-    next: nextCommands(options, commands, suggestion),
+    next: nextCommands(options, commands, suggestion, rightText(pictures)),
   }
+}
+
+/** Whether the label that comes first is right. */
+export function isRight({ predictions, truth }: ReportPicture): boolean {
+  return predictions[0] !== undefined && truth.includes(predictions[0].label)
+}
+
+/** "22 of 24" */
+export function rightText(pictures: readonly ReportPicture[]): string {
+  return `${pictures.filter(isRight).length} of ${pictures.length}`
 }
 
 function describeModel({ info }: TrainingResult): ReportData["model"] {

@@ -18,7 +18,8 @@ import {
 } from "../comparison/learning-efficiency.ts"
 import { stagesSection } from "../comparison/stages.ts"
 import { learned, losses, renderedOrigin, teachers } from "./learning-page.ts"
-import type { ReportData, ReportPicture, ReportTask } from "./report-data.ts"
+import { isRight, type ReportData, type ReportPicture, type ReportTask, rightText } from "./report-data.ts"
+import { noSuggestionText, suggestionText } from "./suggestion-text.ts"
 
 /** Writes `report.html` (one file, needs no network) and `report.json` into `directory`, which must exist. */
 export async function writeReport(directory: string, data: ReportData): Promise<void> {
@@ -36,8 +37,8 @@ export function reportJson(data: ReportData): object {
 async function reportPage(data: ReportData): Promise<string> {
   const body = html`${headline(data)}
 ${await learned(data)}
-${accuracies(data)}
 ${pictures(data)}
+${accuracies(data)}
 ${teachers(data)}
 ${await losses(data)}
 ${confusion(worstTask(data.tasks))}
@@ -103,18 +104,20 @@ ${[recall.recallAt1, recall.recallAt5, recall.recallAt10].map((at) => html`<td>$
 </table>`
 }
 
-function pictures({ pictures }: ReportData): Html {
+function pictures({ pictures, suggestion }: ReportData): Html {
+  const chosen = suggestion
+    ? `${suggestionText(suggestion)} These pictures are of that half, taken whatever the student says about them: ${rightText(pictures)} right.`
+    : `${sentence(noSuggestionText)}. With every colour and shape as a label, ${rightText(pictures)} right.`
   return html`
 <section>
   <h2>What it sees</h2>
-  <p>${pictures.filter(isRight).length} of ${pictures.length} right. Under each picture its true caption, then the labels the model finds
-  most likely.</p>
+  <p>${chosen} Under each picture its true caption, then the labels the model finds most likely. What it can and cannot do over all tasks follows.</p>
   <div class="pictures">${[...pictures.filter(isRight), ...pictures.filter((one) => !isRight(one))].map(card)}</div>
 </section>`
 }
 
-function isRight({ predictions, truth }: ReportPicture): boolean {
-  return predictions[0] !== undefined && truth.includes(predictions[0].label)
+function sentence(clause: string): string {
+  return clause.charAt(0).toUpperCase() + clause.slice(1)
 }
 
 function card(picture: ReportPicture): Html {

@@ -84,7 +84,7 @@ const data: ReportData = {
     },
   ],
   suggestion: {
-    ...{ labels: ["star", "ring"], none: "thing", template: "a {}" },
+    ...{ labels: ["star", "ring"], none: "thing", template: "a {}", chosenOn: 30 },
     ...{ named: { pictures: 20, right: 0.9, chance: 0.5 }, others: { pictures: 10, right: 0.6 } },
   },
   stages: [

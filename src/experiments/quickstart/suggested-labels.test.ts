@@ -5,7 +5,7 @@ import type { Image8 } from "../../core/image/pixels.ts"
 import type { Encoder } from "../../core/inference/encoder.ts"
 import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import type { Scene } from "../../evaluate/scenes.ts"
-import { suggestLabels } from "./suggested-labels.ts"
+import { halvesOf, rightLabel, suggestLabels } from "./suggested-labels.ts"
 
 const shapes = namesOf(SHAPES)
 const colours = namesOf(COLOURS)
@@ -71,7 +71,7 @@ test("labels are those that the student tells apart, with a row for the others w
 
 test("where every class is told apart, all are suggested and no row is needed", async () => {
   expect(await suggestLabels(student(shapes, true), await scenes())).toEqual({
-    ...{ labels: shapes, none: null, template: "a {}" },
+    ...{ labels: shapes, none: null, template: "a {}", chosenOn: 96 },
     ...{ named: { pictures: 96, right: 1, chance: expect.closeTo(1 / 12, 1) }, others: null },
   })
 })
@@ -99,6 +99,43 @@ test("a student that guesses gets no labels", async () => {
     const encodeImages = (images: readonly Image8[]) => knowing.encodeImages(images.map(guess))
     expect(await suggestLabels({ ...knowing, encodeImages }, await scenes()), `seed ${seed}`).toBeNull()
   }
+})
+
+test("a student that is better than guessing, and often wrong, gets no labels", async () => {
+  const knowing = student(shapes, true)
+  let seen = 0
+  const oftenWrong = (image: Image8): Image8 => {
+    const isRight = seen++ % 20 < 9
+    return isRight ? image : { ...star, data: Uint8Array.of((image.data[0]! + 1) % shapes.length, 0, 0) }
+  }
+  const encodeImages = (images: readonly Image8[]) => knowing.encodeImages(images.map(oftenWrong))
+  expect(await suggestLabels({ ...knowing, encodeImages }, await scenes())).toBeNull()
+})
+
+test("a label for the others is not suggested where many of them do not get it", async () => {
+  const known = shapes.slice(0, 8)
+  const knowing = student(known, true)
+  let unknown = 0
+  // Two in five of what it does not know it takes for something that it knows.
+  const confused = (image: Image8): Image8 => {
+    if (known.includes(shapes[image.data[0]!]!) || unknown++ % 5 > 1) return image
+    return { ...star, data: Uint8Array.of(unknown % known.length, 0, 0) }
+  }
+  const encodeImages = (images: readonly Image8[]) => knowing.encodeImages(images.map(confused))
+  const found = (await suggestLabels({ ...knowing, encodeImages }, await scenes()))!
+  expect(found).toMatchObject({ none: null, named: { right: 1 }, others: { right: 0 } })
+})
+
+test("the halves share no picture, and the right label is the class, or that of the others", async () => {
+  const all = await scenes()
+  const [choice, measure] = halvesOf(all)
+  expect(choice.length + measure.length).toBe(all.length)
+  expect(choice.filter((scene) => measure.includes(scene))).toEqual([])
+  expect(halvesOf(all)).toEqual([choice, measure])
+  const suggestion = (await suggestLabels(student(["star", "heart"], true), all))!
+  const rightOf = (wanted: string) =>
+    rightLabel(suggestion, all.find(({ record }) => record.objects[0]!.shape === wanted)!.record)
+  expect([rightOf("star"), rightOf("ring")]).toEqual(["star", "thing"])
 })
 
 test("a few pictures that happen to be right are not enough", async () => {

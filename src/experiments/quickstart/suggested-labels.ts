@@ -1,7 +1,7 @@
 /**
- * Labels for the first command that a newcomer types: those that the student tells apart well, and a row for pictures that
+ * Labels for the first answers that a newcomer sees: those that the student tells apart well, and a row for pictures that
  * are none of them where it helps. They are chosen on one half of the test pictures and measured on the other one; where
- * either half leaves open whether the student only guesses, there are none.
+ * on either half most answers are wrong, or it stays open whether the student only guesses, there are none.
  */
 
 import { Random } from "../../core/arrays/random.ts"
@@ -22,6 +22,8 @@ export interface SuggestedLabels {
   readonly none: string | null
   /** What the labels are put into. */
   readonly template: string
+  /** Pictures on which they were chosen: others than those that they were measured on. */
+  readonly chosenOn: number
   /**
    * Pictures that the labels name, the share of them that is labelled rightly, and what is right by chance: the share of
    * the most frequent label.
@@ -58,6 +60,9 @@ const questions: readonly Question[] = [
 /** A label is suggested where at least this share of its pictures gets it, and of those that get it shows it. */
 const goodEnough = 0.8
 
+/** At least this share must be labelled rightly: of the pictures that the labels name, and of the others where they have a label. */
+const mostly = 2 / 3
+
 /** Where fewer than two labels are that good, so many of the best are tried. */
 const triedLabels = 3
 
@@ -75,26 +80,31 @@ interface Candidate {
 
 /**
  * @param scenes pictures that the model was not trained on
- * @returns null where it labels no choice of them measurably better than always saying the same does
+ * @returns null where it labels no choice of them rightly for the most part, and measurably better than always saying the same does
  */
 export async function suggestLabels(encoder: Encoder, scenes: readonly Scene[]): Promise<SuggestedLabels | null> {
-  const [choice, measure] = await halves(encoder, scenes)
-  const best = await bestCandidate(encoder, choice)
+  const [choice, measure] = await Promise.all(halvesOf(scenes).map((half) => encoded(encoder, half)))
+  const best = await bestCandidate(encoder, choice!)
   if (!best) return null
-  const found = await measured(encoder, best, measure)
+  const found = await measured(encoder, best, measure!)
   const { question, labels, none } = best
-  return isKnown(found) ? { labels, none, template: question.template, ...found } : null
+  const { template } = question
+  return isGood(found) ? { labels, none, template, chosenOn: choice!.scenes.length, ...found } : null
 }
 
-async function halves(encoder: Encoder, scenes: readonly Scene[]): Promise<readonly [choice: Half, measure: Half]> {
+/** What a picture of one object gets where the answer is right; null where no label is. */
+export function rightLabel({ labels, none, template }: SuggestedLabels, scene: Scene["record"]): string | null {
+  const question = questions.find((one) => one.template === template)!
+  const truth = question.answer(scene)
+  return labels.includes(truth) ? truth : none
+}
+
+/** The pictures of one object in two halves, the same at each call: to choose with, and to measure with. */
+export function halvesOf(scenes: readonly Scene[]): readonly [choice: Scene[], measure: Scene[]] {
   // Classes come in turns in the split, so that halves by position would have different ones.
   const single = Random.of(0, "suggested labels").shuffle(scenes.filter(({ record }) => record.layout === "single"))
-  const half = (which: number) =>
-    encoded(
-      encoder,
-      single.filter((_, i) => i % 2 === which),
-    )
-  return Promise.all([half(0), half(1)])
+  const half = (which: number) => single.filter((_, i) => i % 2 === which)
+  return [half(0), half(1)]
 }
 
 async function bestCandidate(encoder: Encoder, half: Half): Promise<Candidate | null> {
@@ -103,7 +113,8 @@ async function bestCandidate(encoder: Encoder, half: Half): Promise<Candidate | 
   for (const candidate of await candidatesOf(encoder, half)) {
     const found = await measured(encoder, candidate, half)
     const score = balanced(found)
-    if (score > bestScore && isKnown(found)) [best, bestScore] = [candidate, score]
+    const isHelpful = candidate.none === null || found.others === null || found.others.right >= mostly
+    if (score > bestScore && isHelpful && isGood(found)) [best, bestScore] = [candidate, score]
   }
   return best
 }
@@ -119,9 +130,9 @@ async function candidatesOf(encoder: Encoder, half: Half): Promise<Candidate[]> 
   return found.flat()
 }
 
-/** Whether the share that is right is above chance by more than luck: 1 in 40 students who guess would be. */
-function isKnown({ named: { pictures, right, chance } }: Measured): boolean {
-  return pictures > 0 && wilson(right, pictures).low > chance
+/** Whether most is right, and more than chance by more than luck: 1 in 40 students who guess would be that lucky. */
+function isGood({ named: { pictures, right, chance } }: Measured): boolean {
+  return pictures > 0 && right >= mostly && wilson(right, pictures).low > chance
 }
 
 async function encoded(encoder: Encoder, scenes: readonly Scene[]): Promise<Half> {
