@@ -34,7 +34,8 @@ export class FixedInputs extends TorchInterpreter {
   /** To the full length: that of a batch's longest text would be another shape. */
   override tokens(ids: BigInt64Array, shape: readonly number[]): TorchTensor {
     const place = () => torch.tensor(ids, shape, { device: this.device })
-    return new TorchTensor(this, this.fixed(ids, place), shape.at(-1)!)
+    const [texts, columns] = shape as readonly [number, number]
+    return new TorchTensor(this, this.fixed(ids, place), { lengths: Array.from({ length: texts }, () => columns) })
   }
 
   override rows(values: Float32Array, shape: readonly number[]): torch.Tensor {
