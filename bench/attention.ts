@@ -32,7 +32,7 @@ const sizes: readonly Size[] = [
   { name: "quickstart, texts", batch: 96, length: 14, heads: 8, width: 32, causal: true },
 ]
 
-/** The addon computes three products of a head more than once: 2 forward, 5 backward. */
+/** Of a head: 2 forward; 5 backward, because the scores are computed again. */
 const products = 7
 
 type Inputs = readonly [q: torch.Tensor, k: torch.Tensor, v: torch.Tensor]
