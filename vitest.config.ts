@@ -36,6 +36,7 @@ const slow = [
   "src/benchmark/latency/bench",
   "src/experiments/cifar10/pipeline",
   "test/bench-run",
+  "test/cuda-proof",
   "src/cli/picture-commands",
   "src/cli/search/index-migrate",
   "src/cli/commands/embed",

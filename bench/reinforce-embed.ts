@@ -2,12 +2,17 @@
  * `node dist/bench/reinforce-embed.js [--photos DIR] [--model NAME] [--samples N] [--views K]`: what `reinforce embed`
  * costs in addition to its teacher. Samples a second, from JPEGs in a shard to reinforced samples in another one, against the
  * teacher's own rate on prepared pixels and texts, in turn; and two workers on two cores against one worker on one core.
+ *
+ * `--shared [--device cuda] [--json]`: as the command shares this machine out (how many workers, threads that decode and
+ * augment), with a checkpoint as the teacher, on libtorch, in bf16 on a GPU, where this is the only way. There the teacher's own
+ * rate is that of one process that does nothing else. Without `--photos` pictures are rendered scenes, 500 x 400.
  */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
+import sharp from "sharp"
 import { median } from "../src/core/arrays/quantile.ts"
 import { findVariant } from "../src/core/family/variant-name.ts"
 import { variants } from "../src/core/family/variants.ts"
@@ -24,15 +29,21 @@ import type { Job } from "../src/reinforce/job/job.ts"
 import { planShards } from "../src/reinforce/job/plan.ts"
 import { openPool } from "../src/reinforce/local/local.ts"
 import { reinforceShard } from "../src/reinforce/local/reinforce-shard.ts"
-import type { Resources } from "../src/reinforce/local/resources.ts"
+import { type Resources, shareOut } from "../src/reinforce/local/resources.ts"
 import { runShards } from "../src/reinforce/local/run-shards.ts"
-import { bringModels, openStage } from "../src/reinforce/stages/open-stage.ts"
+import { bringModels, openStage, runtimeOptions } from "../src/reinforce/stages/open-stage.ts"
 import { openTeachers } from "../src/teachers/teachers.ts"
+import { checkDevice } from "../src/tensor/torch.ts"
+import { tinyInfo, writeCheckpoint } from "../test/tiny-model.ts"
+import { configOf } from "./cuda/measure-step.ts"
 
 const { values } = parseArgs({
   options: {
     photos: { type: "string" },
     model: { type: "string", default: "mobileclip2-s0" },
+    device: { type: "string", default: "cpu" },
+    shared: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
     samples: { type: "string", default: "8" },
     views: { type: "string", default: "30" },
     batch: { type: "string", default: "60" },
@@ -44,6 +55,9 @@ const [samplesPerShard, views, batchSize] = [Number(values.samples), Number(valu
 /** Synthetic captions of each sample, beside one original caption, as in the papers. */
 const synthetic = 5
 const folder = mkdtempSync(join(tmpdir(), "embed-bench-"))
+const device = values.device === "cpu" ? "cpu" : "cuda"
+const [isShared, isTiny] = [values.shared || device === "cuda", values.model === "tiny"]
+const teacherPath = join(folder, isShared ? "teacher.safetensors" : "teacher")
 
 try {
   await main()
@@ -52,37 +66,46 @@ try {
 }
 
 async function main(): Promise<void> {
-  await exportTeacher()
+  checkDevice(values.device)
+  await writeTeacher()
   await writeShards()
+  if (isShared) return sharedOut()
   await againstTeacher()
   await twoWorkers()
 }
 
-async function exportTeacher(): Promise<void> {
-  const name = findVariant(values.model)
-  const { model: config, preprocessing } = variants[name]
-  const model = new Clip(config)
+async function writeTeacher(): Promise<void> {
+  const model = new Clip(configOf(values.model))
   initialize(model, 1)
-  await exportModel(model, { name, license: "none", preprocessing, samplesSeen: 0 }, join(folder, "teacher"))
+  const preprocessing = isTiny ? tinyInfo.preprocessing : variants[findVariant(values.model)].preprocessing
+  const info = { name: values.model, license: "none", preprocessing, samplesSeen: 0 }
+  if (isShared) writeCheckpoint(teacherPath, model, { ...info, config: model.config })
+  else await exportModel(model, info, teacherPath)
 }
 
 async function writeShards(): Promise<void> {
   await makeDirectory(join(folder, "in"))
+  const enlarged = isShared && !values.photos
   const photos = values.photos ? readdirSync(values.photos).filter((name) => /\.jpe?g$/i.test(name)) : null
   for (let shard = 0; shard < Number(values.shards); shard++) {
     const samples: Sample[] = []
     for (let i = 0; i < samplesPerShard; i++) {
       const index = shard * samplesPerShard + i
       samples.push(
-        await sample(String(index), photos && readFileSync(join(values.photos!, photos[index % photos.length]!))),
+        await sample(
+          String(index),
+          photos && readFileSync(join(values.photos!, photos[index % photos.length]!)),
+          enlarged,
+        ),
       )
     }
     await writeShard(join(folder, "in", `${shard}.tar`), samples)
   }
 }
 
-async function sample(key: string, photo: Uint8Array | null): Promise<Sample> {
+async function sample(key: string, given: Uint8Array | null, isEnlarged: boolean): Promise<Sample> {
   const { members } = await renderSample(key, 1, "train", Number(key))
+  const photo = isEnlarged ? await asPhoto(members.get("jpg")!) : given
   const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
   const captions = Array.from(
     { length: synthetic },
@@ -98,11 +121,21 @@ async function sample(key: string, photo: Uint8Array | null): Promise<Sample> {
   }
 }
 
+function asPhoto(scene: Uint8Array): Promise<Uint8Array> {
+  return sharp(scene).resize(500, 400, { fit: "fill" }).jpeg({ quality: 85 }).toBuffer()
+}
+
 function job(): Job {
   const { randomResizedCrop, randAugment } = datacompdrAugmentation
   return {
     stage: {
-      ...{ kind: "embedding", modelName: join(folder, "teacher"), pretrained: null, dtype: null, views },
+      ...{
+        kind: "embedding",
+        modelName: teacherPath,
+        pretrained: null,
+        dtype: device === "cuda" ? "bf16" : null,
+        views,
+      },
       ...{ augmentation: { randomResizedCrop, randAugment }, normalize: null, synTextKeyRegex: "syn_text", suffix: "" },
     },
     format: { output: "webdataset", embeddings: "pth.gz", textEmbeddings: "separate", images: true },
@@ -163,6 +196,31 @@ async function bareRate(teacher: Teacher): Promise<number> {
   return samplesPerShard / taken
 }
 
+/** All shards by the pool, against the teacher in this process, in turn. */
+async function sharedOut(): Promise<void> {
+  const request = { device, runtime: "libtorch", batchSize } as const
+  const { workers, resources } = shareOut(request, Number(values.shards))
+  const models = await bringModels(job(), resources)
+  const [teacher] = (await openTeachers(models, runtimeOptions(job().stage, resources))) as [Teacher]
+  const [bare, whole]: [number[], number[]] = [[], []]
+  await bareRate(teacher)
+  for (let round = 0; round < Number(values.rounds); round++) {
+    bare.push(await bareRate(teacher))
+    whole.push(await poolRate(workers, resources))
+  }
+  await teacher[Symbol.asyncDispose]()
+  const how = { workers, threads: resources.threads, augmentThreads: resources.augmentThreads }
+  const ratios = whole.map((rate, i) => rate / bare[i]!)
+  const rates = { samplesPerSecond: median(whole), teacherSamplesPerSecond: median(bare), overTeacher: median(ratios) }
+  if (values.json) console.log(JSON.stringify({ ...values, ...how, ...rates }))
+  else {
+    console.log(
+      `${values.model} on ${values.device}, ${views} views and ${1 + synthetic} texts a sample, ${JSON.stringify(how)}`,
+    )
+    report("reinforce embed against its teacher alone", whole, bare)
+  }
+}
+
 async function twoWorkers(): Promise<void> {
   const [one, two]: [number[], number[]] = [[], []]
   for (let round = 0; round < Number(values.rounds); round++) {
@@ -178,15 +236,15 @@ async function onProcessors<T>(list: string, work: () => Promise<T>): Promise<T>
   return work()
 }
 
-async function poolRate(workers: number): Promise<number> {
+async function poolRate(workers: number, given = resources(1)): Promise<number> {
   const inputs = readdirSync(join(folder, "in")).map((name) => join(folder, "in", name))
   const output = join(folder, `out-${workers}`)
-  await using pool = await openPool(job(), output, { workers, resources: resources(1) }, {})
+  await using pool = await openPool(job(), output, { workers, resources: given }, {})
   const tasks = planShards(inputs, output, job().format)
   // The first shards are a warm-up, because sessions are created when they are first used.
   const half = tasks.length / 2
   const options = { maxFailures: 0, tries: 1 }
-  await runShards(tasks.slice(half, half + workers), pool, new Map(), options)
+  await runShards(isShared ? tasks : tasks.slice(half, half + workers), pool, new Map(), options)
   rmSync(output, { recursive: true })
   await makeDirectory(output)
   const taken = await seconds(() => runShards(tasks, pool, new Map(), options))
