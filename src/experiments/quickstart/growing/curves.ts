@@ -27,16 +27,21 @@ export interface WatchedGroup {
 /** Points of a curve: more would only make the page larger. */
 const mostPoints = 120
 
+/** Groups that are shown, the latest ones: with many seeds the page would become large. */
+const mostGroups = 4
+
 /** Draws again only what has grown. */
 export class GrowingCurves {
   private readonly drawn = new Map<WatchedGroup, { readonly bytes: number; readonly figures: Html }>()
 
   constructor(private readonly groups: readonly WatchedGroup[]) {}
 
-  /** The figures of each group that has begun to train, the latest group first. */
+  /** The figures of the groups that began to train last, the latest first. */
   async figures(): Promise<Html[]> {
     const figures: Html[] = []
-    for (const group of this.groups) figures.unshift(...(await this.figuresOf(group)))
+    for (const group of this.groups.toReversed()) {
+      if (figures.length < mostGroups) figures.push(...(await this.figuresOf(group)))
+    }
     return figures
   }
 
