@@ -12,6 +12,7 @@
 import { parseArgs } from "node:util"
 import { UserError } from "../src/core/errors.ts"
 import type { Precision } from "../src/core/precision.ts"
+import { checkDevice } from "../src/tensor/torch.ts"
 import * as torch from "../torch/index.ts"
 import { compare, comparisonText } from "./anatomy/against.ts"
 import { type Anatomy, measureAnatomy, modelNames, modelOf } from "./anatomy/anatomy.ts"
@@ -76,6 +77,7 @@ async function measure(): Promise<Report> {
   const precision = oneOf("precision", ["float32", "bfloat16", "float16"]) as Precision
   const lengths = oneOf("lengths", captionLengths) as CaptionLengths
   const threads = options.threads === undefined ? torch.threads() : atLeastOne("threads")
+  checkDevice(options.device)
   const machine = { threads, precision, device: options.device as torch.Device }
   const { reinforced } = options
   const models = (options.model.length > 0 ? options.model : modelNames).map(modelOf)

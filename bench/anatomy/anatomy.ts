@@ -6,7 +6,6 @@ import type { Batch } from "../../src/data/training/batch.ts"
 import { infoOf } from "../../src/experiments/quickstart/models.ts"
 import { Clip } from "../../src/model/clip.ts"
 import { initialize } from "../../src/model/module.ts"
-import { checkDevice } from "../../src/tensor/torch.ts"
 import { defaultTrainConfig } from "../../src/train/train.ts"
 import * as torch from "../../torch/index.ts"
 import { type BatchOptions, objectiveOf, randomBatch } from "../step/random-batch.ts"
@@ -107,7 +106,6 @@ const warmUp = 3
 
 export function measureAnatomy(options: AnatomyOptions, bounds: Bounds): Anatomy {
   const { device, precision, reinforced } = options
-  checkDevice(device)
   torch.setThreads(options.threads)
   const { config } = modelOf(options.model)
   const model = new Clip(config)

@@ -21,8 +21,8 @@ export async function measureBounds({ device, threads, precision }: Machine): Pr
   return { operations: productRate(device, precision), bytes }
 }
 
-/** A second or two on a processor: other programs disturb some of them. */
-const repeats = 24
+/** Other programs disturb some of the runs: there are many, as long as they do not take long together. */
+const runs = { least: 3, most: 24, milliseconds: 2000 }
 
 function productRate(device: torch.Device, dtype: Precision): number {
   const size = device === "cpu" ? 2048 : 8192
@@ -45,12 +45,14 @@ function deviceBandwidth(device: torch.Device): number {
 
 /** Seconds. */
 function fastest(device: torch.Device, work: () => void): number {
-  const times = Array.from({ length: repeats }, () => {
+  const times: number[] = []
+  const took = () => times.reduce((sum, time) => sum + time, 0)
+  while (times.length < runs.least || (times.length < runs.most && took() < runs.milliseconds)) {
     torch.synchronize(device)
     const start = performance.now()
     work()
     torch.synchronize(device)
-    return performance.now() - start
-  })
+    times.push(performance.now() - start)
+  }
   return Math.min(...times) / 1000
 }

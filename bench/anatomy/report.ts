@@ -26,13 +26,13 @@ export function reportText({ libtorch, device, threads, precision, bounds, anato
 const columns = ["", "ms", "share", "GFLOP", "MB", "bound ms", "x bound", "calls"]
 
 function anatomyText(anatomy: Anatomy, rows: boolean): string {
-  const parts = anatomy.parts.filter(({ kind, ms }) => kind !== "other" || ms > 0)
+  const parts = anatomy.parts.filter(({ calls, ms }) => calls > 0 || ms > 0)
   const lines = table([columns, ...parts.map((part) => cellsOf(kinds[part.kind], part)), totalOf(anatomy)])
   return [titleOf(anatomy), ...lines, ...(rows ? rowsText(anatomy) : [])].join("\n")
 }
 
 function titleOf({ model, batch, reinforced, stepMs, tracedMs, loading, ...process }: Anatomy): string {
-  const samples = ((1000 * batch) / stepMs).toFixed(stepMs > 1e4 ? 2 : 0)
+  const samples = Number(((1000 * batch) / stepMs).toPrecision(3))
   return [
     `${model}, batch ${batch}${reinforced ? ", reinforced" : ""}: ${stepMs.toFixed(1)} ms a step, ${samples} samples/s (${tracedMs.toFixed(1)} traced)`,
     `  processor time ${process.processorMs.toFixed(1)} ms, of which in the system ${process.systemMs.toFixed(1)}; ${process.pageFaults.toFixed(0)} page faults`,
