@@ -8,6 +8,7 @@ import {
   scope,
   setThreads,
   type Tensor,
+  tensor,
   threads,
 } from "./index.ts"
 
@@ -201,5 +202,46 @@ describe("attention", () => {
     ["no keys", () => attention(x([1, 2, 6]), x([1, 0, 6]), x([1, 0, 6]), 2, false), /at least one key/],
   ])("refuses %s that do not fit", (_, run, message) => {
     scope(() => expect(run).toThrow(message))
+  })
+})
+
+describe("with a bias for each key", () => {
+  const wanted: Case = { batch: 3, queries: 2, keys: 21, heads: 2, width: 24, causal: false }
+
+  /** Some keys are hidden, as a text tower hides what comes after a text's end. */
+  function biasOf(dtype: DType): Tensor {
+    return randn([3, 21])
+      .mul(2)
+      .add(tensor(hidden, [3, 21]).mul(-1e9))
+      .to({ dtype })
+  }
+  const hidden = Float32Array.from({ length: 63 }, (_, i) => (i % 21 > 3 + (i % 5) ? 1 : 0))
+
+  test("result and gradients equal libtorch's", () => {
+    scope(() => {
+      manualSeed(2)
+      const bias = biasOf("float64")
+      const ours: Form = (q, k, v, heads, causal) => attention(q, k, v, heads, causal, bias)
+      const theirs: Form = (q, k, v, heads) =>
+        scaledDotProductAttention(split(q, heads), split(k, heads), split(v, heads), {
+          mask: bias.unsqueeze(1).unsqueeze(1),
+        })
+          .permute([0, 2, 1, 3])
+          .reshape([...q.shape])
+      // Rounding of float64 sums over a few dozen terms.
+      expect(apart(everythingOf(ours, wanted, "float64"), everythingOf(theirs, wanted, "float64"))).toBeLessThan(1e-13)
+      const single: Form = (q, k, v, heads, causal) => attention(q, k, v, heads, causal, bias.to({ dtype: "float32" }))
+      expect(apart(everythingOf(single, wanted, "float32"), everythingOf(theirs, wanted, "float64"))).toBeLessThan(2e-6)
+    })
+  })
+
+  test("what it cannot be added to is named", () => {
+    scope(() => {
+      const [q, k, v] = leavesOf(wanted, "float32") as [Tensor, Tensor, Tensor]
+      const bias = biasOf("float32")
+      expect(() => attention(q, k, v, 2, true, bias)).toThrow("either causal, or with a bias")
+      expect(() => attention(q, k, v, 2, false, bias.narrow(1, 0, 20))).toThrow("a bias [N, S] like the keys")
+      expect(() => attention(q, k, v, 2, false, bias.clone().requiresGrad_())).toThrow("a bias gets no gradient")
+    })
   })
 })

@@ -4,10 +4,11 @@ import type { Tensor } from "./tensor.ts"
 
 /**
  * Queries [N, L, D] over keys and values [N, S, D] -> [N, L, D], scores scaled by (D/heads)^-0.5; `causal`: query i sees
- * the first i + 1 keys. float32 or float64 on the processor; without second derivatives.
+ * the first i + 1 keys; `bias` [N, S] is added to the scores of every query, and gets no gradient. float32 or float64 on the processor; without second derivatives.
  *
  * @throws Error when shapes, dtypes or devices do not fit
  */
-export const attention = operator<[query: Tensor, key: Tensor, value: Tensor, heads: number, causal: boolean], Tensor>(
-  "mobileclip::attention",
-)
+export const attention = operator<
+  [query: Tensor, key: Tensor, value: Tensor, heads: number, causal: boolean, bias?: Tensor | null],
+  Tensor
+>("mobileclip::attention")

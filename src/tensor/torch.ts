@@ -240,9 +240,11 @@ export class TorchTensor implements Tensor {
     if (packing) return this.attentionTo(packing, key, value, options)
     const { heads, causal, bias } = options
     const inputs = [this, key, value].map((x) => this.resolve(x)) as [torch.Tensor, torch.Tensor, torch.Tensor]
-    if (!bias && this.interpreter.hasOwnKernels(inputs)) return this.next(torch.attention(...inputs, heads, causal))
+    const added = bias && this.resolve(bias)
+    if (!added?.requiresGrad && !(added && causal) && this.interpreter.hasOwnKernels(inputs))
+      return this.next(torch.attention(...inputs, heads, causal, added ?? null))
     const [q, k, v] = inputs.map((x) => splitHeads(x, heads)) as typeof inputs
-    const mask = bias && this.resolve(bias).unsqueeze(1).unsqueeze(1)
+    const mask = added?.unsqueeze(1).unsqueeze(1)
     const mixed = torch.scaledDotProductAttention(q, k, v, { causal, ...(mask && { mask }) })
     return this.next(mixed.permute([0, 2, 1, 3]).reshape([...this.shape]))
   }

@@ -8,7 +8,7 @@
 //
 // N batch, L queries, S keys, D channels of all heads, d of one.
 //
-//   P = softmax(scale * Q K^T), O = P V
+//   P = softmax(scale * Q K^T + bias), O = P V
 //   dV = P^T dO, dP = dO V^T, dS = scale * P * (dP - rowsum(P * dP)), dQ = dS K, dK = dS^T Q
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
@@ -97,6 +97,14 @@ Scores<T> scoresOf(const Sizes& s, int64_t first, int64_t rows, int64_t lanes) {
   return {rows, columns, s.paddedKeys, s.causal ? first + 1 : s.keys, s.keys, scaleOf<T>(s)};
 }
 
+// Adds a picture's bias, a value for each key, to scores that are not scaled yet.
+template <typename T>
+void addBias(const Sizes& s, const Scores<T>& block, const T* bias, T* scores) {
+  if (!bias) return;
+  for (int64_t i = 0; i < block.rows; ++i)
+    for (int64_t j = 0; j < s.keys; ++j) scores[i * s.paddedKeys + j] += bias[j] / scaleOf<T>(s);
+}
+
 // One head, forward.
 template <typename T>
 class Forward {
@@ -106,8 +114,8 @@ class Forward {
         keys(memory.take(s.paddedWidth * s.paddedKeys)), values(memory.take(s.paddedWidth * s.paddedKeys)),
         scores(memory.take(s.block * s.paddedKeys)), mixed(memory.take(s.block * s.paddedWidth)) {}
 
-  // statistics [L, 2]
-  void head(Rows<const T> q, Rows<const T> k, Rows<const T> v, Rows<T> y, T* statistics) {
+  // statistics [L, 2]; bias [S] or null
+  void head(Rows<const T> q, Rows<const T> k, Rows<const T> v, const T* bias, Rows<T> y, T* statistics) {
     use.transpose(k.values, s.keys, s.width, k.stride, keys, s.paddedKeys);
     pack(v, s.keys, s.width, values, s.paddedWidth);
     for (int64_t first = 0; first < s.queries; first += s.block) {
@@ -115,6 +123,7 @@ class Forward {
       T* own = statistics + 2 * first;
       const Scores<T> block = scoresOf<T>(s, first, rows, use.lanes);
       use.product({rows, block.columns, s.width, q.row(first), q.stride, 1, keys, s.paddedKeys, scores, s.paddedKeys, false});
+      addBias(s, block, bias, scores);
       use.exponentials(block, scores, own);
       use.product({rows, s.paddedWidth, s.seen(first, rows), scores, s.paddedKeys, 1, values, s.paddedWidth, mixed, s.paddedWidth, false});
       for (int64_t i = 0; i < rows; ++i)
@@ -142,8 +151,8 @@ class Backward {
         ofWeights(memory.take(s.block * s.paddedKeys)), queries(memory.take(s.block * s.paddedWidth)),
         gradients(memory.take(s.block * s.paddedWidth)), ofQueries(memory.take(s.block * s.paddedWidth)) {}
 
-  void head(Rows<const T> q, Rows<const T> k, Rows<const T> v, Rows<const T> gradient, const T* statistics, Rows<T> dq,
-            Rows<T> dk, Rows<T> dv) {
+  void head(Rows<const T> q, Rows<const T> k, Rows<const T> v, const T* bias, Rows<const T> gradient,
+            const T* statistics, Rows<T> dq, Rows<T> dk, Rows<T> dv) {
     use.transpose(k.values, s.keys, s.width, k.stride, keysAcross, s.paddedKeys);
     use.transpose(v.values, s.keys, s.width, v.stride, valuesAcross, s.paddedKeys);
     pack(k, s.keys, s.width, keys, s.paddedWidth);
@@ -153,7 +162,7 @@ class Backward {
       const int64_t rows = std::min(s.block, s.queries - first);
       pack({q.row(first), q.stride}, rows, s.width, queries, s.paddedWidth);
       pack({gradient.row(first), gradient.stride}, rows, s.width, gradients, s.paddedWidth);
-      block(first, rows, statistics + 2 * first);
+      block(first, rows, bias, statistics + 2 * first);
       unpack(ofQueries, s.paddedWidth, rows, s.width, {dq.row(first), dq.stride});
     }
     unpack(ofKeys, s.paddedWidth, s.keys, s.width, dk);
@@ -161,11 +170,12 @@ class Backward {
   }
 
  private:
-  void block(int64_t first, int64_t rows, const T* statistics) {
+  void block(int64_t first, int64_t rows, const T* bias, const T* statistics) {
     const Scores<T> scores = scoresOf<T>(s, first, rows, use.lanes);
     const int64_t seen = s.seen(first, rows), wide = s.paddedWidth, across = s.paddedKeys;
     use.product({rows, scores.columns, s.width, queries, wide, 1, keysAcross, across, weights, across, false});
     use.product({rows, scores.columns, s.width, gradients, wide, 1, valuesAcross, across, ofWeights, across, false});
+    addBias(s, scores, bias, weights);
     use.gradients(scores, weights, ofWeights, statistics);
     use.product({seen, wide, rows, weights, 1, across, gradients, wide, ofValues, wide, true});
     use.product({seen, wide, rows, ofWeights, 1, across, queries, wide, ofKeys, wide, true});
@@ -182,6 +192,12 @@ class Backward {
 template <typename T, typename Value = std::remove_const_t<T>>
 Rows<T> rowsOf(const at::Tensor& x, int64_t n, int64_t h, int64_t width) {
   return {x.data_ptr<Value>() + n * x.stride(0) + h * width, x.stride(1)};
+}
+
+// Of picture n in [N, S]; null without a bias.
+template <typename T>
+const T* biasOf(const at::Tensor& bias, int64_t n) {
+  return bias.defined() ? bias.data_ptr<T>() + n * bias.size(1) : nullptr;
 }
 
 // Calls work(pass, n, h) for every head; `pass` is the thread's Forward or Backward.
@@ -218,6 +234,17 @@ void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_
               " heads do not divide a width of ", q.size(2));
 }
 
+at::Tensor checkedBias(const c10::optional<at::Tensor>& given, const at::Tensor& k, bool causal) {
+  if (!given) return {};
+  TORCH_CHECK(given->dim() == 2 && given->size(0) == k.size(0) && given->size(1) == k.size(1) &&
+                  given->scalar_type() == k.scalar_type() && given->device() == k.device(),
+              "attention: expected a bias [N, S] like the keys ", k.sizes(), ", found ", given->scalar_type(), " ",
+              given->sizes());
+  TORCH_CHECK(!causal, "attention: either causal, or with a bias");
+  TORCH_CHECK(!given->requires_grad(), "attention: a bias gets no gradient");
+  return given->contiguous();
+}
+
 // Values of a row lie side by side; rows may be those of a wider matrix.
 at::Tensor inRows(const at::Tensor& x) { return x.stride(2) == 1 ? x : x.contiguous(); }
 
@@ -226,8 +253,10 @@ using torch::autograd::variable_list;
 
 struct Attention : torch::autograd::Function<Attention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& queries, const at::Tensor& keys,
-                            const at::Tensor& values, int64_t heads, bool causal) {
+                            const at::Tensor& values, int64_t heads, bool causal,
+                            const c10::optional<at::Tensor>& given) {
     check(queries, keys, values, heads);
+    const at::Tensor bias = checkedBias(given, keys, causal);
     const at::Tensor q = inRows(queries), k = inRows(keys), v = inRows(values);
     const int64_t length = q.size(1), width = q.size(2) / heads;
     const at::Tensor y = at::empty(q.sizes(), q.options());
@@ -236,9 +265,9 @@ struct Attention : torch::autograd::Function<Attention> {
       forEveryHead<Forward>(q, k, heads, causal, [&](auto& pass, int64_t n, int64_t h, auto zero) {
         using T = decltype(zero);
         pass.head(rowsOf<const T>(q, n, h, width), rowsOf<const T>(k, n, h, width), rowsOf<const T>(v, n, h, width),
-                  rowsOf<T>(y, n, h, width), statistics.data_ptr<T>() + (n * heads + h) * length * 2);
+                  biasOf<T>(bias, n), rowsOf<T>(y, n, h, width), statistics.data_ptr<T>() + (n * heads + h) * length * 2);
       });
-    context->save_for_backward({q, k, v, statistics});
+    context->save_for_backward({q, k, v, statistics, bias});
     context->saved_data["causal"] = causal;
     return y;
   }
@@ -246,30 +275,31 @@ struct Attention : torch::autograd::Function<Attention> {
   static variable_list backward(AutogradContext* context, variable_list given) {
     TORCH_CHECK(!at::GradMode::is_enabled(), "attention: second derivatives are not implemented");
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &statistics = saved[3];
+    const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &statistics = saved[3], &bias = saved[4];
     const at::Tensor gradient = inRows(given[0]);
     const int64_t heads = statistics.size(1), length = q.size(1), width = q.size(2) / heads;
     const at::Tensor dq = at::empty(q.sizes(), q.options()), dk = at::empty(k.sizes(), k.options()),
                      dv = at::empty(v.sizes(), v.options());
-    if (dq.numel() == 0) return {dq, dk.zero_(), dv.zero_(), at::Tensor(), at::Tensor()};
+    if (dq.numel() == 0) return {dq, dk.zero_(), dv.zero_(), at::Tensor(), at::Tensor(), at::Tensor()};
     forEveryHead<Backward>(q, k, heads, context->saved_data["causal"].toBool(),
                            [&](auto& pass, int64_t n, int64_t h, auto zero) {
       using T = decltype(zero);
       pass.head(rowsOf<const T>(q, n, h, width), rowsOf<const T>(k, n, h, width), rowsOf<const T>(v, n, h, width),
-                rowsOf<const T>(gradient, n, h, width), statistics.data_ptr<T>() + (n * heads + h) * length * 2,
+                biasOf<T>(bias, n), rowsOf<const T>(gradient, n, h, width), statistics.data_ptr<T>() + (n * heads + h) * length * 2,
                 rowsOf<T>(dq, n, h, width), rowsOf<T>(dk, n, h, width), rowsOf<T>(dv, n, h, width));
     });
-    return {dq, dk, dv, at::Tensor(), at::Tensor()};
+    return {dq, dk, dv, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
-// q [N, L, D], k and v [N, S, D] -> [N, L, D]
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads, bool causal) {
-  return Attention::apply(q, k, v, heads, causal);
+// q [N, L, D], k and v [N, S, D], bias [N, S] -> [N, L, D]
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads, bool causal,
+                     const c10::optional<at::Tensor>& bias) {
+  return Attention::apply(q, k, v, heads, causal, bias);
 }
 
 TORCH_LIBRARY_FRAGMENT(mobileclip, library) {
-  library.def("attention(Tensor q, Tensor k, Tensor v, int heads, bool causal) -> Tensor", attention);
+  library.def("attention(Tensor q, Tensor k, Tensor v, int heads, bool causal, Tensor? bias=None) -> Tensor", attention);
 }
 
 }  // namespace
