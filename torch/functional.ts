@@ -39,6 +39,9 @@ export const depthwiseConv2d = operator<
   Tensor
 >("mobileclip::depthwise_conv2d")
 
+/** The exact GELU, of erf: float32 or float64 on the processor, without second derivatives. Faster than libtorch's. */
+export const gelu = operator<[Tensor], Tensor>("mobileclip::gelu")
+
 export interface BatchNorm {
   readonly weight: Optional
   readonly bias: Optional

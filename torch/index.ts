@@ -33,6 +33,7 @@ export {
   crossEntropy,
   depthwiseConv2d,
   embedding,
+  gelu,
   layerNorm,
   linear,
   scaledDotProductAttention,

@@ -207,7 +207,8 @@ export class TorchTensor implements Tensor {
 
   gelu(): Tensor {
     const { interpreter, value } = this
-    return this.next(interpreter.isHostChannelsLast && this.shape.length === 4 ? geluOfPixels(value) : value.gelu())
+    if (interpreter.isHostChannelsLast && this.shape.length === 4) return this.next(geluOfPixels(value))
+    return this.next(interpreter.hasOwnKernels([value]) ? torch.gelu(value) : value.gelu())
   }
 
   relu(): Tensor {

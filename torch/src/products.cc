@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "exponential.h"
 #include "vectors.h"
 
 namespace {
@@ -126,31 +127,13 @@ INLINE void transposeOf(const T* x, int64_t rows, int64_t columns, int64_t from,
   }
 }
 
-// exp of values that are not above 0: x = n * ln 2 + r, and a series for r. 0 below the smallest normal number.
+// exp of values that are not above 0.
 template <typename To, typename Vector = typename To::Vector>
-INLINE void exponential(Vector& x) {
+INLINE void exponentialOf(Vector& x) {
   if constexpr (sizeof(typename To::Value) == 8) {
     for (int64_t lane = 0; lane < To::lanes; ++lane) x[lane] = std::exp(x[lane]);
   } else {
-    using Integers = typename To::Integers;
-    constexpr float shift = 12582912;  // 1.5 * 2^23: a sum with it is rounded to an integer, which is in its low bits
-    constexpr int32_t shiftBits = 0x4b400000, one = 0x3f800000;
-    const Vector shifted = x * 1.44269504f + shift, n = shifted - shift;
-    // The first part of ln 2 has few bits, so that its product with n is exact.
-    const Vector r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    Vector sum = r * (1 / 5040.f) + 1 / 720.f;
-    sum = sum * r + 1 / 120.f;
-    sum = sum * r + 1 / 24.f;
-    sum = sum * r + 1 / 6.f;
-    sum = sum * r + 0.5f;
-    sum = sum * r + 1.f;
-    sum = sum * r + 1.f;
-    Integers bits;
-    std::memcpy(&bits, &shifted, sizeof bits);
-    bits = ((bits - shiftBits) << 23) + one;
-    Vector power;
-    std::memcpy(&power, &bits, sizeof power);
-    x = x < -87.f ? Vector{} : sum * power;
+    exponential<Vector, typename To::Integers>(x);
   }
 }
 
@@ -190,7 +173,7 @@ INLINE void exponentialsOf(const Scores<T>& s, T* scores, T* statistics) {
     for (int64_t j = 0; j < s.columns; j += To::lanes) {
       load(x, scores + j);
       x = (x - largest) * s.scale;
-      exponential<To>(x);
+      exponentialOf<To>(x);
       sums += x;
       store(scores + j, x);
     }
@@ -208,7 +191,7 @@ INLINE void gradientsOf(const Scores<T>& s, T* scores, T* gradients, const T* st
       load(x, scores + j);
       load(gradient, gradients + j);
       x = (x - statistics[0]) * s.scale;
-      exponential<To>(x);
+      exponentialOf<To>(x);
       x *= statistics[1];
       sums += x * gradient;
       store(scores + j, x);
