@@ -68,7 +68,10 @@ export interface Tensor {
   addPositions(table: Parameter, past?: Tensor): Tensor
   /** [N, L] -> [N]: position of the first largest token id, which is the first EOT. */
   firstEot(): Tensor
-  /** [N, L] -> [N, L']: only columns up to the last of the batch's first EOTs. Exact for causal towers only. */
+  /**
+   * [N, L] -> [N, L']: only columns up to the last of the batch's first EOTs, or as an interpreter packs texts of several
+   * lengths. Exact for causal towers only.
+   */
   trimToLongest(): Tensor
   /** [N, L, D] with positions [N] -> [N, D] */
   rowAt(positions: Tensor): Tensor
