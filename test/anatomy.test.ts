@@ -2,9 +2,10 @@
 import { expect, test } from "vitest"
 import { compare } from "../bench/anatomy/against.ts"
 import { measureAnatomy, modelOf, withoutWaiting } from "../bench/anatomy/anatomy.ts"
-import { workOf } from "../bench/anatomy/classify.ts"
+import { placeIn, workOf } from "../bench/anatomy/classify.ts"
 import { convolution, depthwise, parseArguments, product } from "../bench/anatomy/operations.ts"
 import type { Kind } from "../bench/anatomy/operators.ts"
+import { measureRecord } from "../bench/anatomy/record.ts"
 import { randomBatch } from "../bench/step/random-batch.ts"
 import { Clip } from "../src/model/clip.ts"
 import { type LayerCost, measureCost } from "../src/tensor/cost.ts"
@@ -142,6 +143,19 @@ test("a thread that waits for the nodes of a backward pass has no time of its ow
     { ...row, path: "autograd::engine::evaluate_function: AddBackward0", arguments: "", seconds: 4 },
   ]
   expect(withoutWaiting(rows).map(({ seconds }) => seconds)).toEqual([1, 4])
+})
+
+test("the record of a call is in the time of the call around it", () => {
+  const of = (path: string) => placeIn({ ...row, path, arguments: "[2, 2, 2] [2, 2, 2]" }, "gradients")
+  expect(of("aten::matmul")).toEqual({ around: "node", isNested: false })
+  expect(of("region:loss>aten::mul")).toEqual({ around: "node", isNested: false })
+  expect(of("aten::matmul>aten::bmm>aten::select")).toEqual({ around: "attention", isNested: true })
+  const node = "backward pass>autograd::engine::evaluate_function: MulBackward0>backward:MulBackward0"
+  expect(of(`${node}>aten::mul`)).toEqual({ around: "autograd", isNested: false })
+  expect(of(node)).toEqual({ around: "autograd", isNested: true })
+  const { outermost, nested } = measureRecord()
+  // Microseconds: a millisecond would be a step's length in a few hundred calls.
+  expect(outermost + nested).toBeLessThan(1e-3)
 })
 
 test("another checkout without this bench, and a model that is not there, are refused with what to do", () => {
