@@ -6,8 +6,8 @@ import { type Device, native } from "./tensor.ts"
 let isTracing = false
 
 /**
- * Runs `fn` and returns a row for each operator and each node of backward passes that it called. The record costs a few
- * percent.
+ * Runs `fn` and returns a row for each operator and each node of backward passes that it called. The record costs
+ * less than a microsecond a call, a tenth of a step of small operators.
  *
  * @param device where a GPU's work is waited for at the end of each outermost operator: the times are then its own, with
  *   the gaps between the calls
