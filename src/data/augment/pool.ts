@@ -22,6 +22,8 @@ export class ViewPool implements AsyncDisposable {
       program: [import.meta.url, "worker"],
       name: "views",
       threads,
+      // A caller that computes meanwhile sends nothing for a while.
+      inFlight: 8,
       here: ({ request, spares }) => makeViews(request, spares),
     })
   }

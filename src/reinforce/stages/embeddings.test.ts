@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises"
 import { expect, test } from "vitest"
 import { fnv1a } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
@@ -133,3 +134,54 @@ test("samples without a use are reported with the reason", async () => {
 function embedding(rows: number) {
   return { rows, width: 2, values: new Float32Array(rows * 2), dtype: "float32" as const }
 }
+
+test("while teachers look at a group, the views of another and of a whole one after it are under way", async () => {
+  let [begun, seenAtFirst] = [0, 0]
+  const counted: ViewSource = {
+    ...views,
+    parallel: 2,
+    make(...given) {
+      begun += 1
+      return views.make(...given)
+    },
+  }
+  const teacher = new FakeTeacher()
+  const slow: Teacher = {
+    ...{ name: "slow", identity: "slow", embedDim: 2, preprocessing, encodeTexts: teacher.encodeTexts },
+    async encodePixels(pixels, count) {
+      await setTimeout(50)
+      seenAtFirst ||= begun
+      return teacher.encodePixels(pixels, count)
+    },
+    async [Symbol.asyncDispose]() {},
+  }
+  const samples = Array.from({ length: 20 }, (_, i) => sample(String(10 + i)))
+  // Two samples are a group.
+  await run(samples, { ensemble: new Ensemble([slow]), views: counted })
+  expect(seenAtFirst).toBeGreaterThanOrEqual(6)
+  expect(seenAtFirst).toBeLessThan(10)
+})
+
+test("between two batches the event loop turns, so that threads are answered", async () => {
+  let [batches, turns] = [0, 0]
+  const turnsBefore: number[] = []
+  const teacher = new FakeTeacher()
+  const blocking: Teacher = {
+    ...{ name: "blocking", identity: "blocking", embedDim: 2, preprocessing, encodeTexts: teacher.encodeTexts },
+    encodePixels(pixels, count) {
+      turnsBefore.push(turns)
+      batches += 1
+      setImmediate(() => {
+        turns += 1
+      })
+      return teacher.encodePixels(pixels, count)
+    },
+    async [Symbol.asyncDispose]() {},
+  }
+  await run(
+    Array.from({ length: 8 }, (_, i) => sample(String(10 + i))),
+    { ensemble: new Ensemble([blocking]), batchSize: 2 },
+  )
+  expect(batches).toBeGreaterThan(8)
+  expect(turnsBefore).toEqual(turnsBefore.map((_, i) => i))
+})

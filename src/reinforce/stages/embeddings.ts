@@ -5,8 +5,8 @@
  *
  * A sample that has `param_aug` already, from an earlier ensemble, keeps it: its views are made again.
  */
+import { setImmediate } from "node:timers/promises"
 import { batchesOf } from "../../core/arrays/batches.ts"
-import { concatenate } from "../../core/arrays/concatenate.ts"
 import { oneLine, UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../../core/parallel.ts"
 import type { StoredAugmentation } from "../../data/augment/augmentation.ts"
@@ -36,6 +36,8 @@ interface WithViews extends Prepared {
 
 export class EmbeddingStage implements Stage {
   private queue: Promise<unknown> = Promise.resolve()
+  /** Of each target, a group's views. */
+  private readonly joinedPixels: Float32Array[] = []
 
   constructor(private readonly options: EmbeddingStageOptions) {}
 
@@ -45,9 +47,12 @@ export class EmbeddingStage implements Stage {
 
   async *run(samples: AsyncIterable<ReinforcedSample>, report: Report): AsyncGenerator<ReinforcedSample> {
     const { batchSize, perImage, views } = this.options
-    const prepared = preparedSamples(samples, views.parallel, (sample) => this.prepare(sample), report)
-    const groups = batchesOf(prepared, Math.max(1, Math.floor(batchSize / perImage)))
-    // Two under way: the views of one are made while the teachers look at the other.
+    const perGroup = Math.max(1, Math.floor(batchSize / perImage))
+    // Work is begun when a sample is asked for: without the views of a whole group ahead, threads wait for the teachers.
+    const ahead = views.parallel > 1 ? views.parallel + perGroup : 1
+    const prepared = preparedSamples(samples, ahead, (sample) => this.prepare(sample), report)
+    const groups = batchesOf(prepared, perGroup)
+    // Two under way: one is there when the teachers have looked at the other.
     for await (const group of mapOrdered(groups, 2, (group) => this.inTurn(() => this.embedded(group)))) yield* group
   }
 
@@ -86,7 +91,12 @@ export class EmbeddingStage implements Stage {
   private async embedViews(group: readonly WithViews[]): Promise<Embeddings[]> {
     const counts = group.map(({ augmentations }) => augmentations.length)
     const { ensemble } = this.options
-    const targets = ensemble.targets.map((_, t) => concatenate(group.map(({ pixels }) => pixels[t]!)))
+    const targets = ensemble.targets.map((_, t) =>
+      this.joined(
+        t,
+        group.map(({ pixels }) => pixels[t]!),
+      ),
+    )
     const sizes = ensemble.targets.map(({ size }) => 3 * size * size)
     const rows = await this.inBatches(sum(counts), (from, to) =>
       ensemble.encodePixels(
@@ -95,6 +105,21 @@ export class EmbeddingStage implements Stage {
       ),
     )
     return this.split(rows, counts)
+  }
+
+  /** In memory that the next group takes over: the system clears new memory, which takes as long as the copy. */
+  private joined(target: number, parts: readonly Float32Array[]): Float32Array {
+    if (parts.length === 1) return parts[0]!
+    const length = sum(parts.map((part) => part.length))
+    const known = this.joinedPixels[target]
+    const whole = known && known.length >= length ? known : new Float32Array(length)
+    this.joinedPixels[target] = whole
+    let offset = 0
+    for (const part of parts) {
+      whole.set(part, offset)
+      offset += part.length
+    }
+    return whole.subarray(0, length)
   }
 
   /** For each sample, its captions' embeddings by key. */
@@ -122,6 +147,10 @@ export class EmbeddingStage implements Stage {
     const { batchSize, ensemble } = this.options
     const rows = new Float32Array(count * ensemble.embedDim)
     for (let from = 0; from < count; from += batchSize) {
+      // A teacher blocks the event loop; here threads say that views are made, and get others to make. Events are polled
+      // before the second of the two.
+      await setImmediate()
+      await setImmediate()
       rows.set(await encode(from, Math.min(from + batchSize, count)), from * ensemble.embedDim)
     }
     return rows
