@@ -111,6 +111,14 @@ test("what is left follows from the shares and the speed so far", () => {
   pass(20)
   expect(secondsLeft(observer.state())).toBe(160)
   expect(shareDone(observer.state())).toBe(0.2)
+  const slower = observer.watching(noProgress)("a + b", 100, { unit: "samples" })
+  slower.update(0)
+  pass(10)
+  slower.update(10)
+  // Of this work 90 s are left, where 30 of the stage were expected.
+  expect(secondsLeft(observer.state())).toBe(90 + 120)
+  slower.update(100)
+  expect(secondsLeft(observer.state())).toBe(30 + 120)
   // Slower than expected: nothing is left of it, rather than less than nothing.
   pass(100)
   expect(secondsLeft(observer.state())).toBe(120)

@@ -32,7 +32,7 @@ test("at a turn the page is written at once, at progress only when it is due", a
   file.changed("progress")
   await settled()
   expect(state.made).toBe(1)
-  state.time = 4
+  state.time = 5
   file.changed("progress")
   await settled()
   file.changed("turn")

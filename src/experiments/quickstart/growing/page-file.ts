@@ -6,7 +6,7 @@ import { messageOf } from "../../../core/errors.ts"
 import { writeAtomically } from "../../../host/files/files.ts"
 
 /** The least seconds between two pages at progress, and the most that a slow one makes of it. */
-const interval = { least: 4, most: 15 } as const
+const interval = { least: 5, most: 15 } as const
 
 /** So many times as long as a page took to make, none is made: they take the time of trainings. */
 const rest = 20

@@ -8,15 +8,15 @@ export interface PlannedStage {
   readonly share: number
 }
 
-/** Shares are the seconds of a run on two quiet cores of an EPYC with AVX-512. */
+/** Shares are about the seconds of a run on two quiet cores of an EPYC with AVX-512. */
 const stages = [
   { name: "render", happens: "Scenes are rendered, with careless and with precise captions", share: 20 },
   { name: "teachers", happens: "Two teachers learn from pictures with precise captions", share: 78 },
-  { name: "captioner", happens: "A captioner learns to describe pictures", share: 20 },
+  { name: "captioner", happens: "A captioner learns to describe pictures", share: 25 },
   {
     name: "reinforce",
     happens: "The captioner and the teachers write down what they know about other pictures",
-    share: 30,
+    share: 18,
   },
   { name: "step times", happens: "A plain and a reinforced step are timed in turn", share: 8 },
   { name: "students", happens: "The same student learns twice: plain and reinforced", share: 70 },

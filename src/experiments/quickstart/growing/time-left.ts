@@ -26,8 +26,9 @@ export function secondsPerShare({ stages, work }: Pick<RunState, "stages" | "wor
 
 function leftOf({ state, share, seconds }: StageState, work: Work | null, rate: number): number {
   if (state === "done") return 0
-  if (state === "running" && work?.secondsLeft != null) return work.secondsLeft
-  return Math.max(0, share * rate - seconds)
+  const expected = Math.max(0, share * rate - seconds)
+  // A stage may have more work after this one: the embeddings after the captions, another pair of students.
+  return state === "running" ? Math.max(expected, work?.secondsLeft ?? 0) : expected
 }
 
 function sumOf(stages: readonly StageState[], of: "seconds" | "share"): number {

@@ -57,7 +57,8 @@ export async function watchRun(options: QuickstartOptions): Promise<Watch> {
     async fail(error) {
       observer.stops(error)
       await file.close()
-      if (finished) await writeAtomically(page, [finished])
+      // The failure of the run is the one to report.
+      if (finished) await writeAtomically(page, [finished]).catch(() => {})
     },
   }
 }
