@@ -54,8 +54,9 @@ let modes: readonly Mode[] = []
 const folder = mkdtempSync(join(tmpdir(), "mobileclip-bench-"))
 const dump = join(folder, "dump.safetensors")
 const nodeScript = fileURLToPath(new URL("train-step.js", import.meta.url))
+/** Each side lets its threads wait as it does by default; this process has set ours. */
+const { OMP_WAIT_POLICY: _, GOMP_SPINCOUNT: __, ...ownEnv } = process.env
 const pythonScript = fileURLToPath(new URL("../../bench/pytorch/train_step.py", import.meta.url))
-const env = { OMP_WAIT_POLICY: "PASSIVE", ...process.env }
 
 async function main(): Promise<void> {
   modes = options.modes.split(",").map(checkedMode)
@@ -134,7 +135,7 @@ function inTurn<T>([ours, ...theirs]: readonly T[]): Turn<T> {
 
 /** A process that makes one step for every line it receives. */
 function start(program: string, args: readonly string[]) {
-  const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "inherit"] })
+  const child = spawn(program, args, { env: ownEnv, stdio: ["pipe", "pipe", "inherit"] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const line = async <T>(): Promise<T> => {
     const { value, done } = await lines.next()
@@ -166,7 +167,7 @@ function checkedMode(name: string): Mode {
 
 function run(program: string, args: readonly string[]): string {
   try {
-    return execFileSync(program, args, { encoding: "utf8", env, stdio: ["ignore", "pipe", "inherit"] })
+    return execFileSync(program, args, { encoding: "utf8", env: ownEnv, stdio: ["ignore", "pipe", "inherit"] })
   } catch (error) {
     throw new UserError(messageOf(error), "the comparison needs a Python with torch and numpy: --python")
   }

@@ -56,6 +56,7 @@ const table: Readonly<Record<string, Entry>> = {
   "npm run golden -- test/golden": { provenBy: "test/golden.test.ts" },
   "node dist/bench/compare-pytorch.js": { provenBy: "src/train/step.test.ts" },
   "node dist/bench/run.js": { provenBy: "test/bench-run.test.ts" },
+  "node dist/bench/cuda-proof.js": { provenBy: "test/cuda-proof.test.ts" },
   "node dist/bench/sigkill.js": { provenBy: "test/sigkill.test.ts" },
   "node dist/bench/hostile-chain.js": { provenBy: "test/hostile-chain.test.ts" },
   "npx mobileclip setup": { provenBy: "test/package.test.ts" },

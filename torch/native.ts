@@ -143,9 +143,13 @@ export const addon = load()
 function load(): Native<unknown> {
   const files = builtAddon(torchAddon)
   if (!files) throw new UserError("the libtorch addon is not built", `${setupCommand}, which builds it`)
-  // Threads that wait must not spin: beside one other busy process that made a training step ten times slower (measured
-  // on two cores); alone it costs a few percent. OpenMP reads this once, when it is loaded.
-  process.env.OMP_WAIT_POLICY ??= "PASSIVE"
+  // Threads that wait for each other spin for some ten microseconds, then sleep. Without spinning they sleep and wake hundreds
+  // of times in a step (27 against 37 ms for the quickstart's student on two quiet cores); with ten times as much a step beside
+  // one other busy process takes twice as long, with libtorch's own choice ten times. OpenMP reads this once, when it is loaded.
+  if (process.env.OMP_WAIT_POLICY === undefined) {
+    process.env.OMP_WAIT_POLICY = "PASSIVE"
+    process.env.GOMP_SPINCOUNT ??= "1000"
+  }
   useFastBlas(files.file)
   let addon: Native<unknown>
   try {

@@ -57,7 +57,7 @@ export function lastJson(output: string): Json {
 
 function golden({ device, tiny, golden: folder }: ProofOptions): Part {
   return {
-    ...{ name: "golden data", seconds: 80 },
+    ...{ name: "golden data", seconds: 90 },
     ...node("../../test/golden.js", [tiny ? `${folder}/datacompdr` : folder, "--device", device]),
     read(output) {
       const [, passed, failed] = /(\d+) passed, (\d+) failed/.exec(output) ?? []
