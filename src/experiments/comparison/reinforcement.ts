@@ -92,6 +92,8 @@ async function runStage(
   const job: Job = { stage, format: defaultFormat, seed, minImageSize: defaultMinImageSize }
   const tasks = planShards(await expandShards([input]), output, job.format)
   const outcome = await reinforceLocally(job, output, tasks, { ...resources, ...context, onNote: say })
+  // A stage that a signal stopped is not an error, and the next one has nothing to read.
+  context.signal.throwIfAborted()
   requireComplete(outcome, output)
 }
 

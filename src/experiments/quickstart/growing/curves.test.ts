@@ -35,11 +35,12 @@ test("trainings appear with their first step, the latest first, and accuracies w
   const [teachers] = await curves.figures()
   expect(teachers!.text).toContain("<h3>Teachers</h3>")
   expect(teachers!.text).toContain("Not scored yet.")
-  expect(teachers!.text.match(/<svg /g)).toHaveLength(2)
+  expect(teachers!.text.match(/<svg /g)).toHaveLength(1)
   await log("captioner", stepLine(1))
   await appendFile(join(folder, "a", "metrics.jsonl"), scoreLine(2, 0.456))
   const [captioner, scored] = await curves.figures()
   expect(captioner!.text.match(/<svg /g)).toHaveLength(1)
+  expect(scored!.text.match(/<svg /g)).toHaveLength(2)
   expect(scored!.text).toContain("Mean zero-shot accuracy so far: a 45.6%.")
 })
 

@@ -83,8 +83,12 @@ async function groupFigures(group: WatchedGroup): Promise<Html> {
 <div class="group">
   <h3>${title}</h3>
   <p class="scores">${scoresText(logs)}</p>
-  ${guessing === undefined ? null : await accuracyFigure(logs, guessing)}${await lossFigure(logs)}
+  ${guessing === undefined || !isScored(logs) ? null : await accuracyFigure(logs, guessing)}${await lossFigure(logs)}
 </div>`
+}
+
+function isScored(logs: readonly Logged[]): boolean {
+  return logs.some(({ entries }) => evaluationsOf(entries).length > 0)
 }
 
 /** The last scores, or that there are none yet. */

@@ -3,7 +3,7 @@ import { UserError } from "../../../core/errors.ts"
 import { noProgress } from "../../../core/progress.ts"
 import { RunObserver } from "./observer.ts"
 import { plannedStages } from "./stages.ts"
-import { secondsLeft, shareDone } from "./time-left.ts"
+import { roughText, secondsLeft, shareDone } from "./time-left.ts"
 
 const plan = [
   { name: "render", happens: "Pictures are rendered", share: 10 },
@@ -122,6 +122,18 @@ test("what is left follows from the shares and the speed so far", () => {
   // Slower than expected: nothing is left of it, rather than less than nothing.
   pass(100)
   expect(secondsLeft(observer.state())).toBe(120)
+})
+
+test("an expected time is told in fives of seconds, then in minutes", () => {
+  expect([0, 2, 41, 55, 56, 100, 3700].map(roughText)).toEqual([
+    "0 s",
+    "5 s",
+    "45 s",
+    "55 s",
+    "1 min",
+    "2 min",
+    "62 min",
+  ])
 })
 
 test("more students take more of the time", () => {

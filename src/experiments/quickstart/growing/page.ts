@@ -8,7 +8,7 @@ import { durationText, integer, percent } from "../../../report/numbers.ts"
 import { figureList, type Term } from "../../../report/terms.ts"
 import type { RunState, StageState, Work } from "./observer.ts"
 import { type CaptionedPicture, picturesSection } from "./pictures.ts"
-import { secondsLeft, secondsPerShare, shareDone } from "./time-left.ts"
+import { roughText, secondsLeft, secondsPerShare, shareDone } from "./time-left.ts"
 
 /** Seconds after which a browser loads the page again. */
 const refreshSeconds = 5
@@ -94,7 +94,7 @@ function figuresOf(run: RunState, now: StageState | null): Term[] {
   return [
     ["stage", now ? `${run.stages.indexOf(now) + 1} of ${run.stages.length}` : "-"],
     ["so far", durationText(run.seconds)],
-    ["left, about", left === null ? "-" : durationText(left)],
+    ["left, about", left === null ? "-" : roughText(left)],
     ...resumed,
   ]
 }
@@ -125,7 +125,7 @@ function stageRow(stage: StageState, run: RunState): Html {
 function timeText({ state, seconds, share }: StageState, run: RunState): string {
   if (state !== "waiting" || seconds > 0) return durationText(seconds)
   const rate = run.end ? null : secondsPerShare(run)
-  return rate === null ? "" : `about ${durationText(share * rate)}`
+  return rate === null ? "" : `about ${roughText(share * rate)}`
 }
 
 const style = `

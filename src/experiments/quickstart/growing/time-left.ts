@@ -1,6 +1,11 @@
 /** About how long a run still takes: its stages' shares, at the speed that it has shown so far. */
 import type { RunState, StageState, Work } from "./observer.ts"
 
+/** An expected time, no more precise than it is known: "40 s", "7 min". */
+export function roughText(seconds: number): string {
+  return seconds <= 55 ? `${5 * Math.ceil(seconds / 5)} s` : `${Math.round(seconds / 60)} min`
+}
+
 /** Null before anything is known. */
 export function secondsLeft(run: RunState): number | null {
   const { stages, work } = run
