@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "products.h"
@@ -97,12 +98,22 @@ Scores<T> scoresOf(const Sizes& s, int64_t first, int64_t rows, int64_t lanes) {
   return {rows, columns, s.paddedKeys, s.causal ? first + 1 : s.keys, s.keys, scaleOf<T>(s)};
 }
 
-// Adds a picture's bias, a value for each key, to scores that are not scaled yet.
+// A bias, as it is added to scores that are not scaled yet. What is finite stays so: where all keys of a picture are
+// hidden by the lowest number, all count alike.
+template <typename T>
+T unscaled(T bias, T scale) {
+  const T most = std::numeric_limits<T>::max();
+  return std::abs(bias) <= most ? std::max(-most, std::min(most, bias / scale)) : bias;
+}
+
+// Adds a picture's bias, a value for each key.
 template <typename T>
 void addBias(const Sizes& s, const Scores<T>& block, const T* bias, T* scores) {
   if (!bias) return;
-  for (int64_t i = 0; i < block.rows; ++i)
-    for (int64_t j = 0; j < s.keys; ++j) scores[i * s.paddedKeys + j] += bias[j] / scaleOf<T>(s);
+  for (int64_t j = 0; j < s.keys; ++j) {
+    const T added = unscaled(bias[j], block.scale);
+    for (int64_t i = 0; i < block.rows; ++i) scores[i * s.paddedKeys + j] += added;
+  }
 }
 
 // One head, forward.
