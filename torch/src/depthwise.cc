@@ -8,12 +8,14 @@
 // N batch, C channels, M filters per channel, H and W of the input, K rows and columns of the kernel.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "vectors.h"
@@ -203,7 +205,7 @@ INLINE void gatherBlock(const Gather& gather, int64_t first, const float* kernel
   for (int64_t k = 0; k < taps; ++k) {
     const float weight = kernel[gather.weights[k]];
     const int64_t offset = static_cast<int64_t>(gather.taps[k]) * lanes;
-      UNROLLED
+    UNROLLED
     for (int b = 0; b < block; ++b) {
       Vector value;
       std::memcpy(&value, origins[b] + offset, sizeof value);
@@ -241,7 +243,7 @@ INLINE void weightBlock(const Gather& gather, int64_t first, const std::vector<i
     Vector g;
     std::memcpy(&g, gradient + places[p] * lanes, sizeof g);
     const int64_t offset = static_cast<int64_t>(gather.origins[p]) * lanes;
-      UNROLLED
+    UNROLLED
     for (int b = 0; b < block; ++b) {
       Vector value;
       std::memcpy(&value, starts[b] + offset, sizeof value);
@@ -363,7 +365,7 @@ int64_t lanesFor(const Plan& plan) {
 
 Geometry geometryOf(const at::Tensor& x, const at::Tensor& weight, int64_t stride, at::IntArrayRef padding) {
   TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && weight.size(1) == 1 && x.size(1) > 0 &&
-                  weight.size(0) % x.size(1) == 0,
+                  weight.size(0) > 0 && weight.size(0) % x.size(1) == 0,
               "expected an input [N, C, H, W] and a weight [C * M, 1, K, K], got ", x.sizes(), " and ", weight.sizes());
   TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.device().is_cpu() &&
                   weight.scalar_type() == at::kFloat,
@@ -374,9 +376,13 @@ Geometry geometryOf(const at::Tensor& x, const at::Tensor& weight, int64_t strid
   const auto sizeOf = [&](int64_t size, int64_t kernel, int64_t pad) { return (size + 2 * pad - kernel) / stride + 1; };
   TORCH_CHECK(x.size(2) + 2 * padding[0] >= weight.size(2) && x.size(3) + 2 * padding[1] >= weight.size(3),
               "the kernel is larger than the padded input");
-  return {x.size(0), x.size(1), weight.size(0) / x.size(1), x.size(2), x.size(3), weight.size(2), weight.size(3), stride,
-          padding[0], padding[1], sizeOf(x.size(2), weight.size(2), padding[0]),
-          sizeOf(x.size(3), weight.size(3), padding[1])};
+  const Geometry geometry{x.size(0), x.size(1), weight.size(0) / x.size(1), x.size(2), x.size(3), weight.size(2),
+                          weight.size(3), stride, padding[0], padding[1],
+                          sizeOf(x.size(2), weight.size(2), padding[0]), sizeOf(x.size(3), weight.size(3), padding[1])};
+  // Places are 32-bit integers, also when they are multiplied by the lanes.
+  TORCH_CHECK(std::max(geometry.input().size(), geometry.gradient().size()) <= std::numeric_limits<int32_t>::max() / 16,
+              "a map of ", x.size(2), " x ", x.size(3), " is too large");
+  return geometry;
 }
 
 // A channel is one thread's: the same bits for every number of threads.
@@ -411,6 +417,7 @@ struct Depthwise : torch::autograd::Function<Depthwise> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "depthwise_conv2d: second derivatives are not implemented");
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], gradient = gradients[0].contiguous();
     const bool wanted = context->saved_data["wanted"].toBool();
