@@ -9,10 +9,12 @@
 // N batch, C channels, P pixels of a plane, K norms. Below, gain_k = factor * sign_k * weight_k.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -259,6 +261,9 @@ void check(const at::Tensor& base, const at::Tensor& x, at::TensorList parameter
               "expected a weight, a bias, a place of its scale and a sign for each norm, and two statistics or none");
   for (const int64_t place : norms.scaled)
     TORCH_CHECK(place < static_cast<int64_t>(norms.scales.size()), "there is no scale ", place);
+  for (size_t place = 0; place < norms.scales.size(); ++place)
+    TORCH_CHECK(std::count(norms.scaled.begin(), norms.scaled.end(), place) == 1, "scale ", place,
+                " must be that of one norm");
   TORCH_CHECK(!base.defined() || base.sizes() == x.sizes(), "base and input must be of one shape");
   const auto belongs = [&](const at::Tensor& other) {
     return other.scalar_type() == x.scalar_type() && other.device() == x.device();
@@ -321,6 +326,7 @@ struct NormSum : torch::autograd::Function<NormSum> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "norm_sum: second derivatives are not implemented");
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &mean = saved[1], &variance = saved[2], gradient = gradients[0].contiguous();
     const bool same = context->saved_data["same"].toBool(), hasFactor = context->saved_data["factor"].toBool();
