@@ -1,7 +1,7 @@
 /**
- * Calls random ATen operators, and functions of the interface, with random arguments, most of them wrong: other types,
- * shapes, dtypes and devices, freed tensors, NaN, huge integers, cyclic arrays, missing and surplus arguments. Every
- * call must return or throw an `Error`.
+ * Calls random operators of ATen, the addon's own more often, and functions of the interface, with random arguments, most
+ * of them wrong: other types, shapes, dtypes and devices, freed tensors, NaN, huge integers, cyclic arrays, missing and
+ * surplus arguments. Every call must return or throw an `Error`.
  *
  *     node dist/bench/torch-fuzz.js [calls=20000] [seed] [trace file]
  *
@@ -26,18 +26,21 @@ export function fuzz(calls: number, seed: number, report: Report = () => {}): Fu
   torch.onWarning(() => {})
   const random = new Random(seed)
   const operators = callable(torch.operatorNames())
+  const own = callable(ownNames)
   const returned = new Set<string>()
   let [successes, threw] = [0, 0]
   for (let i = 0; i < calls; i++) {
     torch.scope(() => {
-      const [name, args, run] = random.chance(0.1) ? functionCall(random) : operatorCall(operators, random)
+      const [name, args, run] = random.chance(0.1)
+        ? functionCall(random)
+        : operatorCall(random.chance(0.1) ? own : operators, random)
       report(name, args)
       try {
         run()
         returned.add(name)
         successes++
       } catch (error) {
-        const named = error instanceof Error && (!name.startsWith("aten::") || error.message.includes(name))
+        const named = error instanceof Error && (!name.includes("::") || error.message.includes(name))
         if (!named) throw new Error(`bad error of ${name}: ${error}`)
         threw++
       }
@@ -81,6 +84,9 @@ interface Callable {
   /** Types as in the schema: "Tensor", "int[2]", ... */
   readonly types: readonly string[]
 }
+
+/** The addon's own. */
+const ownNames = ["attention", "depthwise_conv2d", "gelu", "norm_sum"].map((name) => `mobileclip::${name}`)
 
 /** These take as many steps as their argument says: 2^40 would look like a hang. */
 const endless = /^aten::special_\w+_polynomial_/

@@ -235,6 +235,17 @@ describe("with a bias for each key", () => {
     })
   })
 
+  test.each(["float32", "float64"] as const)("keys that are all hidden by the lowest %s count alike", (dtype) => {
+    scope(() => {
+      const [q, k, v] = leavesOf(wanted, dtype) as [Tensor, Tensor, Tensor]
+      const lowest = dtype === "float32" ? -(2 - 2 ** -23) * 2 ** 127 : -Number.MAX_VALUE
+      const bias = tensor(new Float64Array(63).fill(lowest), [3, 21]).to({ dtype })
+      const mean = v.mean([1], true)
+      // A few roundings of float32.
+      expect(attention(q, k, v, 2, false, bias).sub(mean).abs().max().item()).toBeLessThan(1e-6)
+    })
+  })
+
   test("what it cannot be added to is named", () => {
     scope(() => {
       const [q, k, v] = leavesOf(wanted, "float32") as [Tensor, Tensor, Tensor]

@@ -1,10 +1,11 @@
-/** Attention of several heads on the processor, without copies by head and without its weights kept for the gradients. */
+/** Attention of several heads on the processor, without copies by head or weights that are kept for the gradients. */
 import { operator } from "./operator.ts"
 import type { Tensor } from "./tensor.ts"
 
 /**
  * Queries [N, L, D] over keys and values [N, S, D] -> [N, L, D], scores scaled by (D/heads)^-0.5; `causal`: query i sees
- * the first i + 1 keys; `bias` [N, S] is added to the scores of every query, and gets no gradient. float32 or float64 on the processor; without second derivatives.
+ * the first i + 1 keys; `bias` [N, S] is added to the scores of every query, and gets no gradient. float32 or float64 on
+ * the processor; without second derivatives.
  *
  * @throws Error when shapes, dtypes or devices do not fit
  */

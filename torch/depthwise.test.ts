@@ -73,9 +73,13 @@ test("what it cannot convolve is named", () => {
     const refusal = (weight: number[], stride: number, padding: Pair) => () =>
       depthwiseConv2d(x, randn(weight), stride, padding)
     expect(refusal([6, 1, 3, 3], 1, [1, 1])).toThrow("expected an input [N, C, H, W] and a weight [C * M, 1, K, K]")
+    expect(refusal([0, 1, 3, 3], 1, [1, 1])).toThrow("a weight [C * M, 1, K, K], got [2, 4, 8, 8] and [0, 1, 3, 3]")
     expect(refusal([4, 1, 3, 3], 0, [1, 1])).toThrow("a positive stride and a padding smaller than the kernel")
     expect(refusal([4, 1, 3, 3], 1, [3, 3])).toThrow("a positive stride and a padding smaller than the kernel")
     expect(refusal([4, 1, 13, 13], 1, [2, 2])).toThrow("the kernel is larger than the padded input")
+    // Expanded: a value of memory.
+    const large = randn([1, 1, 1, 1]).expand([1, 1, 12000, 12000])
+    expect(() => depthwiseConv2d(large, randn([1, 1, 3, 3]), 1, [1, 1])).toThrow("a map of 12000 x 12000 is too large")
     expect(() => depthwiseConv2d(x.to({ dtype: "float64" }), randn([4, 1, 3, 3]), 1, [1, 1])).toThrow("float32")
   })
 })

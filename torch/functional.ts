@@ -31,8 +31,9 @@ export const conv2d = operator<
 >("conv2d")
 
 /**
- * Each channel by itself: [N, C, H, W] with weight [C * M, 1, kH, kW] -> [N, C * M, H', W'], float32 on the processor. Faster
- * than `conv2d` where maps are small or kernels large; the same but for the order of sums.
+ * Each channel by itself: [N, C, H, W] with weight [C * M, 1, kH, kW] -> [N, C * M, H', W'], float32 on the processor,
+ * without second derivatives. Faster than `conv2d` where maps are small or kernels large; the same but for the order of
+ * sums.
  */
 export const depthwiseConv2d = operator<
   [input: Tensor, weight: Tensor, stride: number, padding: readonly [number, number]],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { addNorms, batchNorm, manualSeed, randn, scope, type Tensor, zeros } from "./index.ts"
+import { addNorms, batchNorm, call, manualSeed, randn, scope, type Tensor, zeros } from "./index.ts"
 
 const momentum = 0.1
 const eps = 1e-5
@@ -124,5 +124,23 @@ test("what does not fit is refused", () => {
     )
     const y = randn([2, 3, 5, 5])
     expect(() => addNorms(x, [{ ...term, input: y }], { momentum, eps })).toThrow("must be of one shape")
+    const { weight, bias } = term
+    const scaled = (scales: readonly Tensor[], places: readonly number[]) => () =>
+      call(
+        "mobileclip::norm_sum",
+        null,
+        y,
+        [weight, weight],
+        [bias, bias],
+        scales,
+        places,
+        [1, 1],
+        null,
+        [],
+        momentum,
+        eps,
+      )
+    expect(scaled([weight], [0, 0])).toThrow("scale 0 must be that of one norm")
+    expect(scaled([weight, weight], [-1, 0])).toThrow("scale 1 must be that of one norm")
   })
 })

@@ -24,8 +24,9 @@ export interface NormSettings {
 }
 
 /**
- * base (null: 0) + factor * (sum of the terms), with the terms' running statistics updated. Every input is read for its mean and
- * variance once, and the statistics of `scale * input` are derived from them. float32 or float64 on the processor.
+ * base (null: 0) + factor * (sum of the terms), with the terms' running statistics updated. Every input is read for its
+ * mean and variance once, and the statistics of `scale * input` are derived from them. float32 or float64 on the
+ * processor; without second derivatives.
  */
 export function addNorms(base: Tensor | null, terms: readonly NormTerm[], settings: NormSettings): Tensor {
   if (terms.length > mostTerms) throw new Error(`addNorms: a list of ${terms.length} terms is too long`)

@@ -1,190 +1,29 @@
 // Depthwise convolution of float32 on the processor, with its gradients: mobileclip::depthwise_conv2d.
 //
 // libtorch leaves it to oneDNN, which for the small maps and large kernels of FastViT reaches a few percent of the
-// processor's peak, least where a channel has several filters. Here a vector holds one pixel of several pictures: every
-// size of map and kernel and every stride fills it, and a convolution is, for each pixel, a sum over the kernel's places.
-// The planes of a channel are turned into that form, zero-padded, and the result is turned back; both stay in the cache.
+// processor's peak, least where a channel has several filters. Here a vector holds one pixel of several pictures
+// (pictures.h): every size of map and kernel and every stride fills it, and a convolution is, for each pixel, a sum over
+// the kernel's places (depthwise-geometry.h). The planes of a channel are turned into that form, zero-padded, and the
+// result is turned back; both stay in the cache.
 //
 // N batch, C channels, M filters per channel, H and W of the input, K rows and columns of the kernel.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <vector>
 
+#include "depthwise-geometry.h"
+#include "pictures.h"
 #include "vectors.h"
 
 namespace {
-
-template <int lanes>
-struct Pictures {
-  typedef float Vector __attribute__((vector_size(lanes * sizeof(float))));
-};
-
-// Maps of one channel: [height][width] of vectors, with zeros around; places are counted in vectors.
-struct Padded {
-  int64_t height, width, top, left, bottom, right;
-
-  int64_t pitch() const { return left + width + right; }
-  int64_t size() const { return (top + height + bottom) * pitch(); }
-  int64_t at(int64_t y, int64_t x) const { return (y + top) * pitch() + x + left; }
-
-  // Where each pixel of a plane is.
-  std::vector<int32_t> places() const {
-    std::vector<int32_t> list;
-    for (int64_t y = 0; y < height; ++y)
-      for (int64_t x = 0; x < width; ++x) list.push_back(static_cast<int32_t>(at(y, x)));
-    return list;
-  }
-};
-
-// result[target] = sum over taps of weight * source[origin + tap], for pixels that share their taps.
-struct Gather {
-  std::vector<int32_t> targets, origins;
-  std::vector<int32_t> taps, weights;  // weights: which of the kernel's values
-};
-
-struct Geometry {
-  int64_t batch, channels, filters, height, width, rows, columns, stride, top, left, outHeight, outWidth;
-
-  int64_t taps() const { return rows * columns; }
-
-  Padded input() const {
-    const int64_t bottom = std::max<int64_t>(0, (outHeight - 1) * stride + rows - top - height);
-    const int64_t right = std::max<int64_t>(0, (outWidth - 1) * stride + columns - left - width);
-    return {height, width, top, left, bottom, right};
-  }
-
-  // The gradient of the result, as far as pixels of the input ask for it.
-  Padded gradient() const {
-    const auto before = [&](int64_t kernel, int64_t padding) {
-      return std::max<int64_t>(0, (kernel - 1 - padding + stride - 1) / stride);
-    };
-    const auto after = [&](int64_t size, int64_t padding, int64_t out) {
-      return std::max<int64_t>(0, (size - 1 + padding) / stride - (out - 1));
-    };
-    return {outHeight, outWidth, before(rows, top), before(columns, left), after(height, top, outHeight),
-            after(width, left, outWidth)};
-  }
-
-  Gather forward() const {
-    const Padded source = input();
-    Gather gather;
-    for (int64_t y = 0; y < outHeight; ++y) {
-      for (int64_t x = 0; x < outWidth; ++x) {
-        gather.targets.push_back(static_cast<int32_t>(y * outWidth + x));
-        gather.origins.push_back(static_cast<int32_t>(y * stride * source.pitch() + x * stride));
-      }
-    }
-    for (int64_t k = 0; k < taps(); ++k) {
-      gather.taps.push_back(static_cast<int32_t>(k / columns * source.pitch() + k % columns));
-      gather.weights.push_back(static_cast<int32_t>(k));
-    }
-    return gather;
-  }
-
-  // Pixels of the input by their remainders modulo the stride: those of one kind meet the same values of the kernel.
-  std::vector<Gather> backward() const {
-    std::vector<Gather> all;
-    for (int64_t y = 0; y < std::min(stride, height); ++y)
-      for (int64_t x = 0; x < std::min(stride, width); ++x) all.push_back(backwardOf(y, x));
-    return all;
-  }
-
- private:
-  Gather backwardOf(int64_t firstRow, int64_t firstColumn) const {
-    const Padded source = gradient();
-    Gather gather;
-    for (int64_t y = firstRow; y < height; y += stride) {
-      for (int64_t x = firstColumn; x < width; x += stride) {
-        gather.targets.push_back(static_cast<int32_t>(y * width + x));
-        gather.origins.push_back(static_cast<int32_t>(y / stride * source.pitch() + x / stride));
-      }
-    }
-    for (int64_t i = (firstRow + top) % stride; i < rows; i += stride) {
-      for (int64_t j = (firstColumn + left) % stride; j < columns; j += stride) {
-        // Exact divisions: numerators may be negative.
-        const int64_t y = (firstRow + top - i) / stride, x = (firstColumn + left - j) / stride;
-        gather.taps.push_back(static_cast<int32_t>(source.at(y, x)));
-        gather.weights.push_back(static_cast<int32_t>(i * columns + j));
-      }
-    }
-    return gather;
-  }
-};
-
-// ------------------------------------------------------------------------------------------- planes and vectors
-
-typedef float Eight __attribute__((vector_size(32)));
-typedef int32_t EightPlaces __attribute__((vector_size(32)));
-
-#ifdef __clang__
-#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define PICK(a, b, ...) __builtin_shuffle(a, b, EightPlaces{__VA_ARGS__})
-#endif
-
-INLINE void transpose(Eight* r) {
-  Eight t[8], u[8];
-  UNROLLED
-  for (int i = 0; i < 8; i += 2) {
-    t[i] = PICK(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-    t[i + 1] = PICK(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
-  }
-  UNROLLED
-  for (int i = 0; i < 8; i += 4) {
-    UNROLLED
-    for (int j = 0; j < 2; ++j) {
-      u[i + 2 * j] = PICK(t[i + j], t[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-      u[i + 2 * j + 1] = PICK(t[i + j], t[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-    }
-  }
-  UNROLLED
-  for (int i = 0; i < 4; ++i) {
-    r[i] = PICK(u[i], u[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    r[i + 4] = PICK(u[i], u[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-  }
-}
-
-// Planes of `count` pictures, `stride` floats apart -> vectors at `places`; lanes without a picture become zeros.
-template <int lanes>
-INLINE void gatherPlanes(const float* planes, int64_t stride, int64_t count, const std::vector<int32_t>& places,
-                         float* vectors) {
-  const int64_t size = static_cast<int64_t>(places.size());
-  for (int64_t group = 0; group < lanes; group += 8) {
-    int64_t p = 0;
-    for (; p + 8 <= size; p += 8) {
-      Eight rows[8] = {};
-      for (int64_t n = group; n < std::min(group + 8, count); ++n)
-        std::memcpy(&rows[n - group], planes + n * stride + p, sizeof(Eight));
-      transpose(rows);
-      for (int64_t i = 0; i < 8; ++i) std::memcpy(vectors + places[p + i] * lanes + group, &rows[i], sizeof(Eight));
-    }
-    for (; p < size; ++p)
-      for (int64_t n = group; n < group + 8; ++n)
-        vectors[places[p] * lanes + n] = n < count ? planes[n * stride + p] : 0;
-  }
-}
-
-template <int lanes>
-INLINE void scatterPlanes(const float* vectors, int64_t size, float* planes, int64_t stride, int64_t count) {
-  for (int64_t group = 0; group < std::min<int64_t>(lanes, count); group += 8) {
-    int64_t p = 0;
-    for (; p + 8 <= size; p += 8) {
-      Eight rows[8];
-      for (int64_t i = 0; i < 8; ++i) std::memcpy(&rows[i], vectors + (p + i) * lanes + group, sizeof(Eight));
-      transpose(rows);
-      for (int64_t n = group; n < std::min(group + 8, count); ++n)
-        std::memcpy(planes + n * stride + p, &rows[n - group], sizeof(Eight));
-    }
-    for (; p < size; ++p)
-      for (int64_t n = group; n < std::min(group + 8, count); ++n) planes[n * stride + p] = vectors[p * lanes + n];
-  }
-}
 
 // ------------------------------------------------------------------------------------------------------ sums
 
@@ -203,7 +42,7 @@ INLINE void gatherBlock(const Gather& gather, int64_t first, const float* kernel
   for (int64_t k = 0; k < taps; ++k) {
     const float weight = kernel[gather.weights[k]];
     const int64_t offset = static_cast<int64_t>(gather.taps[k]) * lanes;
-      UNROLLED
+    UNROLLED
     for (int b = 0; b < block; ++b) {
       Vector value;
       std::memcpy(&value, origins[b] + offset, sizeof value);
@@ -241,7 +80,7 @@ INLINE void weightBlock(const Gather& gather, int64_t first, const std::vector<i
     Vector g;
     std::memcpy(&g, gradient + places[p] * lanes, sizeof g);
     const int64_t offset = static_cast<int64_t>(gather.origins[p]) * lanes;
-      UNROLLED
+    UNROLLED
     for (int b = 0; b < block; ++b) {
       Vector value;
       std::memcpy(&value, starts[b] + offset, sizeof value);
@@ -363,7 +202,7 @@ int64_t lanesFor(const Plan& plan) {
 
 Geometry geometryOf(const at::Tensor& x, const at::Tensor& weight, int64_t stride, at::IntArrayRef padding) {
   TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && weight.size(1) == 1 && x.size(1) > 0 &&
-                  weight.size(0) % x.size(1) == 0,
+                  weight.size(0) > 0 && weight.size(0) % x.size(1) == 0,
               "expected an input [N, C, H, W] and a weight [C * M, 1, K, K], got ", x.sizes(), " and ", weight.sizes());
   TORCH_CHECK(x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.device().is_cpu() &&
                   weight.scalar_type() == at::kFloat,
@@ -374,9 +213,13 @@ Geometry geometryOf(const at::Tensor& x, const at::Tensor& weight, int64_t strid
   const auto sizeOf = [&](int64_t size, int64_t kernel, int64_t pad) { return (size + 2 * pad - kernel) / stride + 1; };
   TORCH_CHECK(x.size(2) + 2 * padding[0] >= weight.size(2) && x.size(3) + 2 * padding[1] >= weight.size(3),
               "the kernel is larger than the padded input");
-  return {x.size(0), x.size(1), weight.size(0) / x.size(1), x.size(2), x.size(3), weight.size(2), weight.size(3), stride,
-          padding[0], padding[1], sizeOf(x.size(2), weight.size(2), padding[0]),
-          sizeOf(x.size(3), weight.size(3), padding[1])};
+  const Geometry geometry{x.size(0), x.size(1), weight.size(0) / x.size(1), x.size(2), x.size(3), weight.size(2),
+                          weight.size(3), stride, padding[0], padding[1],
+                          sizeOf(x.size(2), weight.size(2), padding[0]), sizeOf(x.size(3), weight.size(3), padding[1])};
+  // Places are 32-bit integers, also when they are multiplied by the lanes.
+  TORCH_CHECK(std::max(geometry.input().size(), geometry.gradient().size()) <= std::numeric_limits<int32_t>::max() / 16,
+              "a map of ", x.size(2), " x ", x.size(3), " is too large");
+  return geometry;
 }
 
 // A channel is one thread's: the same bits for every number of threads.
@@ -411,6 +254,7 @@ struct Depthwise : torch::autograd::Function<Depthwise> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "depthwise_conv2d: second derivatives are not implemented");
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], gradient = gradients[0].contiguous();
     const bool wanted = context->saved_data["wanted"].toBool();

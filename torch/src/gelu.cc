@@ -2,7 +2,8 @@
 //
 // libtorch 1.13 evaluates erf and exp one after the other, each for itself. Here both come from one exponential:
 //
-//   Phi(-|x|) = exp(-z^2) * erfcx(z) / 2 with z = |x| / sqrt(2), d/dx (x * Phi(x)) = Phi(x) + x * exp(-z^2) / sqrt(2 pi)
+//   Phi(-|x|) = exp(-z^2) * erfcx(z) / 2 with z = |x| / sqrt(2)
+//   d/dx (x * Phi(x)) = Phi(x) + x * exp(-z^2) / sqrt(2 pi)
 //
 // erfcx(z) / 2 is a polynomial in t = 1 / (1 + 0.55 z), fitted for its largest relative error, 1e-8. Written this way
 // the values are also right far below zero, where 1 + erf has no digits left.

@@ -1,18 +1,20 @@
 // Batch norms of one input, weighted and summed, on the processor: mobileclip::norm_sum.
 //
 // A training-form block of the MobileOne kind normalises its input several times: as it is, and times a factor per
-// channel (the 1x1 depthwise branch). Mean and variance of all follow from those of the input, and the sum is one factor
-// and one shift per channel, so a channel is read once from memory, and stays in the cache for what comes then.
+// channel (the 1x1 depthwise branch). Mean and variance of all follow from those of the input, and the sum is one
+// factor and one shift per channel, so a channel is read once from memory, and stays in the cache for what comes then.
 //
 //   y = base + factor * sum_k sign_k * (weight_k * scale_k * (x - mean) / sqrt(scale_k^2 * variance + eps) + bias_k)
 //
 // N batch, C channels, P pixels of a plane, K norms. Below, gain_k = factor * sign_k * weight_k.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -29,8 +31,8 @@ struct Planes {
   double values() const { return static_cast<double>(count * size); }
 };
 
-// Adds up two functions of the values, each given as a vector of x and one of `other`. About a thousand values are summed
-// in T, lane by lane, and these sums in double.
+// Adds up two functions of the values, each given as a vector of x and one of `other`. About a thousand values are
+// summed in T, lane by lane, and these sums in double.
 template <typename T, typename First, typename Second>
 INLINE std::pair<double, double> sumsOf(const Planes& planes, const T* x, const T* other, First first, Second second) {
   using Vector = typename Lanes<T>::Vector;
@@ -108,7 +110,8 @@ struct Moments {
 template <typename T>
 INLINE Moments momentsOf(const Planes& planes, const T* x) {
   const auto none = [](auto a, auto) INLINED { return a - a; };
-  const T mean = static_cast<T>(sumsOf(planes, x, x, [](auto a, auto) INLINED { return a; }, none).first / planes.values());
+  const auto value = [](auto a, auto) INLINED { return a; };
+  const T mean = static_cast<T>(sumsOf(planes, x, x, value, none).first / planes.values());
   const auto squared = [mean](auto a, auto) INLINED { return (a - mean) * (a - mean); };
   return {mean, static_cast<T>(sumsOf(planes, x, x, squared, none).first / planes.values())};
 }
@@ -116,8 +119,8 @@ INLINE Moments momentsOf(const Planes& planes, const T* x) {
 // Of a gradient: its sum, and that of its products with x - mean.
 template <typename T>
 INLINE std::pair<double, double> gradientSums(const Planes& planes, const T* gradient, const T* x, T mean) {
-  return sumsOf(
-      planes, x, gradient, [](auto, auto g) INLINED { return g; }, [mean](auto a, auto g) INLINED { return (a - mean) * g; });
+  const auto itself = [](auto, auto g) INLINED { return g; };
+  return sumsOf(planes, x, gradient, itself, [mean](auto a, auto g) INLINED { return (a - mean) * g; });
 }
 
 #define PASSES(T)                                                                                                     \
@@ -254,11 +257,15 @@ void check(const at::Tensor& base, const at::Tensor& x, at::TensorList parameter
               "the input must be float32 or float64 on the processor");
   TORCH_CHECK(x.dim() >= 2 && x.numel() > 0, "expected an input [N, C, ...] with values");
   const size_t count = norms.count();
-  TORCH_CHECK(count > 0 && norms.biases.size() == count && norms.scaled.size() == count && norms.signs.size() == count &&
+  TORCH_CHECK(count > 0 && norms.biases.size() == count && norms.scaled.size() == count &&
+                  norms.signs.size() == count &&
                   (running.statistics.empty() || running.statistics.size() == 2 * count),
               "expected a weight, a bias, a place of its scale and a sign for each norm, and two statistics or none");
   for (const int64_t place : norms.scaled)
     TORCH_CHECK(place < static_cast<int64_t>(norms.scales.size()), "there is no scale ", place);
+  for (size_t place = 0; place < norms.scales.size(); ++place)
+    TORCH_CHECK(std::count(norms.scaled.begin(), norms.scaled.end(), place) == 1, "scale ", place,
+                " must be that of one norm");
   TORCH_CHECK(!base.defined() || base.sizes() == x.sizes(), "base and input must be of one shape");
   const auto belongs = [&](const at::Tensor& other) {
     return other.scalar_type() == x.scalar_type() && other.device() == x.device();
@@ -266,7 +273,8 @@ void check(const at::Tensor& base, const at::Tensor& x, at::TensorList parameter
   TORCH_CHECK(!base.defined() || belongs(base), "all tensors must have the input's dtype and device");
   for (at::TensorList list : {parameters, running.statistics}) {
     for (const at::Tensor& each : list) {
-      TORCH_CHECK(each.numel() == x.size(1), "expected a value for each of the input's ", x.size(1), " channels, got ", each.sizes());
+      TORCH_CHECK(each.numel() == x.size(1), "expected a value for each of the input's ", x.size(1),
+                  " channels, got ", each.sizes());
       TORCH_CHECK(belongs(each), "all tensors must have the input's dtype and device");
     }
   }
@@ -321,6 +329,7 @@ struct NormSum : torch::autograd::Function<NormSum> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "norm_sum: second derivatives are not implemented");
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &mean = saved[1], &variance = saved[2], gradient = gradients[0].contiguous();
     const bool same = context->saved_data["same"].toBool(), hasFactor = context->saved_data["factor"].toBool();
@@ -352,8 +361,8 @@ struct NormSum : torch::autograd::Function<NormSum> {
   }
 };
 
-// base as in the formula, [N, C, ...], or none; x [N, C, ...]; all others C values. scaled: for each norm the place of its
-// scale in `scales`, or -1. running: mean and variance of each norm, changed, or none.
+// base as in the formula, [N, C, ...], or none; x [N, C, ...]; all others C values. scaled: for each norm the place of
+// its scale in `scales`, or -1. running: mean and variance of each norm, changed, or none.
 at::Tensor normSum(const c10::optional<at::Tensor>& base, const at::Tensor& x, at::TensorList weights,
                    at::TensorList biases, at::TensorList scales, at::IntArrayRef scaled, at::IntArrayRef signs,
                    const c10::optional<at::Tensor>& factor, at::TensorList running, double momentum, double eps) {

@@ -131,7 +131,10 @@ INLINE void transposeOf(const T* x, int64_t rows, int64_t columns, int64_t from,
 template <typename To, typename Vector = typename To::Vector>
 INLINE void exponentialOf(Vector& x) {
   if constexpr (sizeof(typename To::Value) == 8) {
-    for (int64_t lane = 0; lane < To::lanes; ++lane) x[lane] = std::exp(x[lane]);
+    typename To::Value values[To::lanes];
+    store(values, x);
+    for (auto& value : values) value = std::exp(value);
+    load(x, values);
   } else {
     exponential<Vector, typename To::Integers>(x);
   }
