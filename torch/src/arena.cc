@@ -85,8 +85,7 @@ void Arena::insert(Block* block) {
 }
 
 Arena::Block* Arena::fromFree(size_t size) {
-  Block wanted{size, nullptr, false};
-  const auto found = free_.lower_bound(&wanted);
+  const auto found = free_.lower_bound(size);
   if (found == free_.end()) return nullptr;
   Block* block = *found;
   free_.erase(found);
