@@ -5,7 +5,10 @@ import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
-/** What takes more than three seconds of a processor, or waits longer, longest first: begun in this order, so that none is left for the end. */
+/**
+ * What takes more than three seconds of a processor, or waits longer, longest first: begun in this order, so that none is
+ * left for the end.
+ */
 const slow = [
   "test/bundlers/bundlers",
   "src/browser/clip",

@@ -18,8 +18,8 @@
 
 class Arena {
  public:
-  // Null where the range cannot be had, or where addresses are limited (`ulimit -v`). Never freed: tensors may outlive
-  // everything else.
+  // Null where the range cannot be had, or where addresses or writable memory are limited (`ulimit -v`, `-d`): pages that
+  // were handed back count there still. Never freed: tensors may outlive everything else.
   static Arena* reserve();
 
   bool owns(const void* data) const { return data >= base_ && data < base_ + capacity_; }
