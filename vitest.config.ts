@@ -5,7 +5,10 @@ import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
-/** What takes more than three seconds of a processor, longest first: begun in this order, so that none is left for the end. */
+/**
+ * What takes more than three seconds of a processor, or waits longer, longest first: begun in this order, so that none is
+ * left for the end.
+ */
 const slow = [
   "test/bundlers/bundlers",
   "src/browser/clip",
@@ -31,6 +34,7 @@ const slow = [
   "src/experiments/quickstart/pipeline",
   "src/serve/faults",
   "src/serve/http/hostile",
+  "torch/allocator",
   "src/serve/memory",
   "src/finetune/finetune",
   "src/benchmark/latency/bench",

@@ -1,11 +1,15 @@
+import { execFile } from "node:child_process"
 import { once } from "node:events"
 import { setTimeout as sleep } from "node:timers/promises"
+import { promisify } from "node:util"
 import { Worker } from "node:worker_threads"
 import { beforeEach, describe, expect, test } from "vitest"
 import { Random } from "../src/core/arrays/random.ts"
 import { builtAddon } from "../src/native/addon.ts"
 import * as torch from "./index.ts"
 import { torchAddon } from "./paths.ts"
+
+const run = promisify(execFile)
 
 const MiB = 2 ** 20
 /** Beside the bound of the arena: pages of 2 MiB around blocks that other tests of the process hold. */
@@ -42,6 +46,16 @@ describe.runIf(process.platform === "linux")("memory on the processor is kept", 
       expect(valuesOf(tensor)).toEqual(new Set([100 + i]))
     })
     for (const tensor of [...tensors, ...others]) tensor.free()
+  })
+
+  test("for tensors of just the same size, between others that live", () => {
+    const tensors = Array.from({ length: 80 }, (_, i) => filled(i % 2 === 0 ? 1 : 1 / 8))
+    for (let i = 0; i < 80; i += 2) tensors[i]!.free()
+    expect(torch.memory().kept).toBeGreaterThan(40 * MiB)
+    for (let i = 0; i < 80; i += 2) tensors[i] = filled(1)
+    // Only what the pages have around the blocks. It was 40 MiB where the new ones got places of their own.
+    expect(torch.memory().kept).toBeLessThan(4 * MiB)
+    for (const tensor of tensors) tensor.free()
   })
 
   test("until it is released: the process is smaller then", () => {
@@ -94,6 +108,15 @@ describe.runIf(process.platform === "linux")("memory on the processor is kept", 
     tensor.free()
   })
 
+  test.each([
+    ["addresses", "-v", 4_000_000],
+    ["writable memory", "-d", 2_000_000],
+  ])("after a limit of %s was reached, what is freed is there for all", async (_what, flag, kibibytes) => {
+    const command = `ulimit ${flag} ${kibibytes}; exec "$0" -e "$1" "$2"`
+    const { stdout } = await run("sh", ["-c", command, process.execPath, fill, builtAddon(torchAddon)!.file])
+    expect(stdout).toBe("allocate 100000000 bytes, then 100000000 values\n")
+  })
+
   test("threads of their own environments share it, and outlive each other", { timeout: 60_000 }, async () => {
     const workers = [1, 2, 3].map(
       (seed) => new Worker(work, { eval: true, workerData: { file: builtAddon(torchAddon)!.file, seed } }),
@@ -129,4 +152,24 @@ const work = `
     }
     ring[slot] = addon.fromData(values, [values.length], "float32", false)
   }
+`
+
+/** Tensors until there is no room for one more; without them there is room for an array of JavaScript's. */
+const fill = `
+  const addon = require(process.argv[1])
+  const key = Symbol()
+  addon.setTensorClass(class { constructor(handle) { this[key] = handle } }, key)
+  const values = new Float32Array(25_000_000)
+  const tensors = []
+  let message = ""
+  while (!message) {
+    try {
+      tensors.push(addon.fromData(values, [values.length], "float32", false))
+    } catch (error) {
+      message = error.message
+    }
+  }
+  for (const tensor of tensors) addon.free(tensor)
+  const length = new Float32Array(100_000_000).length
+  console.log(/allocate \\d+ bytes/.exec(message)[0] + ", then " + length + " values")
 `

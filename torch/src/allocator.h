@@ -6,7 +6,7 @@
 
 #include <cstddef>
 
-// From now on, for the whole process. Nothing happens where there is no arena: outside Linux, or where `ulimit -v` is set.
+// From now on, for the whole process. Nothing happens where there is no arena: outside Linux, or where `ulimit -v` or `-d` is set.
 void useArena();
 
 // Bytes that are mapped and in no live block.

@@ -21,11 +21,16 @@ constexpr size_t kSlack = 8 << 20;
 
 size_t roundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
+template <typename Resource>
+bool isLimited(Resource resource) {
+  rlimit limit;
+  return getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
 }  // namespace
 
 Arena* Arena::reserve() {
-  rlimit addresses;
-  if (getrlimit(RLIMIT_AS, &addresses) != 0 || addresses.rlim_cur != RLIM_INFINITY) return nullptr;
+  if (isLimited(RLIMIT_AS) || isLimited(RLIMIT_DATA)) return nullptr;
   // Addresses cost nothing; several times the memory, because free blocks may lie between live ones.
   const size_t memory = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t capacity = roundUp(4 * memory, kPage);
@@ -85,8 +90,7 @@ void Arena::insert(Block* block) {
 }
 
 Arena::Block* Arena::fromFree(size_t size) {
-  Block wanted{size, nullptr, false};
-  const auto found = free_.lower_bound(&wanted);
+  const auto found = free_.lower_bound(size);
   if (found == free_.end()) return nullptr;
   Block* block = *found;
   free_.erase(found);

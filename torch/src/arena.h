@@ -18,8 +18,8 @@
 
 class Arena {
  public:
-  // Null where the range cannot be had, or where addresses are limited (`ulimit -v`). Never freed: tensors may outlive
-  // everything else.
+  // Null where the range cannot be had, or where addresses or writable memory are limited (`ulimit -v`, `-d`): pages that
+  // were handed back count there still. Never freed: tensors may outlive everything else.
   static Arena* reserve();
 
   bool owns(const void* data) const { return data >= base_ && data < base_ + capacity_; }
@@ -47,8 +47,11 @@ class Arena {
     char* begin() { return reinterpret_cast<char*>(this); }
     char* end() { return begin() + size; }
   };
+  // Also finds blocks by a size alone, so that one of just this size is found wherever it lies.
   struct SmallestFirst {
+    using is_transparent = void;
     bool operator()(const Block* a, const Block* b) const { return a->size != b->size ? a->size < b->size : a < b; }
+    bool operator()(const Block* block, size_t size) const { return block->size < size; }
   };
 
   Arena(char* base, size_t capacity);
