@@ -10,7 +10,7 @@
  * matrix product, its bytes at the bandwidth of memory, both measured in the same run. `--help` says more.
  */
 import { parseArgs } from "node:util"
-import { messageOf, oneLine, UserError } from "../src/core/errors.ts"
+import { messageOf, UserError } from "../src/core/errors.ts"
 import type { Precision } from "../src/core/precision.ts"
 import { checkDevice } from "../src/tensor/torch.ts"
 import * as torch from "../torch/index.ts"
@@ -67,7 +67,7 @@ function parsed() {
       },
     })
   } catch (error) {
-    console.error(`${oneLine(messageOf(error), 300)} (--help lists the options)`)
+    console.error(`${messageOf(error).replaceAll("\n", " ")} (--help lists the options)`)
     process.exit(1)
   }
 }
