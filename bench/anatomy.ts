@@ -10,7 +10,7 @@
  * matrix product, its bytes at the bandwidth of memory, both measured in the same run. `--help` says more.
  */
 import { parseArgs } from "node:util"
-import { UserError } from "../src/core/errors.ts"
+import { messageOf, UserError } from "../src/core/errors.ts"
 import type { Precision } from "../src/core/precision.ts"
 import { checkDevice } from "../src/tensor/torch.ts"
 import * as torch from "../torch/index.ts"
@@ -43,29 +43,38 @@ const help = `Where the time of a training step goes, by kind of work, beside wh
   node dist/bench/anatomy.js --model mobileclip2-b --device cuda --batch 256 --precision bfloat16
 `
 
-const { values: options, tokens } = parseArgs({
-  tokens: true,
-  options: {
-    model: { type: "string", multiple: true, default: [] },
-    batch: { type: "string" },
-    steps: { type: "string", default: "10" },
-    threads: { type: "string" },
-    reinforced: { type: "boolean", default: false },
-    lengths: { type: "string", default: "short" },
-    precision: { type: "string", default: "float32" },
-    device: { type: "string", default: "cpu" },
-    loader: { type: "boolean", default: false },
-    rows: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    against: { type: "string" },
-    rounds: { type: "string", default: "3" },
-    help: { type: "boolean", default: false },
-  },
-})
+const { values: options, tokens } = parsed()
+
+function parsed() {
+  try {
+    return parseArgs({
+      tokens: true,
+      options: {
+        model: { type: "string", multiple: true, default: [] },
+        batch: { type: "string" },
+        steps: { type: "string", default: "10" },
+        threads: { type: "string" },
+        reinforced: { type: "boolean", default: false },
+        lengths: { type: "string", default: "short" },
+        precision: { type: "string", default: "float32" },
+        device: { type: "string", default: "cpu" },
+        loader: { type: "boolean", default: false },
+        rows: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        against: { type: "string" },
+        rounds: { type: "string", default: "3" },
+        help: { type: "boolean", default: false },
+      },
+    })
+  } catch (error) {
+    console.error(`${messageOf(error).replaceAll("\n", " ")} (--help lists the options)`)
+    process.exit(1)
+  }
+}
 
 async function main(): Promise<void> {
   if (options.help) return console.log(help)
-  if (options.against) {
+  if (options.against !== undefined) {
     const comparison = compare(options.against, passedOn(), atLeastOne("rounds"))
     return console.log(options.json ? JSON.stringify(comparison) : comparisonText(comparison))
   }
@@ -98,7 +107,7 @@ async function measure(): Promise<Report> {
 function passedOn(): string[] {
   return tokens.flatMap((token) => {
     if (token.kind !== "option" || ["against", "rounds", "json", "rows"].includes(token.name)) return []
-    return [`--${token.name}`, ...(token.value === undefined ? [] : [token.value])]
+    return token.value === undefined ? `--${token.name}` : `--${token.name}=${token.value}`
   })
 }
 
@@ -108,9 +117,9 @@ function atLeastOne(name: "batch" | "steps" | "threads" | "rounds"): number {
   throw new UserError(`--${name} ${options[name]} is not a whole number of at least 1`, `try --${name} 8`)
 }
 
-function oneOf(name: "precision" | "lengths", known: readonly string[]): string {
-  if (known.includes(options[name])) return options[name]
-  throw new UserError(`--${name} ${options[name]} is not known`, `there are: ${known.join(", ")}`)
+function oneOf(name: "precision" | "lengths", names: readonly string[]): string {
+  if (names.includes(options[name])) return options[name]
+  throw new UserError(`--${name} ${options[name]} is not known`, `there are: ${names.join(", ")}`)
 }
 
 try {

@@ -1,4 +1,5 @@
 /** What the anatomy of a step counts and how it sorts: against the interpreter that counts on shapes alone, and by hand. */
+import { spawnSync } from "node:child_process"
 import { expect, test } from "vitest"
 import { compare } from "../bench/anatomy/against.ts"
 import { measureAnatomy, modelOf, withoutWaiting } from "../bench/anatomy/anatomy.ts"
@@ -169,4 +170,25 @@ test("the record of a call is in the time of the call around it", () => {
 test("another checkout without this bench, and a model that is not there, are refused with what to do", () => {
   expect(() => compare("/nowhere", [], 1)).toThrow("/nowhere/dist/bench/anatomy.js is not there")
   expect(() => modelOf("mobileclip9")).toThrow('there is no model "mobileclip9"')
+})
+
+test.each([
+  [["--bogus"], /^Unknown option '--bogus'.* \(--help lists the options\)\n$/],
+  [["more"], /^Unexpected argument 'more'.* \(--help lists the options\)\n$/],
+  [["--batch", "-1"], /^Option '--batch' argument is ambiguous.* \(--help lists the options\)\n$/],
+  [["--batch=-1"], /^--batch -1 is not a whole number of at least 1: try --batch 8\n$/],
+])("%j is refused in one line", (args, line) => {
+  const { status, stderr } = spawnSync(process.execPath, ["dist/bench/anatomy.js", ...args], { encoding: "utf8" })
+  expect(stderr).toMatch(line)
+  expect(status).toBe(1)
+})
+
+test("a process that fails in a comparison is named after its own message, in one line", () => {
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ["dist/bench/anatomy.js", "--model=quickstart-student", "--batch=-1", "--against=."],
+    { encoding: "utf8" },
+  )
+  expect(stderr).toMatch(/^--batch -1 is not .*\n.*anatomy\.js ended with exit code 1: mend that first\n$/)
+  expect(status).toBe(1)
 })

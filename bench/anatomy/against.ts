@@ -1,5 +1,5 @@
 /** The same anatomy in two builds, in turn, each in processes of its own: before and after. */
-import { execFileSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -47,12 +47,14 @@ export function compare(checkout: string, args: readonly string[], rounds: numbe
 }
 
 function run(program: string, args: readonly string[]): Report {
-  const output = execFileSync(process.execPath, [program, ...args, "--json"], {
+  const { status, signal, stdout } = spawnSync(process.execPath, [program, ...args, "--json"], {
     encoding: "utf8",
     maxBuffer: 2 ** 28,
     stdio: ["ignore", "pipe", "inherit"],
   })
-  return JSON.parse(output) as Report
+  // The process has said why.
+  if (status !== 0) throw new UserError(`${program} ended with ${signal ?? `exit code ${status}`}`, "mend that first")
+  return JSON.parse(stdout) as Report
 }
 
 type Turn = Readonly<Record<"before" | "after", Report>>
