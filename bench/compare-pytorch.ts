@@ -5,12 +5,14 @@
  *     export LIBTORCH=$(python3 -c "import os, torch; print(os.path.dirname(torch.__file__))")
  *     npm run build        # the addon, against Python's torch; unset LIBTORCH and build again to go back
  *     node dist/bench/compare-pytorch.js [--python python3] [--rounds 3] [--steps 20] [--batch 96] [--threads N]
- *                                        [--modes default,foreach,fused,compile] [--reinforced]
+ *                                        [--modes default,foreach,fused,compile,channels-last,compile-channels-last]
+ *                                        [--reinforced]
  *
  * Each round starts one process of ours and one of every mode; their steps take turns, the others waiting while one works,
  * because a shared machine's speed changes by half within seconds. `--modes` says what PyTorch steps with: AdamW as it is by
  * default on the processor (one tensor after the other), foreach or fused (from 2.x on), and "compile": `torch.compile` for
- * forward and backward, with fused AdamW. Fails when the first three losses differ, and when our median step takes more than
+ * forward and backward, with fused AdamW; "channels-last" and "compile-channels-last": with pictures and convolutions whose
+ * channels are innermost as well. Fails when the first three losses differ, and when our median step takes more than
  * 1.05 times that of PyTorch's default.
  */
 import { execFileSync, spawn } from "node:child_process"
@@ -32,6 +34,8 @@ const modeOptions = {
   foreach: ["--adamw", "foreach"],
   fused: ["--adamw", "fused"],
   compile: ["--adamw", "fused", "--compile"],
+  "channels-last": ["--adamw", "fused", "--channels-last"],
+  "compile-channels-last": ["--adamw", "fused", "--compile", "--channels-last"],
 } as const
 type Mode = keyof typeof modeOptions
 
@@ -69,7 +73,9 @@ async function main(): Promise<void> {
 
   console.log(`libtorch ${theirs[0]!.version}, ${ours.threads} threads, batch ${ours.batch}; medians in milliseconds`)
   console.log(`ratios are ours to theirs; quartiles of ${turns.length} pairs of steps`)
-  console.log("                     forward, backward    update      step    samples/s    ratio    of pairs")
+  console.log(
+    "                                   forward, backward    update      step    samples/s    ratio    of pairs",
+  )
   const steps = turns.map((turn) => turn.ours)
   console.log(row("mobileclip", steps))
   const ratios = modes.map((mode, i) =>
@@ -184,7 +190,7 @@ function row(name: string, steps: readonly StepTimes[]): string {
   const total = medianOf(steps, "total")
   const samples = (1000 * Number(options.batch)) / total
   return [
-    name.padEnd(17),
+    name.padEnd(31),
     medianOf(steps, "gradients").toFixed(1).padStart(21),
     medianOf(steps, "update").toFixed(1).padStart(10),
     total.toFixed(1).padStart(10),

@@ -261,6 +261,7 @@ def main():
     parser.add_argument("--version", action="version", version=torch.__version__)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--adamw", choices=["default", "foreach", "fused"], default="default")
+    parser.add_argument("--channels-last", action="store_true", help="images and convolutions with channels innermost")
     parser.add_argument("--compile", action="store_true", help="torch.compile for both towers, forward and backward")
     args = parser.parse_args()
     if args.threads:
@@ -284,6 +285,9 @@ def main():
     compute, batch = model.loss, (images, tokens)
     if synthetic is not None:
         compute, batch = model.reinforced_loss, (images, tokens, synthetic, teacher)
+    if args.channels_last:
+        model.image.to(memory_format=torch.channels_last)
+        batch = (images.to(memory_format=torch.channels_last), *batch[1:])
     if args.compile:
         # The towers apart: the length of the longest text is read on the host between them, which would break one graph.
         model.image.compile()
