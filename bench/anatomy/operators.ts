@@ -128,6 +128,7 @@ export const operators: Readonly<Record<string, Operator>> = {
   "aten::clamp": norms,
   "aten::where": norms,
   "aten::eq": norms,
+  "aten::gt": norms,
   "aten::ge": norms,
   "aten::masked_fill_": norms,
 

@@ -180,16 +180,16 @@ test("a step of training with a large batch", { timeout: 300_000 }, async () => 
   await sharp({ create: { width: 64, height: 64, channels: 3, background: "red" } })
     .png()
     .toFile(picture)
-  await writeFile(list, `${JSON.stringify({ image: picture, captions: ["red"] })}\n`.repeat(400))
+  await writeFile(list, `${JSON.stringify({ image: picture, captions: ["red"] })}\n`.repeat(800))
   const words = ["--train-data", list, "--out", join(folder, "run"), "--model", "quickstart", "--threads", "1"]
-  const settings = ["batch.size=400", "schedule.steps=9", "schedule.warmup=1"]
+  const settings = ["batch.size=800", "schedule.steps=9", "schedule.warmup=1"]
   const run = new Run(["bin/mobileclip.js", "train", ...words, "--progress", "json", ...settings])
-  const sent = await run.signal("SIGINT", (await run.has("err", '"done":400')) + 0.2)
+  const sent = await run.signal("SIGINT", (await run.has("err", '"done":800')) + 0.2)
   const answered = await run.has("err", answer)
   const { code, at } = await run.ended
   expect(code).toBe(130)
   const [before, after] = run.text("err").split(answer)
-  expect(before).not.toContain('"done":800')
-  expect(after).toMatch(/"done":800.*\nmobileclip: saved after step 2; to go on:\n/)
+  expect(before).not.toContain('"done":1600')
+  expect(after).toMatch(/"done":1600.*\nmobileclip: saved after step 2; to go on:\n/)
   expect(answered - sent).toBeLessThan((at - sent) / 2)
 })
