@@ -100,7 +100,7 @@ const commands: CommandTable = {
 
 const examples = `
 Examples:
-  mobileclip quickstart                                     the whole loop, in 5 to 11 minutes
+  mobileclip quickstart                                     the whole loop, in some minutes
   mobileclip classify cat.jpg --model DIR --labels cat,dog  label a picture with an exported model
   mobileclip train --help                                   options and examples of a command
 `

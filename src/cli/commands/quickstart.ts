@@ -23,7 +23,7 @@ interface Options extends Pick<QuickstartOptions, "out" | "seed" | "seeds" | "th
 
 const examples = `
 Examples:
-  mobileclip quickstart                          everything, in 5 to 11 minutes on two cores
+  mobileclip quickstart                          everything, in 3 minutes on two cores with AVX-512
   mobileclip quickstart --seeds 3                three students of each kind, for error bars
   mobileclip quickstart --preset tiny --out t    every stage, too short to learn anything: does all work here?
 

@@ -73,8 +73,8 @@ export async function reinforce(
 }
 
 /**
- * A process for each thread, because small models leave a second thread idle: two with one thread each caption twice as fast as one
- * with two. Each augments by itself, because threads for that would take its models' time.
+ * A process for each thread, because small models leave a second thread idle: two with one thread each caption faster than one
+ * with two (docs/log.md). Each augments by itself, because threads for that would take its models' time.
  */
 async function resourcesOf(input: string, threads: number) {
   const workers = Math.min(threads, (await expandShards([input])).length)
