@@ -20,7 +20,7 @@ interface Size {
   readonly batch: number
   readonly length: number
   readonly heads: number
-  /** Of a head. */
+  /** Values of a head. */
   readonly width: number
   readonly causal: boolean
 }
@@ -32,7 +32,7 @@ const sizes: readonly Size[] = [
   { name: "quickstart, texts", batch: 96, length: 14, heads: 8, width: 32, causal: true },
 ]
 
-/** Of a head: 2 forward; 5 backward, because the scores are computed again. */
+/** Products of a head: 2 forward; 5 backward, because the scores are computed again. */
 const products = 7
 
 type Inputs = readonly [q: torch.Tensor, k: torch.Tensor, v: torch.Tensor]

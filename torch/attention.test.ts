@@ -17,7 +17,7 @@ interface Case {
   readonly queries: number
   readonly keys: number
   readonly heads: number
-  /** Of a head. */
+  /** Values of a head. */
   readonly width: number
   readonly causal: boolean
 }

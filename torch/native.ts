@@ -103,7 +103,7 @@ export interface Native<Tensor> {
 export interface TraceRow {
   /** Names from the outermost call to this one, joined by ">"; those of nodes of a backward pass begin with "backward:". */
   readonly path: string
-  /** Of the first operator in the path: shapes of tensors, numbers, "-" for anything else. */
+  /** What the first operator in the path took: shapes of tensors, numbers, "-" for anything else. */
   readonly arguments: string
   /** The operator whose node of a backward pass the call is in, and its arguments; else empty. */
   readonly forward: string
@@ -111,7 +111,7 @@ export interface TraceRow {
   readonly calls: number
   /** Without the calls inside. */
   readonly seconds: number
-  /** Of its tensors, read and written. */
+  /** Those of its tensors, read and written. */
   readonly bytes: number
 }
 

@@ -17,14 +17,14 @@ import { measureRecord, type RecordCost } from "./record.ts"
 
 export interface AnatomyOptions extends BatchOptions, Machine {
   readonly model: ModelName
-  /** Of each kind. */
+  /** Timed steps, and as many traced ones. */
   readonly steps: number
 }
 
 export interface Part {
   readonly kind: Kind
   readonly ms: number
-  /** Of the step, 0..1. */
+  /** Share of the step, 0..1. */
   readonly share: number
   readonly calls: number
   readonly gigaOperations: number
@@ -69,7 +69,7 @@ export interface Row {
   readonly path: string
   readonly arguments: string
   readonly calls: number
-  /** Of a traced step. */
+  /** Milliseconds of a traced step. */
   readonly ms: number
 }
 

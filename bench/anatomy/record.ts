@@ -4,7 +4,7 @@ import * as torch from "../../torch/index.ts"
 
 /** Seconds that the record of a call adds to the call around it. */
 export interface RecordCost {
-  /** Of an operator that no other operator calls: its arguments are written down. */
+  /** The cost of an operator that no other operator calls: its arguments are written down. */
   readonly outermost: number
   readonly nested: number
 }

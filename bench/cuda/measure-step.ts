@@ -43,13 +43,13 @@ export interface StepResult {
   readonly update: number
   readonly imagesPerSecond: number
   readonly modelTeraFlops: number
-  /** Of a large bf16 product, measured. */
+  /** The rate of a large bf16 product, measured. */
   readonly peakTeraFlops: number
-  /** Of the peak, with what chunks compute twice. */
+  /** Share of the peak, with what chunks compute twice. */
   readonly shareOfPeak: number
   readonly shareWithoutRecomputation: number
   readonly peakMemoryGiB: number
-  /** Of the first three steps, which are not timed. */
+  /** Losses of the first three steps, which are not timed. */
   readonly losses: readonly number[]
 }
 
@@ -119,14 +119,14 @@ function trainerOf(model: Clip, { channelsLast, device, precision, graph }: Step
   return { model, interpreter, optimizer, ...(precision === "float16" && { lossScaler: initialLossScale }) }
 }
 
-/** Of a member of the family, or of "tiny". */
+/** The configuration of a member of the family, or of "tiny". */
 export function configOf(name: string): ClipConfig {
   if (name === "tiny") return tinyConfig
   if (name in variants) return variants[name as VariantName].model
   throw new UserError(`there is no model "${name}"`, `there are: tiny, ${Object.keys(variants).join(", ")}`)
 }
 
-/** Of one forward pass of a pair, with its synthetic caption; attention's are among them. */
+/** Those of one forward pass of a pair, with its synthetic caption and with attention's. */
 function multiplyAdds(model: Clip, { reinforced }: StepOptions): number {
   const { imageSize, text } = model.config
   const parameters = model.namedParameters()

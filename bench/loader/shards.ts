@@ -16,9 +16,9 @@ export interface ShardOptions {
   readonly count: number
   /** Null: the pictures as they are. */
   readonly enlarged: readonly [width: number, height: number] | null
-  /** Of the views. */
+  /** Side of the views, in pixels. */
   readonly size: number
-  /** Of both teachers together. */
+  /** Values of both teachers together. */
   readonly embeddingWidth: number
 }
 

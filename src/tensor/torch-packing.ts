@@ -24,7 +24,7 @@ export type Attend = (
 export class Packing {
   /** Places in the batch, group by group. */
   private readonly order: readonly number[]
-  /** Of the first EOT of each text of the batch among the T tokens. */
+  /** The first EOT of each text of the batch among the T tokens. */
   private readonly places: readonly number[]
 
   /** @param lengths of the texts up to their first EOT, in the batch's order; groups come in the order of theirs */

@@ -26,7 +26,7 @@ Rows<T> rowsOf(const at::Tensor& x, int64_t n, int64_t h, int64_t width) {
   return {x.data_ptr<Value>() + n * x.stride(0) + h * width, x.stride(1)};
 }
 
-// Of picture n in [N, S]; null without a bias.
+// The bias of picture n in [N, S]; null without one.
 template <typename T>
 const T* biasOf(const at::Tensor& bias, int64_t n) {
   return bias.defined() ? bias.data_ptr<T>() + n * bias.size(1) : nullptr;

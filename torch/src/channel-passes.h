@@ -99,7 +99,7 @@ INLINE Moments momentsOf(const Planes& planes, const T* x) {
   return {mean, static_cast<T>(sumsOf(planes, x, x, squared, none).first / planes.values())};
 }
 
-// Of a gradient: its sum, and that of its products with x - mean.
+// The sum of a gradient, and that of its products with x - mean.
 template <typename T>
 INLINE std::pair<double, double> gradientSums(const Planes& planes, const T* gradient, const T* x, T mean) {
   const auto itself = [](auto, auto g) INLINED { return g; };

@@ -18,7 +18,7 @@ namespace {
 using at::cuda::CUDAGraph;
 using c10::cuda::CUDAStream;
 
-// Of this process: a GPU's current stream, and a capture, are of a thread, and only one thread has tensors.
+// This process's: a GPU's current stream, and a capture, are of a thread, and only one thread has tensors.
 std::optional<CUDAStream> outerStream, captureStream;
 std::unique_ptr<CUDAGraph> recording;
 std::map<int64_t, std::unique_ptr<CUDAGraph>> graphs;

@@ -209,7 +209,7 @@ INLINE void gradientsOf(const Scores<T>& s, T* scores, T* gradients, const T* st
   }
 }
 
-// The functions of one target: plain ones, because what is compiled for more than the oldest processor is no template.
+// The functions of one target: plain ones, because what is compiled for more than the oldest processor is not a template.
 #define KERNELS(name, attributes, T, size, wide, narrow)                                                            \
   namespace name {                                                                                                 \
   using To = Target<T, size, wide, narrow>;                                                                        \

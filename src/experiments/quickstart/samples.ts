@@ -13,7 +13,7 @@ import type { ReportPicture } from "./report-data.ts"
 import { halvesOf, rightLabel, type SuggestedLabels } from "./suggested-labels.ts"
 
 const count = 24
-/** Of them, those that show one of the labels, where the others have a label too. */
+/** Those among them that show one of the labels, where the others have a label too. */
 const countNamed = 18
 const shown = 4
 

@@ -36,7 +36,7 @@ interface WithViews extends Prepared {
 
 export class EmbeddingStage implements Stage {
   private queue: Promise<unknown> = Promise.resolve()
-  /** Of each target, a group's views. */
+  /** A group's views, for each target. */
   private readonly joinedPixels: Float32Array[] = []
 
   constructor(private readonly options: EmbeddingStageOptions) {}

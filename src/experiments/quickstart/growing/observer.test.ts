@@ -115,7 +115,7 @@ test("what is left follows from the shares and the speed so far", () => {
   slower.update(0)
   pass(10)
   slower.update(10)
-  // Of this work 90 s are left, where 30 of the stage were expected.
+  // 90 s of this work are left, where 30 of the stage were expected.
   expect(secondsLeft(observer.state())).toBe(90 + 120)
   slower.update(100)
   expect(secondsLeft(observer.state())).toBe(30 + 120)

@@ -25,9 +25,9 @@ export type RunEnd = { readonly kind: "interrupted" } | { readonly kind: "failed
 export interface RunState {
   readonly stages: readonly StageState[]
   readonly work: Work | null
-  /** Of all stages so far, in this process and before it. */
+  /** Time of all stages so far, in this process and before it. */
   readonly seconds: number
-  /** Of those, seconds before this process; 0: it began the run. */
+  /** Those of them before this process; 0: it began the run. */
   readonly earlierSeconds: number
   /** Null while it runs. */
   readonly end: RunEnd | null
