@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import type { BrowserContext, Page } from "playwright-core"
+import type { BrowserContext, Locator, Page } from "playwright-core"
 import sharp from "sharp"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import { exportModel } from "../../src/export/export.ts"
@@ -61,6 +61,34 @@ async function openSite(): Promise<Page> {
   return openApp(await fresh(), site.address)
 }
 
+interface Shown {
+  readonly isBusy: boolean
+  /** What is said of the waiting, where it is seen. */
+  readonly note: string
+  readonly picture: string
+  /** The labels with their scores. */
+  readonly bars: string
+}
+
+/** All that the panel shows from now on, one for each change: some states are there for too short a time to wait for. */
+async function everyShown(see: Locator): Promise<() => Promise<Shown[]>> {
+  const shown = await see.evaluateHandle((panel) => {
+    const all: Shown[] = []
+    const look = () => {
+      const text = (selector: string) => panel.querySelector(selector)?.textContent ?? ""
+      all.push({
+        isBusy: panel.querySelector("[aria-busy=true]") !== null,
+        note: text(".computing:not([hidden])"),
+        picture: panel.querySelector<HTMLImageElement>("img[alt^='The picture']")?.alt ?? "",
+        bars: text(".bars"),
+      })
+    }
+    new MutationObserver(look).observe(panel, { subtree: true, childList: true, characterData: true, attributes: true })
+    return all
+  })
+  return () => shown.evaluate((all) => all)
+}
+
 const pdf = { name: "notes.pdf", mimeType: "application/pdf", buffer: Buffer.from("%PDF-1.7") }
 const broken = { name: "broken.jpg", mimeType: "image/jpeg", buffer: Buffer.from("not a picture") }
 
@@ -100,18 +128,25 @@ test("scores go with the picture that they are of, and are marked while others a
   const page = await openSite()
   const see = page.locator("#panel-see")
   await page.getByLabel("Choose a picture").setInputFiles(pictures[0]!)
-  await barsIn(see)
-  // Hundreds of words take a while.
-  const many = Array.from({ length: 400 }, (_, i) => `thing ${i}`)
-  await page.getByLabel("Labels, one in each line").fill(many.join("\n"))
-  await see.locator("[aria-busy=true] .bars").waitFor()
-  await see.getByText("Computing …").waitFor()
-  await page.getByLabel("Choose a picture").setInputFiles(pictures[1]!)
-  await page.getByAltText("The picture scene-1.jpg").waitFor()
-  await see.locator(".bars").waitFor({ state: "detached" })
-  await page.getByLabel("Labels, one in each line").fill(labels.join("\n"))
-  expect((await barsIn(see)).map(([label]) => label).sort()).toEqual(labels)
   await see.locator("[aria-busy=false] .bars").waitFor()
+  const shown = await everyShown(see)
+  const things = Array.from({ length: 40 }, (_, i) => `sort ${i} of it`)
+  await page.getByLabel("Labels, one in each line").fill(things.join("\n"))
+  await see.locator("[aria-busy=false] .bars", { hasText: "sort 7 of it" }).waitFor()
+  const [first, second] = ["scene-0", "scene-1"]
+  const waiting = (await shown()).filter(({ isBusy, bars }) => isBusy && bars !== "" && !bars.includes("sort 7 of it"))
+  expect(waiting).not.toEqual([])
+  for (const state of waiting)
+    expect(state).toMatchObject({ note: "Computing …", picture: expect.stringContaining(first) })
+  await page.getByLabel("Choose a picture").setInputFiles(pictures[1]!)
+  await page.getByAltText(`The picture ${second}.jpg`).waitFor()
+  await see.locator("[aria-busy=false] .bars").waitFor()
+  const others = (await shown()).filter(({ picture }) => picture.includes(second))
+  expect(others[0]).toMatchObject({ isBusy: true, bars: "" })
+  expect(others.filter(({ isBusy, bars }) => isBusy && bars !== "")).toEqual([])
+  await page.getByLabel("Labels, one in each line").fill(labels.join("\n"))
+  await see.locator("[aria-busy=false] .bars", { hasText: "circle" }).waitFor()
+  expect((await barsIn(see)).map(([label]) => label).sort()).toEqual(labels)
 })
 
 test("a model that cannot be opened leaves the one that is open, which goes on", async () => {

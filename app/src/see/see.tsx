@@ -1,7 +1,7 @@
 /** See: a picture or the camera, and which of some labels fits. */
 import { useSignal } from "@preact/signals"
 import { type LabelScore, UserError } from "mobileclip/browser"
-import { useEffect, useRef } from "preact/hooks"
+import { useEffect, useMemo, useRef } from "preact/hooks"
 import { type Ready, ready } from "../model/state.ts"
 import { openTab, receiveIn, takePictures } from "../shared/intake.ts"
 import { Awaited, FileButton, Picture, Problem, ScoreBars } from "../shared/parts.tsx"
@@ -16,26 +16,20 @@ import { write, writePreset, written } from "./written.ts"
 export function See() {
   const picture = useSignal<File | null>(null)
   const isFilming = useSignal(false)
-  const scores = useSignal<readonly LabelScore[]>([])
   const error = useSignal<unknown>(null)
-  const filmError = useSignal<unknown>(null)
-  const isAsking = useSignal(false)
+  const filmed = useSignal<readonly LabelScore[]>([])
   const rate = useSignal<{ perSecond: number; frames: number } | null>(null)
   const video = useRef<HTMLVideoElement>(null)
 
   const show = (file: File) => {
-    filmError.value = null
+    error.value = null
     isFilming.value = false
     picture.value = file
   }
   useEffect(() => receiveIn("see", ([first]) => first && show(first.file)), [])
-  usePictureScores(ready.value, picture.value, isFilming.value, { scores, error, isAsking })
-  useCamera(ready.value, isFilming.value && openTab.value === "see", video, {
-    scores,
-    error: filmError,
-    rate,
-    isFilming,
-  })
+  const ofPicture = usePictureScores(ready.value, isFilming.value ? null : picture.value)
+  useCamera(ready.value, isFilming.value && openTab.value === "see", video, { scores: filmed, error, rate, isFilming })
+  const scores = isFilming.value ? filmed.value : ofPicture.scores
 
   return (
     <div class="see">
@@ -55,7 +49,7 @@ export function See() {
             type="button"
             aria-pressed={isFilming.value}
             onClick={() => {
-              filmError.value = null
+              error.value = null
               isFilming.value = !isFilming.value
             }}
           >
@@ -77,18 +71,18 @@ export function See() {
         )}
       </div>
       <div class="column scores">
-        <Problem error={filmError.value ?? error.value} />
+        <Problem error={error.value ?? ofPicture.error} />
         <div aria-live={isFilming.value ? "off" : "polite"}>
-          <Awaited isAwaited={isAsking.value}>
-            {scores.value.length > 0 && (
+          <Awaited isAwaited={ofPicture.isAwaited}>
+            {scores.length > 0 && (
               <ScoreBars
                 caption="Scores of the labels, the best first"
-                bars={scores.value.map(({ label, score, cosine }) => ({ label, score, cosine }))}
+                bars={scores.map(({ label, score, cosine }) => ({ label, score, cosine }))}
               />
             )}
           </Awaited>
         </div>
-        {ready.value && <Explain scores={scores.value} logitScale={ready.value.clip.logitScale} />}
+        {ready.value && <Explain scores={scores} logitScale={ready.value.clip.logitScale} />}
       </div>
       <Words />
     </div>
@@ -164,58 +158,55 @@ function Words() {
 
 // ------------------------------------------------------------------------------------------------------- computing
 
-interface Shown {
-  readonly scores: { value: readonly LabelScore[] }
-  readonly error: { value: unknown }
-}
-
 function classify({ clip }: Ready, picture: Blob | HTMLVideoElement, signal: AbortSignal): Promise<LabelScore[]> {
   const labels = labelsIn(written.value.labels)
   const templates = templatesIn(written.value.templates)
   return clip.classify([picture], labels, { templates, signal }).then(([scores]) => scores!)
 }
 
-interface Asked extends Shown {
-  readonly isAsking: { value: boolean }
+interface Question {
+  readonly open: Ready | null
+  readonly picture: File | null
+}
+
+interface Answer {
+  readonly scores: readonly LabelScore[]
+  readonly error: unknown
 }
 
 /**
  * A change of the picture, the words or the model computes again; the last one counts. Scores of another picture or another model
  * go at once; those of other words stay until the new ones come.
  */
-function usePictureScores(
-  open: Ready | null,
-  picture: File | null,
-  isFilming: boolean,
-  { scores, error, isAsking }: Asked,
-): void {
+function usePictureScores(open: Ready | null, picture: File | null): Answer & { readonly isAwaited: boolean } {
   const { labels, templates } = written.value
+  const question = useMemo((): Question => ({ open, picture }), [open, picture, labels, templates])
+  const last = useSignal<(Answer & { readonly question: Question }) | null>(null)
   useEffect(() => {
-    scores.value = []
-  }, [open, picture, isFilming])
-  useEffect(() => {
-    isAsking.value = open !== null && picture !== null && !isFilming
-    if (!open || !picture || isFilming) return
-    error.value = null
+    if (!open || !picture) return
     const own = new AbortController()
-    const timer = setTimeout(async () => {
-      try {
-        const found = await classify(open, picture, own.signal)
-        if (own.signal.aborted) return
-        ;[scores.value, isAsking.value] = [found, false]
-      } catch (thrown) {
-        if (own.signal.aborted || isAbort(thrown)) return
-        ;[scores.value, error.value, isAsking.value] = [[], pictureError(thrown, picture), false]
-      }
+    const answer = ({ scores = [], error = null }: Partial<Answer>) => {
+      if (!own.signal.aborted) last.value = { question, scores, error }
+    }
+    const timer = setTimeout(() => {
+      classify(open, picture, own.signal).then(
+        (scores) => answer({ scores }),
+        (thrown) => isAbort(thrown) || answer({ error: pictureError(thrown, picture) }),
+      )
     }, 150)
     return () => {
       clearTimeout(timer)
       own.abort()
     }
-  }, [open, picture, isFilming, labels, templates])
+  }, [question])
+  const isOfThis = last.value?.question.open === open && last.value.question.picture === picture
+  const { scores, error } = isOfThis ? last.value! : { scores: [], error: null }
+  return { scores, error, isAwaited: open !== null && picture !== null && last.value?.question !== question }
 }
 
-interface Filmed extends Shown {
+interface Filmed {
+  readonly scores: { value: readonly LabelScore[] }
+  readonly error: { value: unknown }
   readonly rate: { value: { perSecond: number; frames: number } | null }
   readonly isFilming: { value: boolean }
 }
@@ -260,6 +251,7 @@ function useCamera(
     return () => {
       own.abort()
       closeCamera(stream)
+      scores.value = []
     }
   }, [open, isOn])
 }
