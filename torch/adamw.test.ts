@@ -122,7 +122,7 @@ test.each(onePass)("what is done in one pass: %s", (_, given, expected) => {
   scope(() => {
     const tensors = given()
     const { learningRate, beta1, beta2, eps, weightDecay } = settings
-    const numbers = [learningRate, beta1, beta2, eps, weightDecay, 1]
+    const numbers = [learningRate, beta1, beta2, eps, weightDecay, 1, 1]
     expect(call("mobileclip::adamw_", ...names.map((name) => tensors[name]), ...numbers)).toBe(expected)
   })
 })
@@ -140,6 +140,20 @@ test("as operators on lists do it, parameters and moments", () => {
         const scale = largest(Array.from(expected, Math.abs))
         expect(apart(x, expected), `${name} ${shapes[i]}`).toBeLessThanOrEqual(1e-6 * scale)
       }
+  })
+})
+
+test.each<[string, DType, Place]>([
+  ["in one pass", "float32", plain],
+  ["by operators on lists", "float32", sparse],
+])("a scale of the gradients is that of scaled gradients, bit for bit, %s", (_, dtype, place) => {
+  scope(() => {
+    const [given, scaled] = [randomTensors(dtype, place), randomTensors(dtype, place)]
+    for (const gradient of scaled.gradients) gradient.mul_(0.37)
+    adamW(given, { ...settings, updates: 1, gradientScale: 0.37 })
+    adamW(scaled, { ...settings, updates: 1 })
+    for (const name of ["parameters", "firstMoments", "secondMoments"] as const)
+      expect(given[name].map((x) => x.data())).toEqual(scaled[name].map((x) => x.data()))
   })
 })
 

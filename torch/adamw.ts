@@ -19,30 +19,34 @@ export interface AdamWSettings {
   readonly weightDecay: number
   /** Including this one: from 1. */
   readonly updates: number
+  /** Factor on the gradients, for clipping; 1 by default. */
+  readonly gradientScale?: number
 }
 
 /**
  * Updates parameters and moments in place: in one pass over memory where all are float32, or all float64, each in one
  * layout with its gradient and moments, on the processor, or on a GPU with libtorch 2.1 or later; in eight elsewhere.
+ * Where another scale than 1 is given, the gradients may or may not be multiplied by it afterwards.
  *
  * @throws Error when lists, shapes, dtypes or devices differ, or when a gradient would have to be recorded: it belongs in `noGrad`
  */
 export function adamW(tensors: AdamWTensors, settings: AdamWSettings): void {
+  const { gradientScale = 1 } = settings
   const onGpu = tensors.parameters[0]?.device.startsWith("cuda") ?? false
-  const done = onGpu ? libtorchAdamW(tensors, settings) : called(onePass, tensors, settings)
-  if (!done) foreachAdamW(tensors, settings)
+  if (!onGpu && onePass(...argumentsOf(tensors, settings), gradientScale)) return
+  if (gradientScale !== 1) mulScalar(tensors.gradients, gradientScale)
+  if (!(onGpu && libtorchAdamW(tensors, settings))) foreachAdamW(tensors, settings)
 }
 
 /** By libtorch's own operator. False, and nothing is changed, where it has none for these tensors. */
 export function libtorchAdamW(tensors: AdamWTensors, settings: AdamWSettings): boolean {
-  return called(fused, tensors, settings)
+  return fused(...argumentsOf(tensors, settings))
 }
 
-function called(update: Update, tensors: AdamWTensors, settings: AdamWSettings): boolean {
+function argumentsOf(tensors: AdamWTensors, settings: AdamWSettings): [...Lists, ...Numbers] {
   const { parameters, gradients, firstMoments, secondMoments } = tensors
   const { learningRate, beta1, beta2, eps, weightDecay, updates } = settings
-  const numbers = [learningRate, beta1, beta2, eps, weightDecay, updates] as const
-  return update(parameters, gradients, firstMoments, secondMoments, ...numbers)
+  return [parameters, gradients, firstMoments, secondMoments, learningRate, beta1, beta2, eps, weightDecay, updates]
 }
 
 /** The same of libtorch's operators on lists, for every device, dtype and layout. */
@@ -64,9 +68,8 @@ export function foreachAdamW(tensors: AdamWTensors, settings: AdamWSettings): vo
 type Tensors = readonly Tensor[]
 type Numbers = [learningRate: number, beta1: number, beta2: number, eps: number, weightDecay: number, updates: number]
 type Lists = [parameters: Tensors, gradients: Tensors, firstMoments: Tensors, secondMoments: Tensors]
-type Update = (...args: [...Lists, ...Numbers]) => boolean
-const onePass: Update = operator("mobileclip::adamw_")
-const fused: Update = operator("mobileclip::fused_adamw_")
+const onePass = operator<[...Lists, ...Numbers, gradientScale: number], boolean>("mobileclip::adamw_")
+const fused = operator<[...Lists, ...Numbers], boolean>("mobileclip::fused_adamw_")
 const mulScalar = operator<[self: Tensors, factor: number], void>("_foreach_mul_.Scalar")
 const addScalar = operator<[self: Tensors, summand: number], void>("_foreach_add_.Scalar")
 const add = operator<[self: Tensors, other: Tensors, alpha: number], void>("_foreach_add_.List")

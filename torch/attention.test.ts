@@ -6,6 +6,7 @@ import {
   randn,
   scaledDotProductAttention,
   scope,
+  selfAttention,
   setThreads,
   type Tensor,
   tensor,
@@ -120,32 +121,29 @@ describe("attention", () => {
     }
   })
 
-  test("views of one matrix of queries, keys and values, and a gradient in another order, change no bit", () => {
+  test("of one matrix of queries, keys and values: the bits of three, and a gradient in another order changes none", () => {
     scope(() => {
       manualSeed(2)
       const [batch, length, heads, width] = [3, 29, 2, 24] as const
       const d = heads * width
-      const whole = randn([batch, length, 3 * d]).requiresGrad_()
-      const parts = [0, 1, 2].map((i) => whole.narrow(2, i * d, d)) as [Tensor, Tensor, Tensor]
+      const [whole, views] = [0, 1].map(() => randn([batch, length, 3 * d])) as [Tensor, Tensor]
+      views.copy_(whole)
+      for (const x of [whole, views]) x.requiresGrad_()
+      const parts = [0, 1, 2].map((i) => views.narrow(2, i * d, d)) as [Tensor, Tensor, Tensor]
       const copies = parts.map((part) => part.detach().clone().requiresGrad_()) as typeof parts
-      const weights = randn([batch, d, length])
-      const [y, expected] = [parts, copies].map((inputs) => attention(...inputs, heads, true))
-      expect(y!.data()).toEqual(expected!.data())
-      y!
-        .mul(weights.permute([0, 2, 1]))
-        .sum()
-        .backward()
-      expected!
-        .mul(weights.permute([0, 2, 1]).contiguous())
-        .sum()
-        .backward()
-      for (const [i, copy] of copies.entries())
-        expect(
-          whole
-            .grad!.narrow(2, i * d, d)
-            .contiguous()
-            .data(),
-        ).toEqual(copy.grad!.data())
+      const weights = randn([batch, d, length]).permute([0, 2, 1])
+      const results = [selfAttention(whole, heads, true), attention(...parts, heads, true)]
+      const expected = attention(...copies, heads, true)
+      for (const y of results) {
+        expect(y.data()).toEqual(expected.data())
+        y.mul(weights).sum().backward()
+      }
+      expected.mul(weights.contiguous()).sum().backward()
+      for (const x of [whole, views])
+        for (const [i, copy] of copies.entries()) {
+          const own = x.grad!.narrow(2, i * d, d).contiguous()
+          expect(own.data()).toEqual(copy.grad!.data())
+        }
     })
   })
 
@@ -200,6 +198,9 @@ describe("attention", () => {
         y.sum().backward()
         expect(k!.grad!.abs().sum().item()).toBe(0)
       }
+      const whole = randn([0, 3, 24]).requiresGrad_()
+      selfAttention(whole, 2, true).sum().backward()
+      expect(whole.grad!.shape).toEqual([0, 3, 24])
     })
   })
 
@@ -215,6 +216,7 @@ describe("attention", () => {
     ["two dtypes", () => attention(x([1, 2, 6]), x([1, 2, 6], "float64"), x([1, 2, 6]), 2, false), /one dtype/],
     ["widths", () => attention(x([1, 2, 6]), x([1, 2, 8]), x([1, 2, 8]), 2, false), /\[N, S, D\], found \[1, 2, 6\]/],
     ["values", () => attention(x([1, 2, 6]), x([1, 2, 6]), x([1, 3, 6]), 2, false), /as many keys as values/],
+    ["one matrix", () => selfAttention(x([1, 2, 8]), 2, false), /side by side, \[N, L, 3D\], found \[1, 2, 8\]/],
     ["no keys", () => attention(x([1, 2, 6]), x([1, 0, 6]), x([1, 0, 6]), 2, false), /at least one key/],
   ])("refuses %s that do not fit", (_, run, message) => {
     scope(() => expect(run).toThrow(message))

@@ -13,3 +13,12 @@ export const attention = operator<
   [query: Tensor, key: Tensor, value: Tensor, heads: number, causal: boolean, bias?: Tensor | null],
   Tensor
 >("mobileclip::attention")
+
+/**
+ * The same of queries, keys and values side by side, [N, L, 3D] -> [N, L, D], whose gradient is one matrix, too.
+ *
+ * @throws Error when shape, dtype or device do not fit
+ */
+export const selfAttention = operator<[queriesKeysValues: Tensor, heads: number, causal: boolean], Tensor>(
+  "mobileclip::self_attention",
+)

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** libtorch for Node: tensors, any ATen operator, gradients. */
 export { type AdamWSettings, type AdamWTensors, adamW } from "./adamw.ts"
-export { attention } from "./attention.ts"
+export { attention, selfAttention } from "./attention.ts"
 export {
   autocast,
   type CudaOptions,

@@ -82,6 +82,11 @@ export function attention([query, key]: Args): number {
   return 4 * count(shape(query)) * (shape(key)[1] ?? 0)
 }
 
+/** [N, L, 3D]: queries, keys and values side by side. */
+export function selfAttention([x]: Args): number {
+  return (4 / 3) * count(shape(x)) * (shape(x)[1] ?? 0)
+}
+
 /** [N, heads, L, D], keys, values */
 export function headAttention([query, key]: Args): number {
   return 4 * count(shape(query)) * (shape(key).at(-2) ?? 0)

@@ -9,6 +9,7 @@ import {
   headAttention,
   linear,
   product,
+  selfAttention,
   shape,
   sumAndProduct,
 } from "./operations.ts"
@@ -85,6 +86,7 @@ export const operators: Readonly<Record<string, Operator>> = {
   "mobileclip::depthwise_conv2d": { kind: "depthwise", operations: depthwise, whole: true },
 
   "mobileclip::attention": { kind: "attention", operations: attention, whole: true },
+  "mobileclip::self_attention": { kind: "attention", operations: selfAttention, whole: true },
   "aten::scaled_dot_product_attention": { kind: "attention", operations: headAttention, whole: true },
   "aten::_scaled_dot_product_flash_attention_for_cpu_backward": { kind: "attention", operations: attentionBackward },
   "aten::_scaled_dot_product_flash_attention_backward": { kind: "attention", operations: attentionBackward },

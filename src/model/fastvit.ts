@@ -166,8 +166,7 @@ class PixelAttention extends Module {
     const { dim } = this
     const [, , height, width] = x.shape as readonly [number, number, number, number]
     const qkv = this.qkv.forward(x.reshape([dim, height * width]).permute([0, 2, 1]))
-    const [q, k, v] = qkv.split(2, 3) as [Tensor, Tensor, Tensor]
-    const mixed = this.proj.forward(q.attention(k, v, { heads: dim / headDim, causal: false }))
+    const mixed = this.proj.forward(qkv.selfAttention({ heads: dim / headDim, causal: false }))
     return mixed.permute([0, 2, 1]).reshape([dim, height, width])
   }
 

@@ -77,8 +77,14 @@ class SelfAttention extends Module {
     this.proj = new Linear(width, width, { weightInit: init.proj })
   }
 
-  /** [N, L, D] -> the same shape, with the keys and values of these tokens for later ones. */
-  forward(x: Tensor): KeysAndValues & { readonly mixed: Tensor } {
+  /** [N, L, D] -> the same shape. */
+  forward(x: Tensor): Tensor {
+    const { heads, causal } = this
+    return this.proj.forward(this.qkv.forward(x).selfAttention({ heads, causal }))
+  }
+
+  /** The same, with the keys and values of these tokens for later ones. */
+  forwardWithKeys(x: Tensor): KeysAndValues & { readonly mixed: Tensor } {
     const [query, keys, values] = this.project(x)
     const { heads, causal } = this
     return { mixed: this.proj.forward(query.attention(keys, values, { heads, causal })), keys, values }
@@ -192,12 +198,12 @@ export class TransformerBlock extends Module {
 
   /** [N, L, D] -> the same shape. */
   forward(x: Tensor): Tensor {
-    return this.forwardWithKeys(x).y
+    return this.transform(x.add(this.attn.forward(this.norm1.forward(x))))
   }
 
   /** The same, with the keys and values of these tokens for later ones. */
   forwardWithKeys(x: Tensor): KeysAndValues & { readonly y: Tensor } {
-    const { mixed, ...past } = this.attn.forward(this.norm1.forward(x))
+    const { mixed, ...past } = this.attn.forwardWithKeys(this.norm1.forward(x))
     return { y: this.transform(x.add(mixed)), ...past }
   }
 

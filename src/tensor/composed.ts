@@ -1,6 +1,11 @@
 /** Operations made of other operations, for interpreters that have nothing better. */
 import type { Parameter } from "./parameter.ts"
-import type { NormTerm, Tensor } from "./tensor.ts"
+import type { AttentionOptions, NormTerm, Tensor } from "./tensor.ts"
+
+export function composedSelfAttention(queriesKeysValues: Tensor, options: AttentionOptions): Tensor {
+  const [query, key, value] = queriesKeysValues.split(2, 3) as [Tensor, Tensor, Tensor]
+  return query.attention(key, value, options)
+}
 
 export function composedNorms(base: Tensor, terms: readonly NormTerm[], factor?: Parameter): Tensor {
   const norms = terms.map(({ input, scale, norm, sign = 1 }) => ({ sign, value: scaled(input, scale).batchNorm(norm) }))

@@ -7,7 +7,7 @@
  * published figures leave them out. What has no parameters belongs to the layer before it.
  */
 import { assert } from "../core/errors.ts"
-import { composedNorms } from "./composed.ts"
+import { composedNorms, composedSelfAttention } from "./composed.ts"
 import { Parameter } from "./parameter.ts"
 import { ParameterPaths } from "./paths.ts"
 import {
@@ -202,6 +202,10 @@ class CostTensor implements Tensor {
   batchNorm({ weight, bias }: BatchNormParameters): Tensor {
     this.meter.use(weight, bias)
     return this.result("batchNorm", normShape(this.where("batchNorm"), this.shape, 1, weight.size))
+  }
+
+  selfAttention(options: AttentionOptions): Tensor {
+    return composedSelfAttention(this, options)
   }
 
   addNorms(terms: readonly NormTerm[], factor?: Parameter): Tensor {

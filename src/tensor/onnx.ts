@@ -6,7 +6,7 @@
  * Erf, attention by MatMul and Softmax. The batch is dynamic; L is dynamic after `trimToLongest`.
  */
 import { assert } from "../core/errors.ts"
-import { composedNorms } from "./composed.ts"
+import { composedNorms, composedSelfAttention } from "./composed.ts"
 import { OnnxGraph } from "./onnx-graph.ts"
 import type { Attribute, DataType, EncodedModel, EncodeOptions } from "./onnx-proto.ts"
 import { Parameter } from "./parameter.ts"
@@ -154,6 +154,10 @@ class OnnxTensor implements Tensor {
     const operands = [weight, bias, runningMean, runningVar].map((parameter) => this.graph.parameter(parameter))
     const shape = normShape(this.where("batchNorm"), this.shape, 1, weight.size)
     return this.next("BatchNormalization", operands, { epsilon: { float: eps } }, shape)
+  }
+
+  selfAttention(options: AttentionOptions): Tensor {
+    return composedSelfAttention(this, options)
   }
 
   addNorms(terms: readonly NormTerm[], factor?: Parameter): Tensor {

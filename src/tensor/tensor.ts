@@ -36,6 +36,8 @@ export interface Tensor {
    * by (D/heads)^-0.5.
    */
   attention(key: Tensor, value: Tensor, options: AttentionOptions): Tensor
+  /** The same of queries, keys and values side by side: [N, L, 3D] -> [N, L, D] */
+  selfAttention(options: Omit<AttentionOptions, "bias">): Tensor
 
   // Normalization.
   /** Over N, H, W per channel (axis 1): batch statistics in training mode (running ones are updated), else running ones. */

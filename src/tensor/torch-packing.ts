@@ -53,7 +53,12 @@ export class Packing {
 
   /** Adds the first rows of `table` to the tokens [1, T, D] of every text. */
   addPositions(x: torch.Tensor, table: torch.Tensor): torch.Tensor {
-    return this.join(this.split(x).map((part) => part.add(table.narrow(0, 0, part.shape[1]!))))
+    return this.eachGroup((part) => part.add(table.narrow(0, 0, part.shape[1]!)), x)
+  }
+
+  /** What `compute` makes of each group's tokens, [n, L, D] of [1, T, D] -> [1, T, ...] */
+  eachGroup(compute: (tokens: torch.Tensor) => torch.Tensor, x: torch.Tensor): torch.Tensor {
+    return this.join(this.split(x).map(compute))
   }
 
   /**

@@ -5,7 +5,7 @@
 import * as torch from "../../torch/index.ts"
 import { assert, UserError } from "../core/errors.ts"
 import type { Module } from "../model/module.ts"
-import { composedNorms } from "./composed.ts"
+import { composedNorms, composedSelfAttention } from "./composed.ts"
 import { Parameter } from "./parameter.ts"
 import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, Operand, Tensor } from "./tensor.ts"
 import { convolve, geluOfPixels, inChannelsLast } from "./torch-layout.ts"
@@ -248,6 +248,13 @@ export class TorchTensor implements Tensor {
     const mask = added?.unsqueeze(1).unsqueeze(1)
     const mixed = torch.scaledDotProductAttention(q, k, v, { causal, ...(mask && { mask }) })
     return this.next(mixed.permute([0, 2, 1, 3]).reshape([...this.shape]))
+  }
+
+  selfAttention(options: AttentionOptions): Tensor {
+    const { interpreter, value, packing } = this
+    if (!interpreter.hasOwnKernels([value])) return composedSelfAttention(this, options)
+    const attend = (x: torch.Tensor) => torch.selfAttention(x, options.heads, options.causal)
+    return this.next(packing ? packing.eachGroup(attend, value) : attend(value))
   }
 
   batchNorm(norm: BatchNormParameters): Tensor {

@@ -18,7 +18,7 @@ import { clipEncoder, type Encoded, type Encoder, type FeatureName, type Feature
 import { captionEncoder, countLabels } from "./encode-captions.ts"
 import type { GatheredFeatures } from "./loss.ts"
 import { captioningOf, checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
-import { type AdamW, clipGradNorm, scaleGradients } from "./optimizer/adamw.ts"
+import { type AdamW, clipScale, gradNormOf, scaleGradients } from "./optimizer/adamw.ts"
 import type { Ema } from "./optimizer/ema.ts"
 import { afterStep, type LossScalerState } from "./optimizer/loss-scaler.ts"
 import type { RangeAugment } from "./range-augment.ts"
@@ -183,7 +183,7 @@ export function updateParameters(
   const { model, interpreter, optimizer, ema, rangeAugment, lossScaler, ranks } = trainer
   const parameters = [...interpreter.trainable().values()]
   if (lossScaler) scaleGradients(parameters, 1 / lossScaler.scale)
-  const gradNorm = clipGradNorm(parameters, config.gradClipNorm)
+  const gradNorm = gradNormOf(parameters)
   if (lossScaler) {
     const own = !(Number.isFinite(gradNorm) && Number.isFinite(loss) && (rangeAugment?.isFinite ?? true))
     const overflow = ranks ? ranks.group.any(own) : own
@@ -193,7 +193,7 @@ export function updateParameters(
   finite("norm of the gradients", gradNorm)
   // First, because it throws where it cannot be made.
   rangeAugment?.update(config.learningRate, ranks && ((values) => ranks.group.mean(values)))
-  optimizer.step(config.learningRate)
+  optimizer.step(config.learningRate, clipScale(gradNorm, config.gradClipNorm))
   torch.scope(() => {
     torch.noGrad(() => interpreter.value(model.logitScale).clamp_(0, maxLogitScale))
   })

@@ -3,11 +3,12 @@
 // libtorch's foreach operators take eight passes, and its own fused operator came after 1.13. The order of operations is
 // that of PyTorch's AdamW (torch/optim/adamw.py).
 //
+//   g = scale * g
 //   p = p * (1 - rate * decay)
 //   m = beta1 * m + (1 - beta1) * g        v = beta2 * v + (1 - beta2) * g^2
 //   p = p - rate / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //
-// p parameter, g gradient, m and v moments, t updates including this one.
+// p parameter, g gradient, which stays as it is, m and v moments, t updates including this one.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <torch/library.h>
@@ -23,10 +24,11 @@ namespace {
 
 template <typename T>
 struct Coefficients {
-  T kept, beta1, rest1, beta2, rest2, correction, eps, rate;
+  T scale, kept, beta1, rest1, beta2, rest2, correction, eps, rate;
 
-  Coefficients(double learningRate, double beta1, double beta2, double eps, double weightDecay, int64_t updates)
-      : kept(1 - learningRate * weightDecay), beta1(beta1), rest1(1 - beta1), beta2(beta2), rest2(1 - beta2),
+  Coefficients(double learningRate, double beta1, double beta2, double eps, double weightDecay, int64_t updates,
+               double gradientScale)
+      : scale(gradientScale), kept(1 - learningRate * weightDecay), beta1(beta1), rest1(1 - beta1), beta2(beta2), rest2(1 - beta2),
         correction(std::sqrt(1 - std::pow(beta2, updates))), eps(eps),
         rate(learningRate / (1 - std::pow(beta1, updates))) {}
 };
@@ -48,8 +50,9 @@ INLINE void updateOf(const Values<T>& values, int64_t begin, int64_t end, const 
   T* __restrict m = values.first;
   T* __restrict v = values.second;
   for (int64_t i = begin; i < end; ++i) {
-    m[i] = m[i] * c.beta1 + c.rest1 * g[i];
-    v[i] = v[i] * c.beta2 + c.rest2 * g[i] * g[i];
+    const T gradient = g[i] * c.scale;
+    m[i] = m[i] * c.beta1 + c.rest1 * gradient;
+    v[i] = v[i] * c.beta2 + c.rest2 * gradient * gradient;
     p[i] = p[i] * c.kept - c.rate * m[i] / (std::sqrt(v[i]) / c.correction + c.eps);
   }
 }
@@ -100,14 +103,14 @@ void updateAll(const AdamWLists& lists, const Coefficients<T>& coefficients) {
 // and in one layout with its gradient and moments.
 bool adamW(at::TensorList parameters, at::TensorList gradients, at::TensorList firstMoments,
            at::TensorList secondMoments, double learningRate, double beta1, double beta2, double eps,
-           double weightDecay, int64_t updates) {
+           double weightDecay, int64_t updates, double gradientScale) {
   const AdamWLists lists{parameters, gradients, firstMoments, secondMoments};
   TORCH_CHECK(updates > 0, "expected updates from 1, got ", updates);
   lists.check();
   if (!isOurs(lists)) return false;
   if (parameters.empty()) return true;
   inDtype(parameters[0].scalar_type(), [&](auto zero) {
-    updateAll<decltype(zero)>(lists, {learningRate, beta1, beta2, eps, weightDecay, updates});
+    updateAll<decltype(zero)>(lists, {learningRate, beta1, beta2, eps, weightDecay, updates, gradientScale});
   });
   lists.bumpVersions();
   return true;
@@ -116,7 +119,8 @@ bool adamW(at::TensorList parameters, at::TensorList gradients, at::TensorList f
 TORCH_LIBRARY_FRAGMENT(mobileclip, library) {
   library.def(
       "adamw_(Tensor(a!)[] parameters, Tensor[] gradients, Tensor(b!)[] first_moments, Tensor(c!)[] second_moments, "
-      "float learning_rate, float beta1, float beta2, float eps, float weight_decay, int updates) -> bool",
+      "float learning_rate, float beta1, float beta2, float eps, float weight_decay, int updates, float gradient_scale) "
+      "-> bool",
       adamW);
 }
 

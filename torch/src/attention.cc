@@ -14,6 +14,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <array>
+
 #include "attention-head.h"
 #include "products.h"
 #include "vectors.h"
@@ -80,8 +82,53 @@ at::Tensor checkedBias(const c10::optional<at::Tensor>& given, const at::Tensor&
 // Values of a row lie side by side; rows may be those of a wider matrix.
 at::Tensor inRows(const at::Tensor& x) { return x.stride(2) == 1 ? x : x.contiguous(); }
 
+// Results of a pass forward: the output [N, L, D], and for each row of scores its largest and one over its sum,
+// [N, heads, L, 2].
+struct Mixed {
+  at::Tensor output, statistics;
+};
+
+Mixed mix(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, int64_t heads, bool causal,
+          const at::Tensor& bias) {
+  const int64_t length = q.size(1), width = q.size(2) / heads;
+  const at::Tensor y = at::empty(q.sizes(), q.options());
+  const at::Tensor statistics = at::empty({q.size(0), heads, length, 2}, q.options());
+  if (y.numel() > 0)
+    forEveryHead<Forward>(q, k, heads, causal, [&](auto& pass, int64_t n, int64_t h, auto zero) {
+      using T = decltype(zero);
+      pass.head(rowsOf<const T>(q, n, h, width), rowsOf<const T>(k, n, h, width), rowsOf<const T>(v, n, h, width),
+                biasOf<T>(bias, n), rowsOf<T>(y, n, h, width), statistics.data_ptr<T>() + (n * heads + h) * length * 2);
+    });
+  return {y, statistics};
+}
+
+using Three = std::array<at::Tensor, 3>;
+
+// Writes the gradients of queries, keys and values.
+void gradientsOf(const Three& inputs, const at::Tensor& statistics, const at::Tensor& bias, bool causal,
+                 const at::Tensor& given, const Three& results) {
+  const auto& [q, k, v] = inputs;
+  const auto& [dq, dk, dv] = results;
+  const at::Tensor gradient = inRows(given);
+  const int64_t heads = statistics.size(1), length = q.size(1), width = q.size(2) / heads;
+  if (dq.numel() == 0) {
+    dk.zero_();
+    dv.zero_();
+    return;
+  }
+  forEveryHead<Backward>(q, k, heads, causal, [&](auto& pass, int64_t n, int64_t h, auto zero) {
+    using T = decltype(zero);
+    pass.head(rowsOf<const T>(q, n, h, width), rowsOf<const T>(k, n, h, width), rowsOf<const T>(v, n, h, width),
+              biasOf<T>(bias, n), rowsOf<const T>(gradient, n, h, width),
+              statistics.data_ptr<T>() + (n * heads + h) * length * 2, rowsOf<T>(dq, n, h, width),
+              rowsOf<T>(dk, n, h, width), rowsOf<T>(dv, n, h, width));
+  });
+}
+
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+
+void checkOnce() { TORCH_CHECK(!at::GradMode::is_enabled(), "attention: second derivatives are not implemented"); }
 
 struct Attention : torch::autograd::Function<Attention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& queries, const at::Tensor& keys,
@@ -90,39 +137,49 @@ struct Attention : torch::autograd::Function<Attention> {
     check(queries, keys, values, heads);
     const at::Tensor bias = checkedBias(given, keys, causal);
     const at::Tensor q = inRows(queries), k = inRows(keys), v = inRows(values);
-    const int64_t length = q.size(1), width = q.size(2) / heads;
-    const at::Tensor y = at::empty(q.sizes(), q.options());
-    const at::Tensor statistics = at::empty({q.size(0), heads, length, 2}, q.options());
-    if (y.numel() > 0)
-      forEveryHead<Forward>(q, k, heads, causal, [&](auto& pass, int64_t n, int64_t h, auto zero) {
-        using T = decltype(zero);
-        pass.head(rowsOf<const T>(q, n, h, width), rowsOf<const T>(k, n, h, width), rowsOf<const T>(v, n, h, width),
-                  biasOf<T>(bias, n), rowsOf<T>(y, n, h, width),
-                  statistics.data_ptr<T>() + (n * heads + h) * length * 2);
-      });
+    const auto [y, statistics] = mix(q, k, v, heads, causal, bias);
     context->save_for_backward({q, k, v, statistics, bias});
     context->saved_data["causal"] = causal;
     return y;
   }
 
   static variable_list backward(AutogradContext* context, variable_list given) {
-    TORCH_CHECK(!at::GradMode::is_enabled(), "attention: second derivatives are not implemented");
+    checkOnce();
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &statistics = saved[3], &bias = saved[4];
-    const at::Tensor gradient = inRows(given[0]);
-    const int64_t heads = statistics.size(1), length = q.size(1), width = q.size(2) / heads;
-    const at::Tensor dq = at::empty(q.sizes(), q.options()), dk = at::empty(k.sizes(), k.options()),
-                     dv = at::empty(v.sizes(), v.options());
-    if (dq.numel() == 0) return {dq, dk.zero_(), dv.zero_(), at::Tensor(), at::Tensor(), at::Tensor()};
-    forEveryHead<Backward>(q, k, heads, context->saved_data["causal"].toBool(),
-                           [&](auto& pass, int64_t n, int64_t h, auto zero) {
-      using T = decltype(zero);
-      pass.head(rowsOf<const T>(q, n, h, width), rowsOf<const T>(k, n, h, width), rowsOf<const T>(v, n, h, width),
-                biasOf<T>(bias, n), rowsOf<const T>(gradient, n, h, width),
-                statistics.data_ptr<T>() + (n * heads + h) * length * 2,
-                rowsOf<T>(dq, n, h, width), rowsOf<T>(dk, n, h, width), rowsOf<T>(dv, n, h, width));
-    });
-    return {dq, dk, dv, at::Tensor(), at::Tensor(), at::Tensor()};
+    const Three inputs = {saved[0], saved[1], saved[2]};
+    Three results;
+    for (size_t i = 0; i < 3; ++i) results[i] = at::empty(inputs[i].sizes(), inputs[i].options());
+    gradientsOf(inputs, saved[3], saved[4], context->saved_data["causal"].toBool(), given[0], results);
+    return {results[0], results[1], results[2], at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+Three thirdsOf(const at::Tensor& x) {
+  const int64_t width = x.size(2) / 3;
+  return {x.narrow(2, 0, width), x.narrow(2, width, width), x.narrow(2, 2 * width, width)};
+}
+
+// The same of one matrix: its gradient is written as one.
+struct SelfAttention : torch::autograd::Function<SelfAttention> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, int64_t heads, bool causal) {
+    TORCH_CHECK(x.dim() == 3 && x.size(2) % 3 == 0,
+                "attention: expected queries, keys and values side by side, [N, L, 3D], found ", x.sizes());
+    const at::Tensor rows = inRows(x);
+    const auto [q, k, v] = thirdsOf(rows);
+    check(q, k, v, heads);
+    const auto [y, statistics] = mix(q, k, v, heads, causal, {});
+    context->save_for_backward({rows, statistics});
+    context->saved_data["causal"] = causal;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list given) {
+    checkOnce();
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor gradient = at::empty(saved[0].sizes(), saved[0].options());
+    gradientsOf(thirdsOf(saved[0]), saved[1], {}, context->saved_data["causal"].toBool(), given[0],
+                thirdsOf(gradient));
+    return {gradient, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -132,9 +189,15 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   return Attention::apply(q, k, v, heads, causal, bias);
 }
 
+// [N, L, 3D] -> [N, L, D]
+at::Tensor selfAttention(const at::Tensor& x, int64_t heads, bool causal) {
+  return SelfAttention::apply(x, heads, causal);
+}
+
 TORCH_LIBRARY_FRAGMENT(mobileclip, library) {
   library.def("attention(Tensor q, Tensor k, Tensor v, int heads, bool causal, Tensor? bias=None) -> Tensor",
               attention);
+  library.def("self_attention(Tensor x, int heads, bool causal) -> Tensor", selfAttention);
 }
 
 }  // namespace

@@ -65,11 +65,14 @@ export class AdamW {
     })
   }
 
-  /** One update from the parameters' gradients; a parameter without one throws. */
-  step(learningRate: number): void {
+  /**
+   * One update from the parameters' gradients, times `gradientScale`; a parameter without one throws. The gradients may be
+   * scaled in place.
+   */
+  step(learningRate: number, gradientScale = 1): void {
     this.updates += 1
     const update = () => {
-      for (const group of this.groups) this.updateGroup(group, learningRate * group.rateScale)
+      for (const group of this.groups) this.updateGroup(group, learningRate * group.rateScale, gradientScale)
     }
     torch.noGrad(() => torch.scope(update))
   }
@@ -117,25 +120,30 @@ export class AdamW {
     }
   }
 
-  private updateGroup({ weightDecay, parameters, firstMoments, secondMoments }: Group, learningRate: number): void {
+  private updateGroup(group: Group, learningRate: number, gradientScale: number): void {
+    const { weightDecay, parameters, firstMoments, secondMoments } = group
     const { updates } = this
     const gradients = parameters.map(gradientOf)
     const tensors = { parameters, gradients, firstMoments, secondMoments }
-    torch.adamW(tensors, { ...this.config, learningRate, weightDecay, updates })
+    torch.adamW(tensors, { ...this.config, learningRate, weightDecay, updates, gradientScale })
   }
 }
 
-/** Scales all gradients so that their joint norm is at most `maxNorm`; returns the norm before. Source: PyTorch `clip_grad_norm_`. */
-export function clipGradNorm(parameters: Iterable<torch.Tensor>, maxNorm: number): number {
+/** The joint norm of all gradients. */
+export function gradNormOf(parameters: Iterable<torch.Tensor>): number {
   return torch.noGrad(() =>
-    torch.scope(() => {
-      const grads = [...parameters].map(gradientOf)
-      const norm = torch.stack(foreachNorm(grads, 2)).norm().item()
-      const factor = maxNorm / (norm + 1e-6)
-      if (factor < 1) foreachMulScalar(grads, factor)
-      return norm
-    }),
+    torch.scope(() =>
+      torch
+        .stack(foreachNorm([...parameters].map(gradientOf), 2))
+        .norm()
+        .item(),
+    ),
   )
+}
+
+/** The factor on gradients of a joint norm that makes it `maxNorm` at most. Source: PyTorch `clip_grad_norm_`. */
+export function clipScale(norm: number, maxNorm: number): number {
+  return Math.min(1, maxNorm / (norm + 1e-6))
 }
 
 /** Multiplies all gradients. */
