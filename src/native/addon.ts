@@ -62,8 +62,10 @@ export function isBuilt({ file, stampFile }: AddonFiles, stamp: string): boolean
 /** A digest of everything that is compiled. */
 export function sourceDigest({ sourceFolder }: Addon): string {
   const hash = createHash("sha256")
-  const sources = readdirSync(join(sourceFolder, "src")).map((name) => `src/${name}`)
-  for (const name of ["CMakeLists.txt", ...sources.sort()]) {
+  const names = (readdirSync(join(sourceFolder, "src"), { recursive: true }) as string[])
+    .map((name) => join("src", name))
+    .filter((name) => statSync(join(sourceFolder, name)).isFile())
+  for (const name of ["CMakeLists.txt", ...names.sort()]) {
     hash.update(name).update(readFileSync(join(sourceFolder, name)))
   }
   return hash.digest("hex")

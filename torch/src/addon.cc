@@ -2,9 +2,9 @@
 #include <c10/util/Logging.h>
 #include <napi.h>
 
-#include "allocator.h"
+#include "memory/allocator.h"
 #include "context.h"
-#include "distributed.h"
+#include "distributed/distributed.h"
 #include "graph.h"
 #include "guard.h"
 #include "operators.h"

@@ -8,7 +8,7 @@
 
 #include <mutex>
 
-#include "allocator.h"
+#include "memory/allocator.h"
 #include "state.h"
 #include "convert.h"
 #include "version.h"
