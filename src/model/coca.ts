@@ -178,16 +178,19 @@ class CocaTextTower extends Module {
     return this.encode(ids).embedding
   }
 
-  /** The embedding, and what the decoder reads, [N, L, D], computed once. */
-  encode(ids: Tensor): { readonly embedding: Tensor; readonly tokens: Tensor } {
-    const [tokens, embedding] = this.segments(ids).reduce((parts, segment) => segment(parts), [
+  /** The embedding, and what the decoder reads, [N, L, D], computed once; `whole` as in `segments`. */
+  encode(ids: Tensor, whole = ids): { readonly embedding: Tensor; readonly tokens: Tensor } {
+    const [tokens, embedding] = this.segments(ids, whole).reduce((parts, segment) => segment(parts), [
       ids,
     ] as readonly Tensor[])
     return { tokens: tokens!, embedding: embedding! }
   }
 
-  /** For these ids, from which the first one starts: the tokens, and the class token's row, which becomes the embedding. */
-  segments(ids: Tensor): JointSegment[] {
+  /**
+   * For these ids, from which the first one starts: the tokens, and the class token's row, which becomes the embedding. Its
+   * position follows `whole`, of which `ids` may be the first columns: exact down to one of padding in every text.
+   */
+  segments(ids: Tensor, whole = ids): JointSegment[] {
     const bias = ids.classBias()
     const through = (block: TransformerBlock): JointSegment => {
       return ([tokens, row]) => {
@@ -196,7 +199,7 @@ class CocaTextTower extends Module {
       }
     }
     const project = (row: Tensor) => this.finalNorm.forward(row.reshape([this.classToken.size])).matmul(this.projection)
-    return [() => this.begin(ids), ...this.blocks.map(through), ([tokens, row]) => [tokens!, project(row!)]]
+    return [() => this.begin(ids, whole), ...this.blocks.map(through), ([tokens, row]) => [tokens!, project(row!)]]
   }
 
   /** Token ids [N, L] -> what the decoder reads, [N, L, D]; no final norm. */
@@ -204,10 +207,10 @@ class CocaTextTower extends Module {
     return this.blocks.reduce((x, block) => block.forward(x), this.embed(ids))
   }
 
-  private begin(ids: Tensor): [tokens: Tensor, row: Tensor] {
+  private begin(ids: Tensor, whole: Tensor): [tokens: Tensor, row: Tensor] {
     const tokens = this.embed(ids)
     const row = tokens.repeat(this.classToken).reshape([1, this.classToken.size])
-    return [tokens, row.addPositions(this.positionalEmbedding, tokens)]
+    return [tokens, row.addPositions(this.positionalEmbedding, whole)]
   }
 
   private embed(ids: Tensor): Tensor {

@@ -7,6 +7,7 @@ import { Coca } from "../model/coca.ts"
 import { initialize } from "../model/module.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
 import { captionLoss } from "./caption-loss.ts"
+import { unitRows } from "./encode.ts"
 import { captionEncoder, countLabels } from "./encode-captions.ts"
 import { AdamW } from "./optimizer/adamw.ts"
 import { computeGradients, type Trainer, trainStep } from "./step.ts"
@@ -46,6 +47,32 @@ describe("a captioner's part of a step", () => {
     expect(loss).toBeCloseTo(3 * captionLoss(logits, labels, 0).item(), 10)
   })
 
+  test.each([
+    ["short captions", 5],
+    ["one caption of the whole context", 12],
+    ["one that leaves a single column", 11],
+  ])("leaves padding out that no text sees: %s", (_, longest) => {
+    const [{ model, interpreter }, other] = [trainer(), trainer()]
+    const { images, tokens } = batch([4, longest, 3])
+    const encoder = captionEncoder(model, interpreter, { captionWeight: 0, labels: countLabels(tokens, 12) })
+    const { features, backward } = encoder({ images, tokens }).encode()
+    const first = encoder({ images, tokens }).features()
+    const ids = other.interpreter.tokens(tokens, [3, 12])
+    const pictures = other.interpreter.images(images, [3, 3, 32, 32])
+    const [text, image] = [other.model.encodeText(ids), other.model.encodeImage(pictures)].map((x) =>
+      unitRows(other.interpreter, other.interpreter.unwrap(x)),
+    ) as [torch.Tensor, torch.Tensor]
+    expect(apart(features.text!, text)).toBeLessThan(1e-13)
+    expect(values(first.text!)).toEqual(values(features.text!))
+    const gradient = torch.randn([3, 32]).to({ dtype: "float64" })
+    backward({ image: gradient, text: gradient }, 1)
+    text.add(image).mul(gradient).sum().backward()
+    for (const [path, parameter] of other.interpreter.trainable()) {
+      const own = interpreter.trainable().get(path)!.grad
+      if (parameter.grad) expect(apart(own!, parameter.grad), path).toBeLessThan(1e-12)
+    }
+  })
+
   test("gives every parameter a gradient, and with all words as candidates the same one", () => {
     const [full, sampled] = [trainer(), trainer()]
     const exact = computeGradients(full, batch(), { objective })
@@ -80,15 +107,23 @@ function trainer(): Trainer<Coca> {
   return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
 }
 
-/** 6 pairs, with captions of 3 to 9 tokens between a start and an end. */
-function batch(): Batch {
+/** Pairs with captions of so many tokens, a start and an end among them; without lengths, 6 pairs of 5 to 11. */
+function batch(lengths?: readonly number[]): Batch {
   const random = Random.of(5, "captions")
-  const tokens = new BigInt64Array(6 * 12)
-  for (let n = 0; n < 6; n++) {
-    const words = Array.from({ length: 3 + random.int(7) }, () => BigInt(1 + random.int(60)))
+  const pairs = lengths?.length ?? 6
+  const tokens = new BigInt64Array(pairs * 12)
+  for (let n = 0; n < pairs; n++) {
+    const words = Array.from({ length: lengths ? lengths[n]! - 2 : 3 + random.int(7) }, () =>
+      BigInt(1 + random.int(60)),
+    )
     tokens.set([62n, ...words, 63n], n * 12)
   }
-  return { images: Float32Array.from({ length: 6 * 3 * 32 * 32 }, () => random.uniform()), tokens }
+  return { images: Float32Array.from({ length: pairs * 3 * 32 * 32 }, () => random.uniform()), tokens }
+}
+
+function apart(a: torch.Tensor, b: torch.Tensor): number {
+  const [x, y] = [values(a), values(b)]
+  return Math.max(...x.map((value, i) => Math.abs(value - y[i]!)))
 }
 
 function values(tensor: torch.Tensor): number[] {

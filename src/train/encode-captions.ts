@@ -9,7 +9,7 @@ import type { Batch } from "../data/training/batch.ts"
 import type { Coca } from "../model/coca.ts"
 import type { JointSegment } from "../model/layers.ts"
 import type { Tensor } from "../tensor/tensor.ts"
-import type { TorchInterpreter } from "../tensor/torch.ts"
+import type { TorchInterpreter, TorchTensor } from "../tensor/torch.ts"
 import { type Compute, computeIn } from "../tensor/torch-encoder.ts"
 import { checkpointed, type Repeatable, type Step } from "./activation-checkpointing.ts"
 import { captionLoss, sampleCandidates } from "./caption-loss.ts"
@@ -98,17 +98,30 @@ function run(steps: readonly Step[], inputs: readonly torch.Tensor[]): readonly 
 }
 
 function embeddings(model: Coca, interpreter: TorchInterpreter, chunk: Batch, { precision }: EncodeOptions): Features {
-  const { pixels, ids } = placed(model, interpreter, chunk)
+  const { pixels, seen, ids } = placed(model, interpreter, chunk)
   const unit = (x: Tensor) => unitRows(interpreter, interpreter.unwrap(x))
   const compute = computeIn(interpreter, precision)
   return torch.noGrad(() =>
-    compute(() => ({ image: unit(model.encodeImage(pixels)), text: unit(model.encodeText(ids)) })),
+    compute(() => ({
+      image: unit(model.encodeImage(pixels)),
+      text: unit(model.text.encode(seen, ids).embedding),
+    })),
   )
 }
 
-/** Synthetic captions are left out: a captioner has no use for them. */
-function placed(model: Coca, interpreter: TorchInterpreter, { images, tokens }: Batch): PlacedBatch {
-  return placeBatch(model, interpreter, { images, tokens })
+/**
+ * Synthetic captions are left out: a captioner has no use for them. `seen` are the columns of `ids` that count: the class
+ * token's row sees one column of padding after its text.
+ */
+function placed(
+  model: Coca,
+  interpreter: TorchInterpreter,
+  { images, tokens }: Batch,
+): PlacedBatch & { readonly seen: TorchTensor } {
+  const { contextLength } = model.config.text
+  const batch = placeBatch(model, interpreter, { images, tokens })
+  const columns = Math.min(labelled(tokens, contextLength).length + 2, contextLength)
+  return { ...batch, seen: interpreter.wrap(batch.ids.value.narrow(1, 0, columns)) }
 }
 
 /** Labels of these captions: every token but the first. */
@@ -132,7 +145,7 @@ interface Parts {
 }
 
 function partsOf(model: Coca, interpreter: TorchInterpreter, chunk: Batch, options: CaptionOptions): Parts {
-  const { pixels, ids } = placed(model, interpreter, chunk)
+  const { pixels, seen, ids } = placed(model, interpreter, chunk)
   const compute = computeIn(interpreter, options.precision)
   const joint = (segment: JointSegment): Step => {
     return (inputs) => compute(() => segment(inputs.map((x) => interpreter.wrap(x)))).map((y) => interpreter.unwrap(y))
@@ -149,8 +162,8 @@ function partsOf(model: Coca, interpreter: TorchInterpreter, chunk: Batch, optio
       trained: isTrained(interpreter, model.image),
     },
     text: {
-      inputs: [ids.value],
-      steps: [...model.text.segments(ids).map(joint), ([tokens, x]) => [tokens!, unit(x)]],
+      inputs: [seen.value],
+      steps: [...model.text.segments(seen, ids).map(joint), ([tokens, x]) => [tokens!, unit(x)]],
       trained: isTrained(interpreter, model.text),
     },
     captions: captionSteps(model, interpreter, chunk.tokens, { ...options, joint, compute }),
