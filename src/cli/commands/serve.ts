@@ -4,7 +4,7 @@ import { type Command, Option } from "commander"
 import { oneLine, UserError } from "../../core/errors.ts"
 import type { PictureReading } from "../../pictures/reading.ts"
 import { engineDefaults, limitDefaults, serveDefaults } from "../../serve/defaults.ts"
-import type { RequestRecord } from "../../serve/http/app.ts"
+import type { RequestRecord } from "../../serve/http/metrics.ts"
 import type { CommandContext } from "../context.ts"
 import { number, repeated, threadsOption, wholeNumber } from "../options.ts"
 import { decodeOption, orientationOption } from "../picture-options.ts"
@@ -110,5 +110,5 @@ function logLine(record: RequestRecord, form: Exclude<Options["log"], "none">): 
   const { method, route, status, milliseconds } = record
   const time = new Date().toISOString()
   if (form === "json") return JSON.stringify({ time, ...record })
-  return `${time} ${method} ${route} ${status} ${milliseconds.toFixed(1)} ms`
+  return `${time} ${method ?? "-"} ${route} ${status} ${milliseconds.toFixed(1)} ms`
 }
