@@ -61,7 +61,7 @@ export function createApp(
     const methods = methodsOf(app, c.req.path)
     if (methods.length === 0) return refusal(c, new RequestError("notFound", `there is no ${c.req.path}`))
     const message = `${c.req.path} takes ${methods.join(" and ")}, not ${c.req.method}`
-    return refusal(c, new RequestError("method", message), { Allow: methods.join(", ") })
+    return refusal(c, new RequestError("method", message, null, null, { Allow: methods.join(", ") }))
   })
   app.use(recording(context, metrics, options))
   // Who adds TLS decides what browsers remember of it, for the name and all below it.
@@ -143,8 +143,9 @@ function bodyFormOf(path: string): BodyForm {
   return isUntyped ? "untyped" : "json"
 }
 
-function refusal(c: Context<ServeEnvironment>, error: RequestError, headers: Record<string, string> = {}): Response {
+function refusal(c: Context<ServeEnvironment>, error: RequestError): Response {
   const { errorBody } = protocolOf(c.req.path)
+  const headers: Record<string, string> = { ...error.headers }
   if (error.retryAfter !== null) headers["Retry-After"] = String(error.retryAfter)
   // A browser asks its user for it where the page wants something: the token is the password.
   if (error.kind === "unauthorized")

@@ -33,12 +33,14 @@ export class RequestError extends Error {
    * @param message what is wrong, where, and what was expected, in one line; without a path of the server
    * @param parameter the field of the request that is at fault
    * @param retryAfter seconds
+   * @param headers of the answer
    */
   constructor(
     readonly kind: ErrorKind,
     message: string,
     readonly parameter: string | null = null,
     readonly retryAfter: number | null = null,
+    readonly headers: Readonly<Record<string, string>> = {},
   ) {
     super(message)
   }
