@@ -59,7 +59,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--index <dir>", "an index of pictures that /v1/search looks through, by the index's own model")
     .option("--host <address>", "where to listen; 0.0.0.0: to others, too", serveDefaults.host)
     .option("--port <n>", "0: any that is free", wholeNumber(0, 65535), serveDefaults.port)
-    .option("--token-file <file>", "tokens that requests must bring, one on each line (or MOBILECLIP_TOKEN)")
+    .option("--token-file <file>", "tokens to be brought, one a line; # begins a line of comment (or MOBILECLIP_TOKEN)")
     .option("--open", "let others than this machine ask without a token")
     .option("--cors <origin>", "a web page's origin that may ask; * is any; may be given again", repeated)
     .option("--allow-urls", "fetch pictures from addresses of the public internet")
