@@ -16,6 +16,22 @@ const tabs = [
   { id: "about", name: "About this model", Content: About },
 ] as const
 
+/** The tab that is open is in the address, as #search: a reload and a link open it, and Back leads to the one before. */
+export function followAddress(): void {
+  const follow = () => {
+    const named = tabs.find(({ id }) => `#${id}` === location.hash)
+    openTab.value = (named ?? tabs[0]).id
+  }
+  follow()
+  window.addEventListener("popstate", follow)
+}
+
+function goTo(id: string): void {
+  if (openTab.value === id) return
+  openTab.value = id
+  history.pushState(null, "", `#${id}`)
+}
+
 export function App() {
   return (
     <>
@@ -69,7 +85,7 @@ function TabList() {
   const list = useRef<HTMLDivElement>(null)
   const go = (place: number) => {
     const { id } = tabs[(place + tabs.length) % tabs.length]!
-    openTab.value = id
+    goTo(id)
     list.current?.querySelector<HTMLElement>(`#tab-${id}`)?.focus()
   }
   const onKeyDown = (event: KeyboardEvent) => {
@@ -92,7 +108,7 @@ function TabList() {
           aria-selected={openTab.value === id}
           aria-controls={`panel-${id}`}
           tabIndex={openTab.value === id ? 0 : -1}
-          onClick={() => (openTab.value = id)}
+          onClick={() => goTo(id)}
         >
           {name}
         </button>

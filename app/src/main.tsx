@@ -1,5 +1,5 @@
 import { render } from "preact"
-import { App } from "./app.tsx"
+import { App, followAddress } from "./app.tsx"
 import { start } from "./model/state.ts"
 import { watchForUpdates } from "./offline/update.ts"
 import { listenForPictures } from "./shared/intake.ts"
@@ -7,6 +7,7 @@ import "./style.css"
 
 const page = document.getElementById("page")!
 page.replaceChildren()
+followAddress()
 render(<App />, page)
 listenForPictures()
 void watchForUpdates()

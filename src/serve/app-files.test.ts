@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { request } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -92,12 +92,54 @@ test("the page is told the models, whose files are whole, and the library opens 
   expect([...vector]).toEqual(served.vector("text 0"))
 })
 
-test("an interrupted download goes on where it was", async () => {
-  const whole = Buffer.from(await (await get("/app/models/tiny/onnx/text_model.onnx")).arrayBuffer())
-  const rest = await get("/app/models/tiny/onnx/text_model.onnx", { range: "bytes=1000-" })
+const weights = "/app/models/tiny/onnx/text_model.onnx"
+
+test("an interrupted download goes on where it was, from its beginning where the file is another one", async () => {
+  const first = await get(weights)
+  const tag = first.headers.get("etag")!
+  const whole = Buffer.from(await first.arrayBuffer())
+  const rest = await get(weights, { range: "bytes=1000-", "if-range": tag })
   expect(rest.status).toBe(206)
   expect(rest.headers.get("content-range")).toBe(`bytes 1000-${whole.length - 1}/${whole.length}`)
+  expect(rest.headers.get("etag")).toBe(tag)
   expect(Buffer.from(await rest.arrayBuffer()).equals(whole.subarray(1000))).toBe(true)
+  const middle = await get(weights, { range: "bytes=10-19" })
+  expect([middle.status, middle.headers.get("content-length")]).toEqual([206, "10"])
+  expect(Buffer.from(await middle.arrayBuffer()).equals(whole.subarray(10, 20))).toBe(true)
+  const again = await get(weights, { range: "bytes=1000-", "if-range": '"another"' })
+  expect([again.status, again.headers.get("content-range")]).toEqual([200, null])
+  expect(Buffer.from(await again.arrayBuffer()).equals(whole)).toBe(true)
+})
+
+test("a range after the end is 416 and says the size; a file that is another one than If-Match names is 412", async () => {
+  const { size } = statSync(join(served.folder, "tiny/onnx/text_model.onnx"))
+  const after = await get(weights, { range: `bytes=${size}-` })
+  expect([after.status, after.headers.get("content-range")]).toEqual([416, `bytes */${size}`])
+  const message = `the file has ${size} bytes, and the range begins after them: ask for bytes that it has`
+  const type = "invalid_request_error"
+  expect(await after.json()).toEqual({ error: { message, type, param: null, code: null } })
+  const other = await get(weights, { "if-match": '"another"' })
+  expect([other.status, await other.json()]).toMatchObject([412, { error: { type } }])
+})
+
+test("what a browser has already is not sent again, until the file changes", async () => {
+  for (const path of ["/", "/service-worker.js", weights]) {
+    const first = await get(path)
+    const tag = first.headers.get("etag")!
+    const length = Number(first.headers.get("content-length"))
+    const same = await get(path, { "if-none-match": `"another", W/${tag}` })
+    expect([same.status, await same.text()]).toEqual([304, ""])
+    for (const name of ["etag", "cache-control", "content-security-policy", "cross-origin-embedder-policy"])
+      expect([name, same.headers.get(name)]).toEqual([name, first.headers.get(name)])
+    const head = await fetch(served.url + path, { method: "HEAD", headers: { range: "bytes=1-" } })
+    expect([head.status, Number(head.headers.get("content-length"))]).toEqual([200, length])
+    await first.arrayBuffer()
+  }
+  const file = join(served.folder, "tiny/mobileclip.json")
+  const tagOf = async () => (await get("/app/models/tiny/mobileclip.json")).headers.get("etag")!
+  const [text, before] = [readFileSync(file), await tagOf()]
+  writeFileSync(file, text)
+  expect((await get("/app/models/tiny/mobileclip.json", { "if-none-match": before })).status).toBe(200)
 })
 
 /** As it is written: fetch would resolve the dots. */

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url"
 import { manifestFile, parseManifest } from "../core/inference/manifest.ts"
 import { isInside } from "../core/inside.ts"
 import { jsonOrNull } from "../core/json.ts"
+import { type Asked, askedOf } from "./http/conditions.ts"
 import type { ServeApp } from "./http/context.ts"
 import { RequestError } from "./http/errors.ts"
 
@@ -99,7 +100,7 @@ export class AppFiles {
     app.get(`${below}/config.json`, (c) => c.json(this.config, 200, { "Cache-Control": "no-cache" }))
     app.get(`${below}/models/:name/:file{.+}`, async (c) => {
       const { name, file } = c.req.param()
-      return sent(c.req.raw, await this.modelFile(name, file), "no-cache", c.req.header("range"))
+      return sent(c.req.raw, await this.modelFile(name, file), "no-cache")
     })
     app.get("/", (c) => this.page(c.req.raw, "index.html"))
     for (const name of this.names) app.get(`/${name}`, (c) => this.page(c.req.raw, name))
@@ -146,23 +147,45 @@ async function hasFile(folder: string, file: string): Promise<boolean> {
   return /^((onnx|visual|textual)\/)?[\w-]+\.(json|onnx|onnx_data)$/.test(file)
 }
 
-/** @param range of bytes to the end, with which an interrupted download goes on */
-async function sent({ method }: Request, path: string, cache: string, range?: string): Promise<Response> {
-  const { size, mtimeMs } = await stat(path)
-  const start = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0)
-  const from = start < size ? start : 0
+/** The file as it is asked for. Throws RequestError where it cannot be had so. */
+async function sent(request: Request, path: string, cache: string): Promise<Response> {
+  const { size, mtimeNs } = await stat(path, { bigint: true })
+  // A digest that a manifest names is that of the file it was written with, and not of what is there now.
+  const tag = `"${size.toString(36)}-${mtimeNs.toString(36)}"`
+  const asked = askedOf(request, tag, Number(size))
+  const headers = { ...isolation, "Content-Security-Policy": policy, "Cache-Control": cache, ETag: tag }
+  switch (asked.what) {
+    case "unchanged":
+      return new Response(null, { status: 304, headers })
+    case "failed":
+      throw new RequestError("precondition", "the file is another one than If-Match names: fetch it from its beginning")
+    case "unsatisfiable": {
+      const message = `the file has ${size} bytes, and the range begins after them: ask for bytes that it has`
+      throw new RequestError("range", message, null, null, { "Content-Range": `bytes */${size}` })
+    }
+    default:
+      return contents(request, path, Number(size), asked, headers)
+  }
+}
+
+function contents(
+  { method }: Request,
+  path: string,
+  size: number,
+  asked: Extract<Asked, { what: "whole" | "part" }>,
+  others: Readonly<Record<string, string>>,
+): Response {
+  const isPart = asked.what === "part"
+  const { start, end } = isPart ? asked : { start: 0, end: size - 1 }
   const headers = {
-    ...isolation,
-    "Content-Security-Policy": policy,
+    ...others,
     "Content-Type": types[extname(path)] ?? "application/octet-stream",
-    "Content-Length": String(size - from),
+    "Content-Length": String(end + 1 - start),
     "Accept-Ranges": "bytes",
-    "Cache-Control": cache,
-    ETag: `"${size.toString(36)}-${Math.round(mtimeMs).toString(36)}"`,
-    ...(from > 0 && { "Content-Range": `bytes ${from}-${size - 1}/${size}` }),
+    ...(isPart && { "Content-Range": `bytes ${start}-${end}/${size}` }),
   }
   // A file that is opened for a body which nobody reads stays open.
   const isRead = size > 0 && method !== "HEAD"
-  const body = isRead ? (Readable.toWeb(createReadStream(path, { start: from })) as ReadableStream<Uint8Array>) : null
-  return new Response(body, { status: from > 0 ? 206 : 200, headers })
+  const body = isRead ? (Readable.toWeb(createReadStream(path, { start, end })) as ReadableStream<Uint8Array>) : null
+  return new Response(body, { status: isPart ? 206 : 200, headers })
 }

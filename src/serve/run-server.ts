@@ -10,6 +10,7 @@ import type { AppOptions } from "./http/app.ts"
 import type { Limits } from "./http/context.ts"
 import { fetchDefaults, pictureFetcher } from "./safety/fetch-picture.ts"
 import { isLoopback } from "./safety/foreign-pages.ts"
+import { parseTokens } from "./safety/tokens.ts"
 import { servedModels } from "./served-names.ts"
 import { EmbeddingServer } from "./server.ts"
 
@@ -22,7 +23,7 @@ export interface RunServerOptions
   readonly threads?: number | undefined
   /** The folder of an index that is searched. */
   readonly index?: string | undefined
-  /** A file with a token in each line. */
+  /** A file with a token in each line, as `parseTokens` reads it. */
   readonly tokenFile?: string | undefined
   /** Whether pictures are fetched from addresses of the public internet; default: no. */
   readonly allowUrls?: boolean | undefined
@@ -64,16 +65,8 @@ async function tokensOf(file: string | undefined): Promise<string[]> {
   const { MOBILECLIP_TOKEN: variable } = process.env
   if (file === undefined && variable === undefined) return []
   const lines = file === undefined ? variable!.split("\n") : await readLines(file)
-  const tokens = lines.map((line) => line.trim()).filter((line) => line !== "")
-  // Who names tokens does not mean a server that asks for none.
-  if (tokens.length === 0)
-    throw new UserError(`${file ?? "MOBILECLIP_TOKEN"} has no token`, "openssl rand -hex 32 makes one; or name none")
-  if (tokens.some(({ length }) => length < shortestToken))
-    throw new UserError(`a token has less than ${shortestToken} characters`, "openssl rand -hex 32 makes one")
-  return tokens
+  return parseTokens(lines, file ?? "MOBILECLIP_TOKEN")
 }
-
-const shortestToken = 16
 
 function requireGuarded(host: string, tokens: readonly string[], isOpen: boolean): void {
   if (isOpen || tokens.length > 0 || isLoopback(host)) return

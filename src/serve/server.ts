@@ -1,20 +1,22 @@
 /** A server of embeddings that listens: opened, and stopped without losing what it is asked. */
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
-import type { Server, ServerResponse } from "node:http"
+import { createServer, type Server, type ServerResponse } from "node:http"
 import { type AddressInfo, Server as NetServer } from "node:net"
 import { setImmediate, setTimeout as sleep } from "node:timers/promises"
-import { createAdaptorServer } from "@hono/node-server"
+import { getRequestListener, RequestError as UnreadableRequest } from "@hono/node-server"
 import { EnvironmentError } from "../core/errors.ts"
 import { modelDirectory } from "../weights/model-directory.ts"
 import { AppFiles } from "./app-files.ts"
 import { engineDefaults, limitDefaults, serveDefaults } from "./defaults.ts"
 import type { ModelSettings } from "./engine/model-work.ts"
 import { Models, type ModelsOptions } from "./engine/models.ts"
-import { type AppOptions, createApp } from "./http/app.ts"
+import { type AppOptions, createApp, errorBodyOf, record } from "./http/app.ts"
+import { answerBrokenRequests } from "./http/broken-requests.ts"
 import type { FetchPicture } from "./http/content.ts"
-import type { Limits } from "./http/context.ts"
-import { RequestError } from "./http/errors.ts"
+import type { Limits, ServeApp } from "./http/context.ts"
+import { RequestError, requestError } from "./http/errors.ts"
+import { Metrics, type RequestRecord } from "./http/metrics.ts"
 import { isLoopback, requireOrigins } from "./safety/foreign-pages.ts"
 import { ThumbnailKeys } from "./safety/thumbnail-keys.ts"
 import type { ServedIndexSettings } from "./search/index-work.ts"
@@ -75,8 +77,10 @@ export class EmbeddingServer implements AsyncDisposable {
       const thumbnailKeys = isGuarded ? new ThumbnailKeys(randomBytes(32)) : null
       const hasLocalNames = !isGuarded && !options.open && isLoopback(host)
       const context = { models: opened, index, fetchPicture, limits, thumbnailKeys }
-      const app = createApp(context, { ...options, page, hasLocalNames })
-      const server = createServer(app.fetch, limits)
+      const metrics = new Metrics(opened, index)
+      const app = createApp(context, { ...options, page, hasLocalNames }, metrics)
+      const onRequest = (one: RequestRecord) => record(metrics, options.onRequest, one)
+      const server = serverOf(app, limits, { onRequest, onFault: options.onFault })
       server.listen(port, host)
       await once(server, "listening")
       // A connection that cannot be accepted, for want of file descriptors, is not the end of the others.
@@ -149,20 +153,34 @@ function limitsOf(given: Partial<Limits> = {}): Limits {
   return { ...limits, bodiesBytes: Math.max(limits.bodiesBytes, limits.bodyBytes) }
 }
 
-function createServer(fetch: Parameters<typeof createAdaptorServer>[0]["fetch"], { seconds }: Limits): Server {
+interface Told {
+  readonly onRequest: (one: RequestRecord) => void
+  readonly onFault: AppOptions["onFault"]
+}
+
+function serverOf({ fetch }: ServeApp, { seconds }: Limits, told: Told): Server {
   const requestTimeout = seconds * 1000
-  const serverOptions = {
+  const options = {
     ...{ requestTimeout, headersTimeout: Math.min(10_000, requestTimeout), keepAliveTimeout: 5000 },
-    connectionsCheckingInterval: Math.min(1000, requestTimeout),
+    ...{ connectionsCheckingInterval: Math.min(1000, requestTimeout), requireHostHeader: false },
   }
-  const server = createAdaptorServer({
-    fetch,
-    hostname: "localhost",
-    overrideGlobalObjects: false,
-    serverOptions,
-  }) as Server
+  const errorHandler = (error: unknown) => unreadable(error, told)
+  const listener = getRequestListener(fetch, { hostname: "localhost", overrideGlobalObjects: false, errorHandler })
+  const server = createServer(options, listener)
+  answerBrokenRequests(server, { errorBody: errorBodyOf, onRequest: told.onRequest })
   // A client that does not read its answer is left after a while.
   return server.setTimeout(requestTimeout + 5000)
+}
+
+/** The adapter's refusal of an address or a Host that make no URL: the application does not see such a request. */
+function unreadable(error: unknown, { onRequest, onFault }: Told): Response {
+  const isRefused = error instanceof UnreadableRequest
+  if (!isRefused) onFault?.(error)
+  const told = isRefused
+    ? new RequestError("invalid", `${error.message}: a path and a Host are expected`)
+    : requestError(error)
+  onRequest({ method: null, route: "*", status: told.status, milliseconds: 0 })
+  return Response.json(errorBodyOf(told, null), { status: told.status })
 }
 
 /** Timers come before what has arrived: on a busy machine both may be due, and what has arrived is to be read first. */

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import type { BrowserContext, Locator, Page } from "playwright-core"
+import sharp from "sharp"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import { exportModel } from "../../src/export/export.ts"
 import { parseLabels } from "../../src/run/labels/label-file.ts"
@@ -372,6 +373,96 @@ test("Search: the server's index by words, by one of its pictures, with its thum
   await expectFound(page, "a cat")
 })
 
+/** What is enlarged, with the width of its picture when it has come; null: nothing is. */
+async function enlargedIn(page: Page): Promise<{ name: string | null; natural: number; shown: number } | null> {
+  return page.evaluate(() => {
+    const dialog = document.querySelector<HTMLDialogElement>("dialog:modal")
+    const picture = dialog?.querySelector("img")
+    if (!dialog || !picture?.complete) return null
+    const { width } = picture.getBoundingClientRect()
+    return { name: dialog.getAttribute("aria-label"), natural: picture.naturalWidth, shown: width }
+  })
+}
+
+test("Search: a picture that was found is enlarged; Escape, a click outside, Close and another tab close it", async () => {
+  const page = await openApp(await fresh({ viewport: { width: 1000, height: 800 } }), served.url)
+  const panel = await openTab(page, "Search")
+  const large = await sharp({ create: { width: 1600, height: 500, channels: 3, background: "teal" } })
+    .jpeg()
+    .toBuffer()
+  await panel
+    .getByLabel("Add pictures …")
+    .setInputFiles([...pictures.slice(0, 3), { name: "large.jpg", mimeType: "image/jpeg", buffer: large }])
+  await panel.getByLabel("Look for").fill("a red circle")
+  const enlarge = (name: string) => panel.getByRole("button", { name: `Enlarge: ${name}`, exact: true })
+  const isGone = () => page.locator("dialog").waitFor({ state: "detached" })
+  const hasFocus = (name: string) => enlarge(name).evaluate((button) => document.activeElement === button)
+
+  await enlarge("large.jpg").click()
+  await expect.poll(() => enlargedIn(page)).toMatchObject({ name: "large.jpg", natural: 1600 })
+  const { shown } = (await enlargedIn(page))!
+  expect(shown).toBeGreaterThan(900)
+  expect(shown).toBeLessThanOrEqual(960)
+  // What is below the dialog is not to be used meanwhile, and a click in it does not close it.
+  await page.getByRole("dialog").getByRole("img", { name: "large.jpg" }).click()
+  expect(await page.getByRole("dialog", { name: "large.jpg" }).count()).toBe(1)
+  await page.keyboard.press("Escape")
+  await isGone()
+  expect(await hasFocus("large.jpg")).toBe(true)
+
+  await enlarge("scene-1.jpg").focus()
+  await page.keyboard.press("Enter")
+  await expect.poll(async () => (await enlargedIn(page))?.name).toBe("scene-1.jpg")
+  expect((await enlargedIn(page))!.shown).toBeGreaterThanOrEqual(480)
+  await page.mouse.click(5, 5)
+  await isGone()
+
+  await enlarge("scene-2.jpg").click()
+  await page.getByRole("dialog").getByRole("button", { name: "Close" }).click()
+  await isGone()
+  expect(await hasFocus("scene-2.jpg")).toBe(true)
+
+  await enlarge("scene-2.jpg").click()
+  await page.getByRole("dialog").waitFor()
+  await page.goBack()
+  await isGone()
+  await page.getByRole("tab", { name: "Teach" }).click()
+  expect(await page.getByRole("tabpanel").count()).toBe(1)
+  await page.getByRole("tabpanel", { name: "Teach" }).waitFor()
+})
+
+// ---------------------------------------------------------------------------------------------------------- address
+
+test("the open tab is in the address: a link and a reload open it, Back and Forward go from tab to tab", async () => {
+  const page = await openApp(await fresh(), served.url)
+  const openName = (one = page) => textOf(one.locator("[role=tab][aria-selected=true]"))
+  const place = () => new URL(page.url()).hash
+  expect([await openName(), place()]).toEqual(["See", ""])
+  await openTab(page, "Search")
+  expect(place()).toBe("#search")
+  await page.getByRole("tab", { name: "Search" }).click()
+  await page.getByRole("tab", { name: "Search" }).press("ArrowRight")
+  expect([await openName(), place()]).toEqual(["Teach", "#teach"])
+  await page.goBack()
+  expect([await openName(), place()]).toEqual(["Search", "#search"])
+  await page.getByLabel("Look for").waitFor()
+  await page.goBack()
+  expect([await openName(), place()]).toEqual(["See", ""])
+  for (const name of ["Search", "Teach"]) {
+    await page.goForward()
+    expect(await openName()).toBe(name)
+  }
+  await page.reload()
+  await modelReady(page)
+  expect([await openName(), place()]).toEqual(["Teach", "#teach"])
+  const shared = await openApp(await fresh(), `${served.url}/#search`)
+  expect(await openName(shared)).toBe("Search")
+  await shared.getByLabel("Add pictures …").setInputFiles(pictures.slice(0, 2))
+  await shared.getByText("2 pictures to search").waitFor()
+  const unknown = await openApp(await fresh(), `${served.url}/#nothing`)
+  expect(await openName(unknown)).toBe("See")
+})
+
 test("Search: with tokens the browser brings what its user gave, and pictures of the index are shown", async () => {
   const token = "a token of enough letters"
   await using made = await IndexFolder.make()
@@ -385,6 +476,10 @@ test("Search: with tokens the browser brings what its user gave, and pictures of
   const widths = () =>
     panel.locator(".found img").evaluateAll((all) => all.map((one) => (one as HTMLImageElement).naturalWidth))
   await expect.poll(async () => (await widths()).every((width) => width >= 90)).toBe(true)
+  // The key in a thumbnail's address opens its larger copy as well.
+  await panel.getByRole("button", { name: "Enlarge: snow.jpg" }).click()
+  await expect.poll(async () => (await enlargedIn(page))?.natural).toBeGreaterThanOrEqual(90)
+  expect((await enlargedIn(page))?.name).toBe("Photos/2024/snow.jpg")
 })
 
 // ------------------------------------------------------------------------------------------------------------ Teach
@@ -723,6 +818,13 @@ test.each([
     await search.getByLabel("Look for").fill("a red circle")
     await search.locator(".found img").nth(5).waitFor()
     await look("Search")
+    await search
+      .getByRole("button", { name: /^Enlarge: / })
+      .first()
+      .click()
+    await expect.poll(async () => (await enlargedIn(page))?.natural).toBeGreaterThan(0)
+    await look("Search, a picture enlarged")
+    await page.keyboard.press("Escape")
     await teach(page)
     await page.getByLabel("Try a picture …").setInputFiles(pictures[21]!)
     await barsIn(page.locator("#panel-teach"))

@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks"
 import { Picture } from "../shared/parts.tsx"
 import { thumbnailOf } from "../shared/thumbnail.ts"
 import { counted } from "../shared/words.ts"
+import { Enlarge } from "./enlarged.tsx"
 import type { LibraryPicture } from "./library.ts"
 import type { OwnAnswer } from "./search.tsx"
 import { leastPictures, type Ranked, type Ranking } from "./stands-out.ts"
@@ -96,7 +97,9 @@ function Found({ one, hasZ, picture, onLike }: FoundProps) {
   const name = picture.path.split("/").at(-1)!
   return (
     <li class="found">
-      <Thumbnail file={picture.file} alt={name} />
+      <Enlarge path={picture.path} alt={name} image={picture.file}>
+        <Thumbnail file={picture.file} alt={name} />
+      </Enlarge>
       <p class="name" title={picture.path}>
         {name}
       </p>

@@ -6,6 +6,7 @@ import { type Received, receiveIn, sayWhetherAny, takeFolder, takePictures } fro
 import { Awaited, FileButton, Problem } from "../shared/parts.tsx"
 import { counted } from "../shared/words.ts"
 import { useLatest } from "./as-you-type.ts"
+import { EnlargedPicture } from "./enlarged.tsx"
 import { chooseFolder, type FolderHandle, hasFolderHandles, isAllowed, lastFolder, picturesInFolder } from "./folder.ts"
 import { type LibraryPicture, PictureLibrary, type Progress } from "./library.ts"
 import { LikeLine, OwnResults } from "./results.tsx"
@@ -58,6 +59,7 @@ export function Search() {
         />
       </label>
       {onServer.value ? <ServerSearch words={words} /> : <OwnSearch words={words} />}
+      <EnlargedPicture />
     </div>
   )
 }

@@ -13,6 +13,8 @@ export interface ServerHit {
   readonly caption: string | null
   /** Address of a small copy on this server. */
   readonly thumbnail: string
+  /** The same, as large as the server makes it. */
+  readonly large: string
 }
 
 export interface ServerAnswer {
@@ -48,7 +50,7 @@ export async function searchServer(
   const answer = await answerOf("./v1/search", { method: "POST", headers, body, signal })
   const { hits, ...others } = answer as unknown as ServerAnswer
   if (!Array.isArray(hits)) throw new UserError("the server's answer has no hits", "update it to this page's version")
-  return { ...others, hits: hits.map((hit) => ({ ...hit, thumbnail: thumbnailAddress(hit.thumbnail) })) }
+  return { ...others, hits: hits.map((hit) => ({ ...hit, ...copiesAt(hit.thumbnail) })) }
 }
 
 /** What stands out, and the others; all are nearest ones where nothing says which of them fit. */
@@ -79,8 +81,11 @@ function messageIn(body: unknown): string | null {
 }
 
 /** The server says where it is from its own top, and may itself be below a path of a proxy. */
-function thumbnailAddress(path: string): string {
-  const url = new URL(`.${path}`, document.baseURI)
-  url.searchParams.set("side", "320")
-  return url.href
+function copiesAt(path: string): Pick<ServerHit, "thumbnail" | "large"> {
+  const ofSide = (side: number) => {
+    const url = new URL(`.${path}`, document.baseURI)
+    url.searchParams.set("side", String(side))
+    return url.href
+  }
+  return { thumbnail: ofSide(320), large: ofSide(1024) }
 }

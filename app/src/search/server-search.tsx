@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks"
 import { Awaited, Problem } from "../shared/parts.tsx"
 import { counted, isAbort } from "../shared/words.ts"
 import { useLatest } from "./as-you-type.ts"
+import { Enlarge } from "./enlarged.tsx"
 import { LikeLine } from "./results.tsx"
 import {
   describeIndex,
@@ -132,7 +133,9 @@ function Hits({ hits, label, onLike }: HitsProps) {
         const name = hit.name.split("/").at(-1)!
         return (
           <li key={hit.id} class="found">
-            <img src={hit.thumbnail} alt={hit.caption ?? name} loading="lazy" />
+            <Enlarge path={hit.name} alt={hit.caption ?? name} image={hit.large}>
+              <img src={hit.thumbnail} alt={hit.caption ?? name} loading="lazy" />
+            </Enlarge>
             <p class="name" title={hit.name}>
               {name}
             </p>

@@ -206,5 +206,14 @@ test("a port that is taken, a token that is short", async () => {
   writeFileSync(join(folder, "tokens"), "short\n")
   const short = start("--token-file", join(folder, "tokens"))
   expect(await short.ended).toBe(1)
-  expect(short.output.text).toContain("a token has less than 16 characters")
+  expect(short.output.text).toMatch(/line 1 of .*tokens: a token has less than 16 characters\n/)
+})
+
+test("the tokens of a file are asked for, and its comments are none", async () => {
+  const file = join(folder, "commented")
+  writeFileSync(file, "# the laptop's token\n\n0123456789abcdef\n")
+  const url = await address(start("--port", "0", "--token-file", file))
+  const ask = (token: string) => fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${token}` } })
+  expect((await ask("0123456789abcdef")).status).toBe(200)
+  expect((await ask("# the laptop's token")).status).toBe(401)
 })

@@ -4,7 +4,7 @@ import { type Command, Option } from "commander"
 import { oneLine, UserError } from "../../core/errors.ts"
 import type { PictureReading } from "../../pictures/reading.ts"
 import { engineDefaults, limitDefaults, serveDefaults } from "../../serve/defaults.ts"
-import type { RequestRecord } from "../../serve/http/app.ts"
+import type { RequestRecord } from "../../serve/http/metrics.ts"
 import type { CommandContext } from "../context.ts"
 import { number, repeated, threadsOption, wholeNumber } from "../options.ts"
 import { decodeOption, orientationOption } from "../picture-options.ts"
@@ -59,7 +59,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--index <dir>", "an index of pictures that /v1/search looks through, by the index's own model")
     .option("--host <address>", "where to listen; 0.0.0.0: to others, too", serveDefaults.host)
     .option("--port <n>", "0: any that is free", wholeNumber(0, 65535), serveDefaults.port)
-    .option("--token-file <file>", "tokens that requests must bring, one on each line (or MOBILECLIP_TOKEN)")
+    .option("--token-file <file>", "tokens to be brought, one a line; # begins a line of comment (or MOBILECLIP_TOKEN)")
     .option("--open", "let others than this machine ask without a token")
     .option("--cors <origin>", "a web page's origin that may ask; * is any; may be given again", repeated)
     .option("--allow-urls", "fetch pictures from addresses of the public internet")
@@ -110,5 +110,5 @@ function logLine(record: RequestRecord, form: Exclude<Options["log"], "none">): 
   const { method, route, status, milliseconds } = record
   const time = new Date().toISOString()
   if (form === "json") return JSON.stringify({ time, ...record })
-  return `${time} ${method} ${route} ${status} ${milliseconds.toFixed(1)} ms`
+  return `${time} ${method ?? "-"} ${route} ${status} ${milliseconds.toFixed(1)} ms`
 }

@@ -1,4 +1,5 @@
 /** The application: every protocol on one server, with what holds for all of them. */
+import type { HttpBindings } from "@hono/node-server"
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi"
 import type { Context, MiddlewareHandler } from "hono"
 import { cors } from "hono/cors"
@@ -15,23 +16,15 @@ import { weaviate } from "../protocols/weaviate.ts"
 import { requireLocalName, requireOwnOrigin } from "../safety/foreign-pages.ts"
 import { openPaths, requireToken } from "../safety/tokens.ts"
 import { type BodyForm, bodyReader } from "./body.ts"
+import { statusOfBroken } from "./broken-requests.ts"
 import type { Protocol, ServeApp, ServeContext, ServeEnvironment } from "./context.ts"
 import { describe } from "./description.ts"
 import { RequestError, requestError } from "./errors.ts"
-import { Metrics } from "./metrics.ts"
+import { Metrics, type RequestRecord } from "./metrics.ts"
 import { schemaRefusal } from "./schema-refusal.ts"
 import { signalOf } from "./signal.ts"
 
 const protocols: readonly Protocol[] = [openai, cohere, ollama, weaviate, immich, own, search]
-
-/** A request that was answered. It has nothing of what was asked. */
-export interface RequestRecord {
-  readonly method: string
-  /** As it was declared. */
-  readonly route: string
-  readonly status: number
-  readonly milliseconds: number
-}
 
 export interface AppOptions {
   /** What requests have to bring; none: everybody may ask. */
@@ -47,14 +40,18 @@ export interface AppOptions {
   readonly onFault?: ((error: unknown) => void) | undefined
 }
 
-export function createApp(context: ServeContext, options: AppOptions = {}): ServeApp {
+/** @param metrics gets what is answered, and is what `/metrics` tells */
+export function createApp(
+  context: ServeContext,
+  options: AppOptions = {},
+  metrics = new Metrics(context.models, context.index),
+): ServeApp {
   const { tokens = [], hasLocalNames = false, page, corsOrigins, onFault } = options
   const app: ServeApp = new OpenAPIHono<ServeEnvironment>({
     defaultHook: (result) => {
       if (!result.success) throw schemaRefusal(result.error.issues, (result as { data?: unknown }).data)
     },
   })
-  const metrics = new Metrics(context.models, context.index)
   app.onError((error, c) => {
     const told = requestError(jsonError(error), protocolOf(c.req.path).content)
     if (told.kind === "internal" || (told.kind === "unavailable" && told !== error)) onFault?.(error)
@@ -64,7 +61,7 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
     const methods = methodsOf(app, c.req.path)
     if (methods.length === 0) return refusal(c, new RequestError("notFound", `there is no ${c.req.path}`))
     const message = `${c.req.path} takes ${methods.join(" and ")}, not ${c.req.method}`
-    return refusal(c, new RequestError("method", message), { Allow: methods.join(", ") })
+    return refusal(c, new RequestError("method", message, null, null, { Allow: methods.join(", ") }))
   })
   app.use(recording(context, metrics, options))
   // Who adds TLS decides what browsers remember of it, for the name and all below it.
@@ -72,6 +69,7 @@ export function createApp(context: ServeContext, options: AppOptions = {}): Serv
   app.use(secureHeaders({ crossOriginResourcePolicy, strictTransportSecurity: false }))
   if (corsOrigins) app.use(cors({ origin: corsOrigins.includes("*") ? "*" : [...corsOrigins] }))
   app.use(async (c, next) => {
+    requireHost(c.env.incoming)
     if (hasLocalNames) requireLocalName(c.req.header("host"))
     requireOwnOrigin(c.req.raw, corsOrigins)
     const isOpen = openPaths.includes(c.req.path) || (page && isPagePath(c.req.path))
@@ -100,9 +98,21 @@ function recording(
     await next()
     const isDeclared = matchedRoutes(c).some(({ method }) => method !== "ALL")
     const [route, milliseconds] = [isDeclared ? routePath(c, -1) : "*", performance.now() - began]
-    metrics.record(route, c.res.status, milliseconds / 1000)
-    onRequest?.({ method: c.req.method, route, status: c.res.status, milliseconds })
+    const status = statusOfBroken(c.env.outgoing) ?? c.res.status
+    record(metrics, onRequest, { method: c.req.method, route, status, milliseconds })
   }
+}
+
+/** Throws RequestError. Node's own refusal would have neither a body nor a line in the log. */
+function requireHost({ httpVersion, headers }: HttpBindings["incoming"]): void {
+  if (httpVersion === "1.0" || headers.host !== undefined) return
+  throw new RequestError("invalid", "the request has no Host: send that header with the name or address of this server")
+}
+
+/** Into the counts, and for whoever writes a log. */
+export function record(metrics: Metrics, onRequest: AppOptions["onRequest"], one: RequestRecord): void {
+  metrics.record(one)
+  onRequest?.(one)
 }
 
 const metricsRoute = createRoute({
@@ -114,6 +124,11 @@ const metricsRoute = createRoute({
 
 function protocolOf(path: string): Protocol {
   return protocols.find(({ owns }) => owns(path)) ?? openai
+}
+
+/** In the shape of the protocol that has the path; null: of a request that named none. */
+export function errorBodyOf(error: RequestError, path: string | null): object {
+  return protocolOf(path ?? "").errorBody(error)
 }
 
 /** That a path is declared with. */
@@ -128,8 +143,9 @@ function bodyFormOf(path: string): BodyForm {
   return isUntyped ? "untyped" : "json"
 }
 
-function refusal(c: Context<ServeEnvironment>, error: RequestError, headers: Record<string, string> = {}): Response {
+function refusal(c: Context<ServeEnvironment>, error: RequestError): Response {
   const { errorBody } = protocolOf(c.req.path)
+  const headers: Record<string, string> = { ...error.headers }
   if (error.retryAfter !== null) headers["Retry-After"] = String(error.retryAfter)
   // A browser asks its user for it where the page wants something: the token is the password.
   if (error.kind === "unauthorized")

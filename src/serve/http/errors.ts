@@ -11,10 +11,14 @@ export const statuses = {
   forbidden: 403,
   notFound: 404,
   method: 405,
+  slow: 408,
+  precondition: 412,
   tooLarge: 413,
   mediaType: 415,
+  range: 416,
   unsupported: 422,
   busy: 429,
+  headers: 431,
   /** Nobody reads the answer: for logs. */
   gone: 499,
   internal: 500,
@@ -29,12 +33,14 @@ export class RequestError extends Error {
    * @param message what is wrong, where, and what was expected, in one line; without a path of the server
    * @param parameter the field of the request that is at fault
    * @param retryAfter seconds
+   * @param headers of the answer
    */
   constructor(
     readonly kind: ErrorKind,
     message: string,
     readonly parameter: string | null = null,
     readonly retryAfter: number | null = null,
+    readonly headers: Readonly<Record<string, string>> = {},
   ) {
     super(message)
   }

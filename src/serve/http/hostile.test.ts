@@ -7,8 +7,8 @@ import { crc32, deflateSync, gzipSync } from "node:zlib"
 import sharp from "sharp"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import { ServedTiny } from "../../../test/served-tiny.ts"
-import type { RequestRecord } from "./app.ts"
 import type { FetchPicture } from "./content.ts"
+import type { RequestRecord } from "./metrics.ts"
 
 let served: ServedTiny
 /** Whose time is soon over. */

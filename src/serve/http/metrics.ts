@@ -10,6 +10,16 @@ import type { ServedIndex } from "../search/served-index.ts"
 /** Seconds: a text takes some 20 ms, a full queue many seconds. */
 const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
+/** A request that was answered. It has nothing of what was asked. */
+export interface RequestRecord {
+  /** Null where the request broke off, or broke, before it said one. */
+  readonly method: string | null
+  /** As it was declared, so that foreign paths make no series of their own; "*" where there is none. */
+  readonly route: string
+  readonly status: number
+  readonly milliseconds: number
+}
+
 export class Metrics {
   private readonly registry = new Registry()
   private readonly requests = new Counter({
@@ -50,10 +60,9 @@ export class Metrics {
     })
   }
 
-  /** @param route as it was declared, so that foreign paths make no series of their own */
-  record(route: string, status: number, seconds: number): void {
+  record({ route, status, milliseconds }: RequestRecord): void {
     this.requests.inc({ route, status: String(status) })
-    this.seconds.observe({ route }, seconds)
+    this.seconds.observe({ route }, milliseconds / 1000)
   }
 
   text(): Promise<string> {

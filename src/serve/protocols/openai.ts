@@ -120,6 +120,8 @@ function codeOf(kind: ErrorKind, parameter: string | null): string | null {
 const types: Record<ErrorKind, string> = {
   ...{ invalid: "invalid_request_error", notFound: "invalid_request_error", unsupported: "invalid_request_error" },
   ...{ mediaType: "invalid_request_error", gone: "invalid_request_error", method: "invalid_request_error" },
+  ...{ slow: "invalid_request_error", headers: "invalid_request_error" },
+  ...{ precondition: "invalid_request_error", range: "invalid_request_error" },
   ...{
     tooLarge: "invalid_request_error",
     unauthorized: "authentication_error",

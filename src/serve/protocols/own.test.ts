@@ -9,7 +9,8 @@ import { readingDefaults } from "../../pictures/reading.ts"
 import { loadCaptioner } from "../../weights/load-model.ts"
 import { engineDefaults, limitDefaults } from "../defaults.ts"
 import { Models } from "../engine/models.ts"
-import { createApp, type RequestRecord } from "../http/app.ts"
+import { createApp } from "../http/app.ts"
+import type { RequestRecord } from "../http/metrics.ts"
 import { EmbeddingServer } from "../server.ts"
 
 let served: ServedTiny

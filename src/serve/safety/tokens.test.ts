@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { requireToken } from "./tokens.ts"
+import { parseTokens, requireToken } from "./tokens.ts"
 
 const tokens = ["the first token", "the second: token"]
 const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`
@@ -28,3 +28,23 @@ test("of many others none is taken, however its digest begins", () => {
 })
 
 test("where there are none, everybody is answered", () => expect(() => requireToken(undefined, [])).not.toThrow())
+
+test("a file of tokens: comments and blank lines are passed over", () => {
+  const file = [
+    "# the laptop, until March",
+    "",
+    "0123456789abcdef",
+    "  \t",
+    "  # short",
+    "\tfedcba9876543210#x \r",
+    "#",
+  ]
+  expect(parseTokens(file, "tokens.txt")).toEqual(["0123456789abcdef", "fedcba9876543210#x"])
+})
+
+test.each([
+  [["# one", "", "0123456789abcde"], "line 3 of tokens.txt: a token has less than 16 characters"],
+  [["0123456789abcdef # the laptop"], "line 1 of tokens.txt has a comment after a token"],
+  [["# 0123456789abcdef", ""], "tokens.txt has no token"],
+  [[], "tokens.txt has no token"],
+])("%j is refused", (lines, message) => expect(() => parseTokens(lines, "tokens.txt")).toThrow(message))
