@@ -33,6 +33,7 @@ const slow = [
   "src/cli/standard-output",
   "src/experiments/quickstart/pipeline",
   "src/serve/faults",
+  "src/serve/http/broken-requests",
   "src/serve/http/hostile",
   "torch/allocator",
   "src/serve/memory",
