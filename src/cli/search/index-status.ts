@@ -1,9 +1,8 @@
 /** mobileclip index status */
 import type { Command } from "commander"
 import { counted } from "../../core/counted.ts"
-import { indexCommand } from "../../search/store/index-command.ts"
+import { indexCommand, repairHint } from "../../search/store/index-command.ts"
 import type { Generation } from "../../search/store/index-store.ts"
-import { repairHint } from "../../search/store/vector-file.ts"
 import { type IndexStatus, indexStatus } from "../../search/upkeep/status.ts"
 import type { CommandContext } from "../context.ts"
 import { textTable } from "../table.ts"
@@ -50,7 +49,7 @@ function statusText(status: IndexStatus): string {
     ]),
     ["model", active ? `${active.model} (${active.source}), ${active.dim} values` : "none yet"],
     ...(active ? [["read with", settingsText(active.settings)] as [string, string]] : []),
-    ...status.missing.map((path): [string, string] => ["missing", `${path}: ${repairHint}`]),
+    ...status.missing.map((path): [string, string] => ["missing", `${path}: ${repairHint(status.folder)}`]),
     ...(building
       ? [["migration", `to ${building.model}: ${building.rows} of ${building.total}`] as [string, string]]
       : []),

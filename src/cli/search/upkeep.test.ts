@@ -1,4 +1,5 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -53,6 +54,25 @@ test("status, forget, compact, verify and retry are of the index that is named",
     /is not in the index; nothing was changed\n.*index status --index .* tells/,
   )
   expect((await index("forget")).code).toBe(2)
+})
+
+test("the command that a cut file of vectors is told with repairs this index, also one in a folder with a space", async () => {
+  const own = at("my index")
+  cpSync(at("index"), own, { recursive: true })
+  const vectors = readdirSync(own).find((name) => name.endsWith(".f16"))!
+  writeFileSync(join(own, vectors), "cut")
+  const output = { out: "", err: "" }
+  const run = (...words: string[]) =>
+    main(words, undefined, { out: (text) => (output.out += text), err: (text) => (output.err += text) })
+  expect(await run("index", "--index", own, "--threads", "1", "--progress", "none")).toBe(1)
+  const hinted = /mobileclip (index verify --repair .*) encodes again/.exec(output.err)![1]!
+  const words = execFileSync("sh", ["-c", `printf '%s\\n' ${hinted}`], { encoding: "utf8" })
+    .trim()
+    .split("\n")
+  expect(words).toEqual(["index", "verify", "--repair", "--index", own])
+  expect(await run(...words, "--threads", "1")).toBe(0)
+  expect(output.out).toMatch(/0 problems, \d repaired/)
+  expect(await run("index", "verify", "--index", own)).toBe(0)
 })
 
 test("what failed before is told apart from what is unchanged, and one is not counted in the plural", async () => {
