@@ -111,4 +111,9 @@ test("where a folder is away the command ends with 3 and says so, and patterns o
     out: expect.stringContaining("1 gone"),
   })
   expect((await index("status")).out).toContain("without drive *.gif")
+  mkdirSync(at("pictures", "inner"))
+  await index(at("pictures", "inner"), ...words, "--exclude", "raw")
+  const status = (await index("status")).out
+  expect(status).toContain(`${at("pictures", "inner")}, without raw`)
+  expect(status).toMatch(/pictures, last walked .*, without drive \*\.gif/)
 })

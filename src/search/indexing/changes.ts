@@ -13,7 +13,7 @@ import { walkPictures } from "../../host/image/picture-folder.ts"
 import type { IndexStore } from "../store/index-store.ts"
 import type { NewFile } from "../store/picture-rows.ts"
 import { AwayFolders, isMissing } from "./away-folders.ts"
-import { leavesOut, patternsOf } from "./left-out.ts"
+import { leavesOut, patternsWithin } from "./left-out.ts"
 import { type IndexedPart, isWithin } from "./roots.ts"
 
 export interface FolderChanges {
@@ -44,7 +44,7 @@ export interface ChangeOptions {
   readonly retry?: boolean | undefined
   /** Whether files of a folder that is gone or empty lose their rows. */
   readonly prune?: boolean | undefined
-  /** Patterns of what is left out of the folders (`left-out.ts`), from now on; absent: those that they have. */
+  /** Patterns of what is left out of the named folders (`left-out.ts`), from now on; absent: those that they have. */
   readonly exclude?: readonly string[] | undefined
   readonly signal?: AbortSignal | undefined
   readonly startProgress?: StartProgress | undefined
@@ -72,7 +72,7 @@ export async function folderChanges(
   const folder = join(part.path, part.below)
   if (!(await isDirectory(folder))) return withoutFolder(folder, known, prune)
   const walked = new Date().toISOString()
-  const isLeftOut = leavesOut(patternsOf(store, part.path))
+  const isLeftOut = leavesOut(part.path, patternsWithin(store, part.path))
   const found = await walk(part, { isLeftOut, signal, startProgress })
   const isWanted = wantedIn(store, part)
   const comparison = new Comparison(part, known, lost, retry ? new Map() : failures, signal)
