@@ -81,7 +81,7 @@ test("a picture that could not be encoded is named, with what brings it back", a
   const allowed = await migrate(index, "new", "--allow-missing")
   expect(allowed.out).toBe(
     `the index is of new: ${count} pictures, 0 encoded, ${count - 1} before\n` +
-      `1 could not be, and left the index until \`mobileclip index\` reads them again:\n  ${gone}: it is gone\n`,
+      `1 could not be, and left the index until mobileclip index --index ${index} reads them again:\n  ${gone}: it is gone\n`,
   )
   renameSync(at("away.jpg"), gone)
   const back = await run("index", "--index", index, "--threads", "1", "--progress", "none")

@@ -4,6 +4,7 @@ import { type CheckResult, checkModel, describeComparison } from "../../search/m
 import type { Recall } from "../../search/migrate/map-recall.ts"
 import { cancelMigration, type MigrateResult, migrateIndex } from "../../search/migrate/migrate-index.ts"
 import { type PreviewResult, previewModel } from "../../search/migrate/preview-model.ts"
+import { indexCommand } from "../../search/store/index-command.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { number, progressOption, threadsOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
@@ -73,7 +74,7 @@ async function run(given: Options, command: Command, context: CommandContext): P
     writeOut?.(`${json ? JSON.stringify(result, null, 2) : text(result)}\n`)
   if (cancel) return print(await cancelMigration(index, common.signal), cancelText)
   if (check || adopt) return print(await checkModel(index, { ...common, adopt }), checkText)
-  if (!preview) return print(await migrateIndex(index, common), migrateText)
+  if (!preview) return print(await migrateIndex(index, common), (result) => migrateText(index, result))
   const sample = preview === true ? undefined : preview
   print(await previewModel(index, { ...common, sample, apply, acceptPoor }), previewText)
 }
@@ -98,11 +99,11 @@ function cancelText(model: string | null): string {
   return model === null ? "no migration has begun" : `the migration to ${model} is given up; the index stays as it is`
 }
 
-function migrateText({ model, pictures, encoded, before, missing }: MigrateResult): string {
+function migrateText(index: string, { model, pictures, encoded, before, missing }: MigrateResult): string {
   const counts = `${encoded} encoded${before > 0 ? `, ${before} before` : ""}`
   const reasons = missing.slice(0, 5).map(({ reason }) => `  ${reason}`)
   if (missing.length > 0)
-    reasons.unshift(`${missing.length} could not be, and left the index until \`mobileclip index\` reads them again:`)
+    reasons.unshift(`${missing.length} could not be, and left the index until ${indexCommand(index)} reads them again:`)
   return [`the index is of ${model}: ${pictures} pictures, ${counts}`, ...reasons].join("\n")
 }
 

@@ -1,9 +1,8 @@
 /** mobileclip index status */
 import type { Command } from "commander"
 import { counted } from "../../core/counted.ts"
-import { indexCommand } from "../../search/store/index-command.ts"
+import { indexCommand, repairHint } from "../../search/store/index-command.ts"
 import type { Generation } from "../../search/store/index-store.ts"
-import { repairHint } from "../../search/store/vector-file.ts"
 import { type IndexStatus, indexStatus } from "../../search/upkeep/status.ts"
 import type { CommandContext } from "../context.ts"
 import { textTable } from "../table.ts"
@@ -44,13 +43,10 @@ function statusText(status: IndexStatus): string {
     ["pictures", `${pictures} in ${counted(files, "file")} (${counted(copies, "copy", "copies")})`],
     ["unused rows", `${unused}${unused > 0 ? `: ${indexCommand(status.folder, "compact")} removes them` : ""}`],
     ["forgotten paths", String(excluded)],
-    ...status.roots.map(({ path, isThere, walked, exclude }): [string, string] => [
-      "folder",
-      `${path}${isThere ? "" : " (not there now)"}, last walked ${walked ?? "never to the end"}${exclude.length > 0 ? `, without ${exclude.join(" ")}` : ""}`,
-    ]),
+    ...status.roots.flatMap(folderRows),
     ["model", active ? `${active.model} (${active.source}), ${active.dim} values` : "none yet"],
     ...(active ? [["read with", settingsText(active.settings)] as [string, string]] : []),
-    ...status.missing.map((path): [string, string] => ["missing", `${path}: ${repairHint}`]),
+    ...status.missing.map((path): [string, string] => ["missing", `${path}: ${repairHint(status.folder)}`]),
     ...(building
       ? [["migration", `to ${building.model}: ${building.rows} of ${building.total}`] as [string, string]]
       : []),
@@ -70,6 +66,15 @@ function statusText(status: IndexStatus): string {
     ]),
   ]
   return textTable([{ title: "what" }, { title: "value" }], rows)
+}
+
+function folderRows({ path, isThere, walked, exclude, within }: IndexStatus["roots"][number]): [string, string][] {
+  const without = (patterns: readonly string[]) => (patterns.length > 0 ? `, without ${patterns.join(" ")}` : "")
+  const when = `${isThere ? "" : " (not there now)"}, last walked ${walked ?? "never to the end"}`
+  return [
+    ["folder", `${path}${when}${without(exclude)}`],
+    ...within.map((inner): [string, string] => ["in it", `${inner.path}${without(inner.exclude)}`]),
+  ]
 }
 
 function settingsText({ orientation, decode, store, mapped }: Generation["settings"]): string {

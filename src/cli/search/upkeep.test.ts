@@ -1,4 +1,5 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -55,6 +56,25 @@ test("status, forget, compact, verify and retry are of the index that is named",
   expect((await index("forget")).code).toBe(2)
 })
 
+test("the command that a cut file of vectors is told with repairs this index, also one in a folder with a space", async () => {
+  const own = at("my index")
+  cpSync(at("index"), own, { recursive: true })
+  const vectors = readdirSync(own).find((name) => name.endsWith(".f16"))!
+  writeFileSync(join(own, vectors), "cut")
+  const output = { out: "", err: "" }
+  const run = (...words: string[]) =>
+    main(words, undefined, { out: (text) => (output.out += text), err: (text) => (output.err += text) })
+  expect(await run("index", "--index", own, "--threads", "1", "--progress", "none")).toBe(1)
+  const hinted = /mobileclip (index verify --repair .*) encodes again/.exec(output.err)![1]!
+  const words = execFileSync("sh", ["-c", `printf '%s\\n' ${hinted}`], { encoding: "utf8" })
+    .trim()
+    .split("\n")
+  expect(words).toEqual(["index", "verify", "--repair", "--index", own])
+  expect(await run(...words, "--threads", "1")).toBe(0)
+  expect(output.out).toMatch(/0 problems, \d repaired/)
+  expect(await run("index", "verify", "--index", own)).toBe(0)
+})
+
 test("what failed before is told apart from what is unchanged, and one is not counted in the plural", async () => {
   copyFileSync(at("pictures", "2.jpg"), at("pictures", "again.jpg"))
   const words = ["--threads", "1", "--progress", "none"]
@@ -91,4 +111,9 @@ test("where a folder is away the command ends with 3 and says so, and patterns o
     out: expect.stringContaining("1 gone"),
   })
   expect((await index("status")).out).toContain("without drive *.gif")
+  mkdirSync(at("pictures", "inner"))
+  await index(at("pictures", "inner"), ...words, "--exclude", "raw")
+  const status = (await index("status")).out
+  expect(status).toContain(`${at("pictures", "inner")}, without raw`)
+  expect(status).toMatch(/pictures, last walked .*, without drive \*\.gif/)
 })

@@ -13,7 +13,7 @@ import { walkPictures } from "../../host/image/picture-folder.ts"
 import type { IndexStore } from "../store/index-store.ts"
 import type { NewFile } from "../store/picture-rows.ts"
 import { AwayFolders, isMissing } from "./away-folders.ts"
-import { leavesOut, patternsOf } from "./left-out.ts"
+import { leavesOut, patternsWithin } from "./left-out.ts"
 import { type IndexedPart, isWithin } from "./roots.ts"
 
 export interface FolderChanges {
@@ -44,7 +44,7 @@ export interface ChangeOptions {
   readonly retry?: boolean | undefined
   /** Whether files of a folder that is gone or empty lose their rows. */
   readonly prune?: boolean | undefined
-  /** Patterns of what is left out of the folders (`left-out.ts`), from now on; absent: those that they have. */
+  /** Patterns of what is left out of the named folders (`left-out.ts`), from now on; absent: those that they have. */
   readonly exclude?: readonly string[] | undefined
   readonly signal?: AbortSignal | undefined
   readonly startProgress?: StartProgress | undefined
@@ -72,30 +72,58 @@ export async function folderChanges(
   const folder = join(part.path, part.below)
   if (!(await isDirectory(folder))) return withoutFolder(folder, known, prune)
   const walked = new Date().toISOString()
-  const isLeftOut = leavesOut(patternsOf(store, part.path))
+  const isLeftOut = leavesOut(part.path, patternsWithin(store, part.path))
   const found = await walk(part, { isLeftOut, signal, startProgress })
   const isWanted = wantedIn(store, part)
   const comparison = new Comparison(part, known, lost, retry ? new Map() : failures, signal)
   await comparison.add(found.pictures.filter(isWanted), startProgress)
   const since = Date.parse(lastWalk(store, part) ?? walked) - coarseness
   const described = await comparison.describedSince(since, found.others)
-  const away = new AwayFolders(part.path)
-  const missing = sorted(comparison.missing(), (path) => {
-    const unread = found.unread.find((inside) => isWithin(path, inside))
-    const isToGo = () => prune || !isWanted(path) || isWithinLeftOut(path, isLeftOut)
-    return unread ?? (isToGo() ? null : away.around(path))
-  })
-  const notLookedAt = [...found.unread, ...missing.kept.keys()]
-  const kept = [...missing.kept.values()].flat()
+  const isToGo = (path: string) => prune || !isWanted(path) || isWithinLeftOut(path, isLeftOut)
+  const { notLookedAt, ...missing } = missingFiles(part, comparison, found.unread, isToGo)
   return {
-    ...{ files: comparison.files, described, others: found.others, gone: missing.gone, kept },
-    ...{ unchanged: comparison.unchanged.length, failedBefore: comparison.failedBefore },
-    goneFailures: [...failures.keys()].filter(
-      (path) => !comparison.seen.has(path) && !notLookedAt.some((inside) => isWithin(path, inside)),
-    ),
-    walked: kept.length > 0 ? null : walked,
-    notes: [...found.notes, ...keptNotes(part.path, missing.kept, found.unread)],
+    ...{ ...countsOf(comparison), described, others: found.others, ...missing },
+    goneFailures: goneFailures(failures, comparison, notLookedAt),
+    walked: missing.kept.length > 0 ? null : walked,
+    notes: [...found.notes, ...missing.notes],
   }
+}
+
+function countsOf({ files, unchanged, failedBefore }: Comparison) {
+  return { files, unchanged: unchanged.length, failedBefore }
+}
+
+/**
+ * Files of the index that the walk did not find.
+ *
+ * @param unread folders that could not be read
+ * @param isToGo whether a file goes even where its folder is away
+ */
+function missingFiles(
+  part: IndexedPart,
+  comparison: Comparison,
+  unread: readonly string[],
+  isToGo: (path: string) => boolean,
+) {
+  const away = new AwayFolders(part.path)
+  const { gone, kept } = sorted(comparison.missing(), (path) => {
+    const inside = unread.find((folder) => isWithin(path, folder))
+    return inside ?? (isToGo(path) ? null : away.around(path))
+  })
+  return {
+    ...{ gone, kept: [...kept.values()].flat(), notLookedAt: [...unread, ...kept.keys()] },
+    notes: keptNotes(part.path, kept, unread),
+  }
+}
+
+/** Paths of failures that the walk did not find, where it looked. */
+function goneFailures(
+  failures: ReadonlyMap<string, unknown>,
+  { seen }: Comparison,
+  notLookedAt: readonly string[],
+): string[] {
+  const isHidden = (path: string) => notLookedAt.some((folder) => isWithin(path, folder))
+  return [...failures.keys()].filter((path) => !seen.has(path) && !isHidden(path))
 }
 
 interface WalkOptions extends Pick<ChangeOptions, "signal"> {

@@ -74,6 +74,39 @@ test("folders of other programs are left out, and what patterns name, which stay
   expect(await run({ exclude: [""] })).toMatchObject({ known: 3, removed: 0, files: 6 })
 })
 
+test("patterns stay with their folder when one around it is indexed later, and end with that folder's name", async () => {
+  const [outer, inner] = [at("pictures"), at("pictures", "kept")]
+  for (const [i, path] of ["kept/raw/b.png", "secret/raw/c.png", "secret/x/d.png", "kept/x/e.png"].entries()) {
+    mkdirSync(dirname(at("pictures", path)), { recursive: true })
+    await draw(at("pictures", path), i + 1.5)
+  }
+  const index = (folders: string[], exclude?: string[]) =>
+    indexPictures(at("index"), folders, { model: join(folder, "tiny"), threads: 0, ...(exclude && { exclude }) })
+  expect(await index([inner], ["raw", "x/*.png"])).toMatchObject({ files: 1 })
+  const around = ["kept/a.png", "secret/a.png", "secret/raw/c.png", "secret/x/d.png", "secrets/a.png"]
+  expect(await index([outer])).toMatchObject({ encoded: 4, removed: 0 })
+  expect(paths()).toEqual(around)
+  const roots = async () => (await indexStatus(at("index"))).roots
+  const own = { path: inner, exclude: ["raw", "x/*.png"] }
+  expect(await roots()).toMatchObject([{ path: outer, exclude: [], within: [own] }])
+  // Other patterns of the folder around it are beside them, not in their place.
+  expect(await index([outer], ["secrets"])).toMatchObject({ removed: 1 })
+  expect(paths()).toEqual(around.slice(0, 4))
+  expect(await index([])).toMatchObject({ encoded: 0, unchanged: 4, removed: 0 })
+  expect(await index([inner], [""])).toMatchObject({ encoded: 2, removed: 0, files: 6 })
+  expect(await roots()).toMatchObject([{ path: outer, exclude: ["secrets"], within: [] }])
+  expect(await index([outer])).toMatchObject({ encoded: 0, known: 0, removed: 0, files: 6 })
+})
+
+test("patterns for a folder in one of the index hold in it alone, from both walks", async () => {
+  await run()
+  const secret = at("pictures", "secret")
+  const onlySecret = await indexPictures(at("index"), [secret], { threads: 0, exclude: ["a.*"] })
+  expect(onlySecret).toMatchObject({ removed: 1, files: 2 })
+  expect(await run()).toMatchObject({ encoded: 0, known: 0, unchanged: 2, removed: 0 })
+  expect(paths()).toEqual([join("kept", "a.png"), join("secrets", "a.png")])
+})
+
 test("an index in the folder of the pictures themselves is refused before it is made, and one below it is not", async () => {
   const within = (...names: string[]) =>
     indexPictures(at("pictures", ...names), [at("pictures")], { model: join(folder, "tiny"), threads: 0 })

@@ -3,7 +3,7 @@
  * the walk.
  */
 import { existsSync, readdirSync } from "node:fs"
-import { basename, dirname, join, relative } from "node:path"
+import { basename, dirname, join, relative, resolve } from "node:path"
 import { asUserError, EnvironmentError, UserError } from "../../core/errors.ts"
 import type { IndexSettings, IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
@@ -66,7 +66,8 @@ export async function indexPictures(
   writer.files.requireComplete(generation)
   const lost = store.withoutVector(generation)
   const parts = folders.length > 0 ? partsOf(store, folders) : allRoots(store)
-  if (options.exclude) for (const { path } of parts) keepPatterns(writer, path, options.exclude)
+  const named = folders.length > 0 ? folders.map((each) => resolve(each)) : parts.map(({ path }) => path)
+  if (options.exclude) for (const path of named) keepPatterns(writer, path, options.exclude)
   const found = await changesIn(store, parts, lost, options)
   const intake = new PictureIntake(writer, generation, lost, () => model.encoder(), options)
   const files = found.flatMap(changedFiles)

@@ -44,7 +44,7 @@ export async function followIndex(
 ): Promise<Pushed & Optimized> {
   const address = addressOf(uri, store.folder)
   const pushed = await pushTo(address, store, generation, options)
-  return { ...pushed, ...(await optimizeTable(address, generation, { erases: options.erases })) }
+  return { ...pushed, ...(await optimizeTable(address, store.folder, generation, { erases: options.erases })) }
 }
 
 /**
@@ -54,6 +54,6 @@ export async function followIndex(
  * @param folder of the index
  */
 export async function openTableScanner(uri: string, folder: string, generation: TableGeneration): Promise<Scanner> {
-  const table = await VectorTable.open(addressOf(uri, folder), generation, true)
+  const table = await VectorTable.open(addressOf(uri, folder), folder, generation, true)
   return new CheckedScanner(new LanceScanner(table))
 }

@@ -56,7 +56,7 @@ function addRows(first: number, rows: number): void {
   index.addPictures(generation, pictures)
 }
 
-const open = async (uri = at("table")) => new LanceScanner(await VectorTable.open(uri, generation, true))
+const open = async (uri = at("table")) => new LanceScanner(await VectorTable.open(uri, at("index"), generation, true))
 const vectorAt = (row: number) => vectors.slice(row * dim, (row + 1) * dim)
 const queryAt = (row: number) => l2Normalize(vectorAt(row), dim)
 
@@ -154,8 +154,8 @@ test("a mask of more rows than are named in a search", async () => {
 })
 
 test("an index over vectors: what it loses is told, and pages and filters are complete", async () => {
-  expect(await optimizeTable(at("table"), generation)).toEqual({ rows: 8997, isIndexed: false, recall: 1 })
-  const { isIndexed, recall } = await optimizeTable(at("table"), generation, { indexFrom: 1000 })
+  expect(await optimizeTable(at("table"), at("index"), generation)).toEqual({ rows: 8997, isIndexed: false, recall: 1 })
+  const { isIndexed, recall } = await optimizeTable(at("table"), at("index"), generation, { indexFrom: 1000 })
   expect(isIndexed).toBe(true)
   // Random vectors are the worst case for parts of neighbours; 32 of 95 parts are looked into.
   expect(recall).toBeGreaterThan(0.5)
@@ -172,10 +172,13 @@ test("an index over vectors: what it loses is told, and pages and filters are co
 })
 
 test("a table of another model, and one that is not there", async () => {
-  await expect(VectorTable.open(at("table"), { ...generation, identity: "m 2" })).rejects.toThrow(
+  await expect(VectorTable.open(at("table"), at("index"), { ...generation, identity: "m 2" })).rejects.toThrow(
     "belongs to another index",
   )
-  await expect(VectorTable.open(at("none"), generation, true)).rejects.toThrow("there is no table vectors_1")
+  await expect(VectorTable.open(at("none"), at("index"), generation, true)).rejects.toMatchObject({
+    message: `there is no table vectors_1 at ${at("none")}`,
+    hint: `mobileclip index --index ${at("index")} fills it again`,
+  })
   const scanner = await open()
   await expect(scanner.nearPairs()).rejects.toThrow("near-duplicates are not searched in a LanceDB table")
   scanner.close()
@@ -316,7 +319,7 @@ test.each([
 ])("what is forgotten is in no file of a table of %s, nor of its index over vectors", async (name, row, fill) => {
   const place = at(name)
   await fill(place)
-  using opened = await VectorTable.open(place, generation, true)
+  using opened = await VectorTable.open(place, at("index"), generation, true)
   await opened.table.createIndex("vector", { config: opened.lance.Index.ivfFlat(indexSettings(9000)) })
   expect(holdersOf(place, row).length).toBeGreaterThan(1)
   const none = new Float32Array(dim).fill(Number.NaN)

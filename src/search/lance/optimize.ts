@@ -37,13 +37,14 @@ export function indexSettings(rows: number) {
 
 const [queries, nearest] = [50, 10] as const
 
-/** Throws UserError where there is no such table, or LanceDB is not installed. */
+/** @param folder of the index. Throws UserError where there is no such table, or LanceDB is not installed. */
 export async function optimizeTable(
   uri: string,
+  folder: string,
   generation: TableGeneration,
   options: OptimizeOptions = {},
 ): Promise<Optimized> {
-  using opened = await VectorTable.open(uri, generation, true)
+  using opened = await VectorTable.open(uri, folder, generation, true)
   const { table, lance } = opened
   const rows = await inTable(uri, () => table.countRows())
   const wants = rows >= (options.indexFrom ?? indexFrom)

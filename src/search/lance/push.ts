@@ -31,7 +31,7 @@ export async function pushTo(
   generation: TableGeneration,
   { signal, startProgress = noProgress, erases = false }: PushOptions = {},
 ): Promise<Pushed> {
-  using table = await VectorTable.open(uri, generation)
+  using table = await VectorTable.open(uri, store.folder, generation)
   using file = openRandomAccess(store.vectorsPath(generation))
   const { count } = store
   const { isThere, gone } = rowsOf(await table.positions(), count)

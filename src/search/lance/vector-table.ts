@@ -5,6 +5,7 @@
 import type { Connection, Table } from "@lancedb/lancedb"
 import type { Field, Schema } from "apache-arrow"
 import { messageOf, UserError } from "../../core/errors.ts"
+import { indexCommand } from "../store/index-command.ts"
 import type { Generation } from "../store/index-store.ts"
 import { lengthTolerance } from "../store/vector-file.ts"
 import { type Arrow, connect, inTable, type Lance, loadLance } from "./lancedb.ts"
@@ -38,11 +39,10 @@ const roughness = 1e-5
 /** Parts of an index over vectors that a search looks into. */
 export const probes = 32
 
-const fillAgain = "remove the table, and run `mobileclip index`, which fills it again"
-
 export class VectorTable implements Disposable {
   private constructor(
     readonly uri: string,
+    private readonly folder: string,
     readonly dim: number,
     readonly lance: Lance,
     private readonly arrow: Arrow,
@@ -52,20 +52,21 @@ export class VectorTable implements Disposable {
 
   /**
    * @param uri a folder, or an address that LanceDB knows
+   * @param folder of the index
    * @param generation whose table is made where it is not there, unless `mustExist`
    * @throws UserError where LanceDB is not installed, or the table is another index's or has other columns; EnvironmentError where
    *   it cannot be reached
    */
-  static async open(uri: string, generation: TableGeneration, mustExist = false): Promise<VectorTable> {
+  static async open(uri: string, folder: string, generation: TableGeneration, mustExist = false): Promise<VectorTable> {
     const { lance, arrow } = await loadLance()
     const connection = await connect(lance, uri)
     const name = `vectors_${generation.id}`
     // Not every store with the protocol of S3 lists what is in it as LanceDB expects.
     const found = await inTable(uri, () => connection.openTable(name).catch(nullIfMissing))
-    if (found === null && mustExist) throw missing(uri, name)
+    if (found === null && mustExist) throw missing(uri, folder, name)
     const table = found ?? (await inTable(uri, () => connection.createEmptyTable(name, schemaOf(arrow, generation))))
-    await requireSame(uri, table, generation, schemaOf(arrow, generation))
-    return new VectorTable(uri, generation.dim, lance, arrow, connection, table)
+    await requireSame(uri, folder, table, generation, schemaOf(arrow, generation))
+    return new VectorTable(uri, folder, generation.dim, lance, arrow, connection, table)
   }
 
   /** One transaction of the table. */
@@ -163,7 +164,7 @@ export class VectorTable implements Disposable {
       if (!isUnit || seen.has(position)) {
         const what = isUnit ? "is there twice" : "has a vector that is not of unit length"
         const where = `the table ${this.table.name} at ${this.uri}`
-        throw new UserError(`${where} is damaged: row ${position} ${what}`, fillAgain)
+        throw new UserError(`${where} is damaged: row ${position} ${what}`, fillAgain(this.folder))
       }
       seen.add(position)
     }
@@ -187,6 +188,7 @@ function schemaOf(arrow: Arrow, { dim, identity, model }: Pick<TableGeneration, 
 
 async function requireSame(
   uri: string,
+  folder: string,
   table: Table,
   { identity, model }: TableGeneration,
   expected: Schema,
@@ -200,7 +202,11 @@ async function requireSame(
   }
   if (columnsOf(found) === columnsOf(expected)) return
   const columns = `the columns ${columnsOf(found)}, and the index ${columnsOf(expected)}`
-  throw new UserError(`the table ${table.name} at ${uri} has ${columns}`, fillAgain)
+  throw new UserError(`the table ${table.name} at ${uri} has ${columns}`, fillAgain(folder))
+}
+
+function fillAgain(folder: string): string {
+  return `remove the table; then ${indexCommand(folder)} fills it again`
 }
 
 /** "position Uint32, vector FixedSizeList[512]<Float32>" */
@@ -213,8 +219,8 @@ function nullIfMissing(error: unknown): null {
   throw error
 }
 
-function missing(uri: string, name: string): UserError {
-  return new UserError(`there is no table ${name} at ${uri}`, "mobileclip index, which fills it again")
+function missing(uri: string, folder: string, name: string): UserError {
+  return new UserError(`there is no table ${name} at ${uri}`, `${indexCommand(folder)} fills it again`)
 }
 
 function isOneOf(positions: readonly number[]): string {

@@ -2,7 +2,7 @@
 import { type Calibration, calibrationOf } from "../calibrate/calibration.ts"
 import type { Scanner } from "../scan/scanner.ts"
 import { type Cursor, cursorText, parseCursor, requestDigest, requireSameRows } from "./cursor.ts"
-import { encodeQuery } from "./encode-query.ts"
+import { type EncodedQuery, encodeQuery } from "./encode-query.ts"
 import type { FollowedIndex, IndexState } from "./followed-index.ts"
 import { listPictures } from "./list-pictures.ts"
 import { pageOf } from "./page.ts"
@@ -13,6 +13,35 @@ import { findWords, noWords, type WordHits, wordHits, wordsOf } from "./rows/wor
 import { looksAt, type SearchPage } from "./search-page.ts"
 import { type SearchRequest, Steps, searchDefaults, usualDeviation } from "./search-request.ts"
 
+/** A query, and where it is asked. */
+interface Asked {
+  readonly index: FollowedIndex
+  readonly state: IndexState
+  readonly request: SearchRequest
+  readonly limit: number
+  readonly cursor: Cursor | null
+  readonly threads: number | undefined
+  readonly clock: Steps
+}
+
+/** What is compared with what. */
+interface Question extends Asked {
+  readonly query: EncodedQuery
+  readonly found: ReturnType<typeof narrowed>
+  readonly calibration: Calibration
+  readonly wordWeight: number
+}
+
+interface Ranking {
+  readonly scanner: Scanner
+  /** Best first: one more than the page has, where there are more, or all that may be looked at. */
+  readonly rows: readonly RankedRow[]
+  /** Whether matches below the page count, where it has none. */
+  readonly looksFurther: boolean
+  /** Whether the rows hold all that are looked at then. */
+  readonly isWhole: boolean
+}
+
 /** Null where another generation answers before it ends, or pictures of the page are taken out. Throws UserError for a cursor of another query or state. */
 export async function answerQuery(
   index: FollowedIndex,
@@ -20,12 +49,23 @@ export async function answerQuery(
   request: SearchRequest,
   threads: number | undefined,
 ): Promise<SearchPage | null> {
-  const { terms, limit = searchDefaults.limit, words = searchDefaults.words, filters = {} } = request
-  const { open } = state
   if (state.count === 0) return emptyPage
   const clock = new Steps()
   const cursor = cursorOf(request, state)
-  if (terms.length === 0) return listPictures(index, state, request, cursor)
+  if (request.terms.length === 0) return listPictures(index, state, request, cursor)
+  const { limit = searchDefaults.limit } = request
+  const question = await questionOf({ index, state, request, limit, cursor, threads, clock })
+  if (!question) return null
+  const ranking = await rankingOf(question)
+  const page = await pageFrom(question, ranking)
+  if (!page || cursor || page.matches !== 0) return page
+  return { ...page, matchesBelow: await countMatchesBelow(question, ranking) }
+}
+
+/** Encoded, narrowed and calibrated; null where another generation answers now. */
+async function questionOf(asked: Asked): Promise<Question | null> {
+  const { index, state, request, cursor, clock } = asked
+  const { terms, words = searchDefaults.words } = request
   const query = await encodeQuery(state, terms)
   request.signal?.throwIfAborted()
   clock.step("encode")
@@ -35,36 +75,60 @@ export async function answerQuery(
   const calibration = calibrationOf(query.vector, query.kind, found.background, found.searched, request)
   const wordWeight = cursor?.wordWeight ?? words * (calibration.deviation ?? usualDeviation)
   clock.step("calibrate")
-  const scanner = await open.scanner()
-  const asked = {
-    ...{ query: query.vector, count: found.count, mask: found.mask, words: found.words, wordWeight, threads },
-  }
+  return { ...asked, query, found, calibration, wordWeight }
+}
+
+async function rankingOf(question: Question): Promise<Ranking> {
+  const { state, limit, cursor, found, calibration, clock } = question
+  const scanner = await state.open.scanner()
   const looksFurther = !cursor && calibration.hasDivider && limit < looksAt
-  const atOnce = looksFurther && isSinglePass(scanner, found.count)
-  const ranked = await rankRows(scanner, { ...asked, k: atOnce ? looksAt : limit + 1, after: cursor ?? undefined })
+  const isWhole = looksFurther && isSinglePass(scanner, found.count)
+  const rows = await bestRows(question, scanner, isWhole ? looksAt : limit + 1)
   clock.step("scan")
-  const rows = ranked.slice(0, limit)
+  return { scanner, rows, looksFurther, isWhole }
+}
+
+function bestRows(question: Question, scanner: Scanner, k: number): Promise<RankedRow[]> {
+  const { query, found, wordWeight, cursor, threads } = question
+  const { count, mask, words } = found
+  const after = cursor ?? undefined
+  return rankRows(scanner, { query: query.vector, count, mask, words, wordWeight, threads, k, after })
+}
+
+/** Null where another generation answers now, or pictures of the page were taken out. */
+async function pageFrom(question: Question, ranking: Ranking): Promise<SearchPage | null> {
+  const { index, state, request, limit, cursor, found, clock } = question
+  const rows = ranking.rows.slice(0, limit)
   const positions = rows.map(({ position }) => position)
-  const contents = index.readStill(state, () => lookUpRows(state.store, positions, filters))
+  const contents = index.readStill(state, () => lookUpRows(state.store, positions, request.filters ?? {}))
   if (!contents || isTorn(state, found.version, positions, contents)) return null
   clock.step("look up")
-  const before = cursor?.rank ?? 0
-  const last = ranked.length > limit ? rows.at(-1)! : null
-  const next = last && {
-    ...{ generation: open.generation, digest: requestDigest(request), rank: before + rows.length },
-    ...{ count: found.count, lastFile: found.lastFile, words: found.words.weights, wordWeight },
-    ...{ score: last.score, position: last.position },
-  }
-  const page = await pageOf({
-    ...{ rows, contents, query, ...found, calibration, wordWeight, clock, request, scanner, firstRank: before + 1 },
-    ...{ cursor: next && cursorText(next), generation: open.generation, folder: state.store.folder },
+  const { query, calibration, wordWeight } = question
+  return pageOf({
+    ...{ rows, contents, query, ...found, calibration, wordWeight, clock, request, scanner: ranking.scanner },
+    ...{ firstRank: (cursor?.rank ?? 0) + 1, cursor: ranking.rows.length > limit ? nextCursor(question, rows) : null },
+    ...{ generation: state.open.generation, folder: state.store.folder },
   })
-  if (cursor || page.matches !== 0) return page
-  const first =
-    looksFurther && last && !atOnce ? await rankRows(scanner, { ...asked, k: looksAt, after: undefined }) : ranked
-  const matchesBelow = looksFurther ? await matchesAmong(first.slice(limit), scanner, calibration) : 0
+}
+
+/** @param rows of the page */
+function nextCursor({ state, request, cursor, found, wordWeight }: Question, rows: readonly RankedRow[]): string {
+  const { score, position } = rows.at(-1)!
+  return cursorText({
+    ...{ generation: state.open.generation, digest: requestDigest(request), rank: (cursor?.rank ?? 0) + rows.length },
+    ...{ count: found.count, lastFile: found.lastFile, words: found.words.weights, wordWeight, score, position },
+  })
+}
+
+/** Those after a first page that has none. */
+async function countMatchesBelow(question: Question, ranking: Ranking): Promise<number> {
+  const { limit, calibration, clock } = question
+  const { scanner, rows, looksFurther, isWhole } = ranking
+  const isCut = looksFurther && !isWhole && rows.length > limit
+  const all = isCut ? await bestRows(question, scanner, looksAt) : rows
+  const matches = looksFurther ? await matchesAmong(all.slice(limit), scanner, calibration) : 0
   clock.step("look further")
-  return { ...page, matchesBelow }
+  return matches
 }
 
 /** Whether pictures were taken out between the scan and the look at their rows: the page would have fewer than there are. */

@@ -20,6 +20,7 @@ import {
   type ScanRequest,
   shortFile,
   tooManyPairs,
+  verifyCommand,
 } from "./scan-request.ts"
 
 /** How often progress is told and a signal is looked at. */
@@ -142,7 +143,7 @@ export class AddonScanner implements Scanner {
       case "readFault":
         return new EnvironmentError(
           `${path} could not be read: it was cut while it was searched, or its drive is gone`,
-          "see that the drive is there, and check the index with `mobileclip index verify`",
+          `see that the drive is there, and check the index: ${verifyCommand(path)}`,
           { cause: error },
         )
       case "cannotMap":

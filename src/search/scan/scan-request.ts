@@ -1,6 +1,8 @@
 /** What a scanner is asked and what it answers, and the checks of it. */
+import { dirname } from "node:path"
 import { kindOf, requireCount } from "../../core/arguments.ts"
 import { UserError } from "../../core/errors.ts"
+import { indexCommand } from "../store/index-command.ts"
 
 export interface ScanRequest {
   /** [dim], unit length */
@@ -130,8 +132,13 @@ export function requirePairs(request: PairsRequest): void {
 export function shortFile(path: string, size: number, expected: number): UserError {
   return new UserError(
     `${path} has ${size} bytes, where its rows take ${expected}: it was cut`,
-    "check the index with `mobileclip index verify`; what is missing is encoded again",
+    `check the index: ${verifyCommand(path)}; what is missing is encoded again`,
   )
+}
+
+/** @param path of the index's vectors */
+export function verifyCommand(path: string): string {
+  return indexCommand(dirname(path), "verify")
 }
 
 export function tooManyPairs(threshold: number): UserError {

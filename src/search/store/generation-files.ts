@@ -1,8 +1,9 @@
 /** The files of generations, as the one writer of an index has them open: vectors, and codes that are made of these. */
 import { readdir, rm } from "node:fs/promises"
 import { assert, UserError } from "../../core/errors.ts"
+import { repairHint } from "./index-command.ts"
 import type { Generation, IndexStore } from "./index-store.ts"
-import { repairHint, requireVectorsOf, rowsInFile, type VectorHeader, VectorWriter } from "./vector-file.ts"
+import { requireVectorsOf, rowsInFile, type VectorHeader, VectorWriter } from "./vector-file.ts"
 
 export class GenerationFiles implements Disposable {
   private readonly open = new Map<number, VectorWriter>()
@@ -61,7 +62,8 @@ export class GenerationFiles implements Disposable {
     const path = this.store.vectorsPath(generation)
     requireVectorsOf(path, generation)
     const rows = rowsInFile(path, generation.dim)
-    if (rows < count) throw new UserError(`${path} was cut: it has ${rows} of ${count} vectors`, repairHint)
+    if (rows >= count) return
+    throw new UserError(`${path} was cut: it has ${rows} of ${count} vectors`, repairHint(this.store.folder))
   }
 }
 

@@ -5,3 +5,8 @@ import { commandLine } from "../../core/shell-quote.ts"
 export function indexCommand(folder: string, ...words: string[]): string {
   return commandLine(["mobileclip", "index", ...words, "--index", folder])
 }
+
+/** What helps where vectors are damaged or missing. */
+export function repairHint(folder: string): string {
+  return `${indexCommand(folder, "verify", "--repair")} encodes again what is lost`
+}

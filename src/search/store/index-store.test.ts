@@ -201,7 +201,10 @@ test("a file of vectors that is missing is told with its repair, and none is mad
   const file = writer.store.vectorsPath(generation)
   writer[Symbol.dispose]()
   rmSync(file)
-  const missing = { message: `${file} is missing`, hint: expect.stringContaining("verify --repair") }
+  const missing = {
+    message: `${file} is missing`,
+    hint: `mobileclip index verify --repair --index ${path} encodes again what is lost`,
+  }
   await expect(withPictures(path, picture(2))).rejects.toMatchObject(missing)
   expect(existsSync(file)).toBe(false)
   if (process.platform === "win32") return

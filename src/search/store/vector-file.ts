@@ -20,6 +20,7 @@ import { assert, UserError } from "../../core/errors.ts"
 import { isObject, isSize, jsonOrNull } from "../../core/json.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { readWithoutBlocking } from "../../host/files/read-at.ts"
+import { repairHint } from "./index-command.ts"
 
 /** Bytes before the first vector: a page, so that rows lie where the system maps them. */
 export const vectorOffset = 4096
@@ -35,7 +36,10 @@ export interface VectorHeader {
   readonly settings: Readonly<Record<string, unknown>>
 }
 
-/** Throws UserError where the file is not one, is of a newer version, or cannot be read. */
+/** The header cannot be read, and can be written again: rows are where they were. */
+export class DamagedHeaderError extends UserError {}
+
+/** Throws DamagedHeaderError where the file is not one; UserError where it is of a newer version, or cannot be read. */
 export function readVectorHeader(path: string): VectorHeader {
   const bytes = Buffer.alloc(vectorOffset)
   const length = reading(path, (file) => readSync(file, bytes, 0, vectorOffset, 0))
@@ -52,7 +56,8 @@ function parseHeader(bytes: Buffer, path: string): VectorHeader {
     )
   }
   if (isHeader(value)) return value
-  throw new UserError(`${path} is not a file of vectors, or its beginning is damaged`, repairHint)
+  const what = "is not a file of vectors, or its beginning is damaged"
+  throw new DamagedHeaderError(`${path} ${what}`, repairHint(dirname(path)))
 }
 
 /** Without a schema's library, which would take a tenth of the time in which a command answers a query. */
@@ -71,9 +76,6 @@ export function requireVectorsOf(path: string, { dim, identity }: Pick<VectorHea
     "the files are of different indexes: restore the folder from one copy, or make the index again",
   )
 }
-
-/** What helps where vectors are damaged or missing. */
-export const repairHint = "`mobileclip index verify --repair` encodes again what is lost"
 
 function headerBytes(values: VectorHeader): Buffer {
   const text = JSON.stringify({ version, dtype: "float16", ...values })
@@ -169,7 +171,7 @@ export class VectorWriter implements Disposable {
     try {
       return new VectorWriter(path, values)
     } catch (error) {
-      if (!(error instanceof UserError) || error.hint !== repairHint) throw error
+      if (!(error instanceof DamagedHeaderError)) throw error
       const file = inFile(path, "writing", () => openSync(path, constants.O_RDWR))
       try {
         inFile(path, "writing", () => writeSync(file, headerBytes(values), 0, vectorOffset, 0))
@@ -240,13 +242,13 @@ function openToRead(path: string): number {
     return openSync(path, readWithoutBlocking)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error
-    throw new UserError(`${path} is missing`, repairHint, { cause: error })
+    throw new UserError(`${path} is missing`, repairHint(dirname(path)), { cause: error })
   }
 }
 
 function requireRegular(file: number, path: string): void {
   if (fstatSync(file).isFile()) return
-  throw new UserError(`${path} is not a file`, `remove it; ${repairHint}`)
+  throw new UserError(`${path} is not a file`, `remove it; ${repairHint(dirname(path))}`)
 }
 
 /** A name is on the disk when its folder is: after a power failure the database would name a file that is not there. */

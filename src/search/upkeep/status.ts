@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { lockName, readHolder } from "../../host/locks/lock-file.ts"
-import { patternsOf } from "../indexing/left-out.ts"
+import { type FolderPatterns, patternsWithin } from "../indexing/left-out.ts"
 import { codedRows } from "../scan/codes.ts"
 import { measureRecall, type Recall } from "../scan/recall.ts"
 import { openScanner } from "../scan/scanner.ts"
@@ -63,6 +63,8 @@ export interface IndexedRoot {
   readonly walked: string | null
   /** Patterns of what is left out of it. */
   readonly exclude: readonly string[]
+  /** Folders in it that have patterns of their own. */
+  readonly within: readonly FolderPatterns[]
 }
 
 /** Throws UserError where there is no index, or it is damaged. */
@@ -97,10 +99,18 @@ function countsOf(store: IndexStore) {
     unused: count("SELECT count(*) AS count FROM contents WHERE copies = 0"),
     ...failuresOf(store),
     excluded: count("SELECT count(*) AS count FROM excluded"),
-    roots: store.rows("SELECT path, walked FROM roots ORDER BY path").map(({ path, walked }) => ({
-      ...{ path: path as string, isThere: existsSync(path as string), walked: walked as string | null },
-      exclude: patternsOf(store, path as string),
-    })),
+    roots: store
+      .rows("SELECT path, walked FROM roots ORDER BY path")
+      .map(({ path, walked }) => rootOf(store, String(path), walked as string | null)),
+  }
+}
+
+function rootOf(store: IndexStore, path: string, walked: string | null): IndexedRoot {
+  const patterns = patternsWithin(store, path)
+  return {
+    ...{ path, isThere: existsSync(path), walked },
+    exclude: patterns.find((each) => each.path === path)?.exclude ?? [],
+    within: patterns.filter((each) => each.path !== path),
   }
 }
 

@@ -338,6 +338,8 @@ test("a cut file and a wrong row are told, and repaired to the same vectors", as
   writeFileSync(path, bytes)
   const problems = (await verifyIndex(index)).problems.map(({ what }) => what)
   expect(problems).toContainEqual(expect.stringMatching(/was cut/))
+  const hints = new Set((await verifyIndex(index)).problems.map(({ hint }) => hint))
+  expect([...hints]).toEqual([`mobileclip index verify --repair --index ${index} encodes again what is lost`])
   for (const path of [picture(0), picture(9)]) expect(problems).toContain(`${path} has no vector, or a wrong one`)
   const result = await verifyIndex(index, { repair: true, ...encodeAgain })
   expect(result).toMatchObject({ problems: [], repaired: 2 })
@@ -349,7 +351,8 @@ test("where the file of vectors is missing, some pictures are named, the others 
   const before = vectorsByPath(index)
   const path = join(index, "vectors-1.f16")
   rmSync(path)
-  const lost = { message: `${path} is missing`, hint: expect.stringContaining("verify --repair") }
+  const repair = `mobileclip index verify --repair --index ${index}`
+  const lost = { message: `${path} is missing`, hint: `${repair} encodes again what is lost` }
   await expect(indexPictures(index, [], encodeAgain)).rejects.toMatchObject(lost)
   expect((await indexStatus(index)).missing).toEqual([path])
   const problems = (await verifyIndex(index)).problems.map(({ what }) => what)
@@ -371,6 +374,29 @@ test("a vector that its picture does not give is told by its path", async () => 
   const { problems, compared } = await verifyIndex(index, { sample: count, ...encodeAgain })
   expect([compared, problems.length]).toEqual([count, 1])
   expect(problems[0]!.what).toMatch(/a\/0\.jpg has another vector than its picture gives: cosine -(1\.0000|0\.9999)$/)
+  const forget = `mobileclip index forget --once ${picture(0)} --index ${index}`
+  expect(problems[0]!.hint).toContain(`encode it again: ${forget} and then mobileclip index --index ${index};`)
+})
+
+test("a lost picture whose file is gone is told with the commands of its index", async () => {
+  const index = copy()
+  cpSync(at("pictures"), at("moved"), { recursive: true })
+  await indexPictures(index, [at("moved")], encodeAgain)
+  writeFileSync(at("moved", "a", "new.jpg"), await renderScene(sampleScene(7, "train", count)))
+  await indexPictures(index, [at("moved")], encodeAgain)
+  await loseVectors(index, "a/new.jpg")
+  rmSync(at("moved", "a", "new.jpg"))
+  const { problems } = await verifyIndex(index, { repair: true, ...encodeAgain })
+  const [repair, forget] = [
+    ["verify", "--repair"],
+    ["forget", "PATH"],
+  ].map((words) => `mobileclip index ${words.join(" ")} --index ${index}`)
+  expect(problems).toEqual([
+    {
+      what: `${at("moved", "a", "new.jpg")} could not be encoded again: ${at("moved", "a", "new.jpg")}: it is gone`,
+      hint: `bring the files back and repair again: ${repair}, or forget them: ${forget}`,
+    },
+  ])
 })
 
 test("status counts, and names the writer and failures by reason; these are tried again", async () => {

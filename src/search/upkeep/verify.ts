@@ -1,6 +1,6 @@
 /** Whether an index is whole, and encoding again what is lost of its vectors. */
 import { existsSync, statSync } from "node:fs"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { Random } from "../../core/arrays/random.ts"
 import { counted } from "../../core/counted.ts"
 import { asUserError } from "../../core/errors.ts"
@@ -8,9 +8,16 @@ import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { IndexModel } from "../indexing/index-model.ts"
 import { encodeRows, sameCosine } from "../migrate/encode-rows.ts"
 import { openScanner, type Scanner } from "../scan/scanner.ts"
+import { indexCommand, repairHint } from "../store/index-command.ts"
 import { type Generation, IndexStore } from "../store/index-store.ts"
 import { IndexWriter } from "../store/index-writer.ts"
-import { lengthTolerance, readVectorHeader, repairHint, rowsInFile, vectorOffset } from "../store/vector-file.ts"
+import {
+  DamagedHeaderError,
+  lengthTolerance,
+  readVectorHeader,
+  rowsInFile,
+  vectorOffset,
+} from "../store/vector-file.ts"
 import { databaseProblems, type Problem } from "./check-database.ts"
 import { restoreCodes } from "./codes.ts"
 
@@ -57,11 +64,13 @@ function lostProblems(folder: string, lost: readonly number[], reasons: Readonly
   using store = IndexStore.open(folder)
   const known = lost.filter((row) => reasons?.has(row))
   const others = lost.filter((row) => !reasons?.has(row))
+  const repairAgain = repairHint(store.folder)
+  const bringBack = `bring the files back and repair again: ${indexCommand(store.folder, "verify", "--repair")}, or forget them: ${indexCommand(store.folder, "forget", "PATH")}`
   return [
     ...some(
       others,
-      (row) => ({ what: `${pathOf(store, row)} has no vector, or a wrong one`, hint: repairHint }),
-      (rest) => ({ what: `${counted(rest, "picture has", "pictures have")} none either`, hint: repairHint }),
+      (row) => ({ what: `${pathOf(store, row)} has no vector, or a wrong one`, hint: repairAgain }),
+      (rest) => ({ what: `${counted(rest, "picture has", "pictures have")} none either`, hint: repairAgain }),
     ),
     ...some(
       known,
@@ -71,7 +80,6 @@ function lostProblems(folder: string, lost: readonly number[], reasons: Readonly
   ]
 }
 
-const bringBack = "bring the files back and repair again, or forget them"
 /** Problems of one kind that are told one by one: an index may lose a million vectors at once. */
 const mostTold = 10
 
@@ -117,7 +125,7 @@ async function check(folder: string, options: VerifyOptions): Promise<Checked> {
   const rows = existsSync(path) ? Math.min(count, rowsInFile(path, active.dim)) : 0
   const isCut = rows < count || header.isDamaged
   const what = existsSync(path) ? `${path} was cut: it has ${rows} of ${count} vectors` : `${path} is missing`
-  if (rows < count) problems.push({ what, hint: repairHint })
+  if (rows < count) problems.push({ what, hint: repairHint(store.folder) })
   const found = new Set(
     store.rows("SELECT id FROM contents WHERE copies > 0 ORDER BY id").map(({ id }) => Number(id) - 1),
   )
@@ -135,8 +143,8 @@ function headerProblems(path: string, { dim, identity }: Generation) {
     const hint = "the files are of different indexes: restore the folder from one copy, or index again"
     return { problems: [{ what, hint }], isOurs: false, isDamaged: false }
   } catch (error) {
-    const { message, hint = repairHint } = asUserError(error)
-    return { problems: [{ what: message, hint }], isOurs: hint === repairHint, isDamaged: true }
+    const { message, hint = repairHint(dirname(path)) } = asUserError(error)
+    return { problems: [{ what: message, hint }], isOurs: error instanceof DamagedHeaderError, isDamaged: true }
   }
 }
 
@@ -225,9 +233,11 @@ async function cosineOf(scanner: Scanner, vector: Float32Array, row: number): Pr
 }
 
 function differs(store: IndexStore, row: number, cosine: number): Problem {
+  const path = pathOf(store, row)
+  const again = `${indexCommand(store.folder, "forget", "--once", path)} and then ${indexCommand(store.folder)}`
   return {
-    what: `${pathOf(store, row)} has another vector than its picture gives: cosine ${cosine.toFixed(4)}`,
-    hint: "forget it with --once and index it again; where many differ, index again into a new folder",
+    what: `${path} has another vector than its picture gives: cosine ${cosine.toFixed(4)}`,
+    hint: `encode it again: ${again}; where many differ, index again into a new folder`,
   }
 }
 

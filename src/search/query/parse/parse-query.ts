@@ -77,13 +77,13 @@ export function parseQuery(query: QueryWords, lookup: PathLookup = here): Parsed
 
 function requireTerms(terms: readonly QueryTerm[]): void {
   if (terms.length === 0)
-    throw new UserError("the query is empty", "write what to look for: mobileclip search red car, or a picture's path")
+    throw new UserError("the query is empty", "write what to look for, such as red car, or a picture's path")
   if (terms.length > mostTerms)
     throw new UserError(`the query has ${terms.length} terms, more than ${mostTerms}`, "leave some out")
   if (terms.every(({ weight }) => weight < 0))
     throw new UserError(
       `the query ${queryText(terms)} only says what is not looked for`,
-      "add something to look for: mobileclip search photo -people",
+      "add something to look for, such as photo -people",
     )
 }
 
