@@ -1,8 +1,8 @@
 /** Operations made of other operations, for interpreters that have nothing better. */
 import type { Parameter } from "./parameter.ts"
-import type { AttentionOptions, NormTerm, Tensor } from "./tensor.ts"
+import type { NormTerm, SelfAttentionOptions, Tensor } from "./tensor.ts"
 
-export function composedSelfAttention(queriesKeysValues: Tensor, options: AttentionOptions): Tensor {
+export function composedSelfAttention(queriesKeysValues: Tensor, options: SelfAttentionOptions): Tensor {
   const [query, key, value] = queriesKeysValues.split(2, 3) as [Tensor, Tensor, Tensor]
   return query.attention(key, value, options)
 }

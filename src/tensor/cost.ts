@@ -27,7 +27,15 @@ import {
   rowAtShape,
   type Shape,
 } from "./shapes.ts"
-import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, Operand, Tensor } from "./tensor.ts"
+import type {
+  AttentionOptions,
+  BatchNormParameters,
+  Conv2dGeometry,
+  NormTerm,
+  Operand,
+  SelfAttentionOptions,
+  Tensor,
+} from "./tensor.ts"
 
 export interface Cost {
   /** Learned values; running statistics are not among them. */
@@ -204,7 +212,7 @@ class CostTensor implements Tensor {
     return this.result("batchNorm", normShape(this.where("batchNorm"), this.shape, 1, weight.size))
   }
 
-  selfAttention(options: AttentionOptions): Tensor {
+  selfAttention(options: SelfAttentionOptions): Tensor {
     return composedSelfAttention(this, options)
   }
 

@@ -27,7 +27,15 @@ import {
   rowAtShape,
   type Shape,
 } from "./shapes.ts"
-import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, Operand, Tensor } from "./tensor.ts"
+import type {
+  AttentionOptions,
+  BatchNormParameters,
+  Conv2dGeometry,
+  NormTerm,
+  Operand,
+  SelfAttentionOptions,
+  Tensor,
+} from "./tensor.ts"
 
 /**
  * Added to the scores a position must not see. Finite, because fp16 converters clamp infinities and WebGPU may assume
@@ -156,7 +164,7 @@ class OnnxTensor implements Tensor {
     return this.next("BatchNormalization", operands, { epsilon: { float: eps } }, shape)
   }
 
-  selfAttention(options: AttentionOptions): Tensor {
+  selfAttention(options: SelfAttentionOptions): Tensor {
     return composedSelfAttention(this, options)
   }
 

@@ -37,7 +37,7 @@ export interface Tensor {
    */
   attention(key: Tensor, value: Tensor, options: AttentionOptions): Tensor
   /** The same of queries, keys and values side by side: [N, L, 3D] -> [N, L, D] */
-  selfAttention(options: Omit<AttentionOptions, "bias">): Tensor
+  selfAttention(options: SelfAttentionOptions): Tensor
 
   // Normalization.
   /** Over N, H, W per channel (axis 1): batch statistics in training mode (running ones are updated), else running ones. */
@@ -100,6 +100,8 @@ export interface AttentionOptions {
   /** [N, S], added to the scores of every query. */
   readonly bias?: Tensor
 }
+
+export type SelfAttentionOptions = Omit<AttentionOptions, "bias">
 
 export interface BatchNormParameters {
   readonly weight: Parameter

@@ -7,7 +7,15 @@ import { assert, UserError } from "../core/errors.ts"
 import type { Module } from "../model/module.ts"
 import { composedNorms, composedSelfAttention } from "./composed.ts"
 import { Parameter } from "./parameter.ts"
-import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, Operand, Tensor } from "./tensor.ts"
+import type {
+  AttentionOptions,
+  BatchNormParameters,
+  Conv2dGeometry,
+  NormTerm,
+  Operand,
+  SelfAttentionOptions,
+  Tensor,
+} from "./tensor.ts"
 import { convolve, geluOfPixels, inChannelsLast } from "./torch-layout.ts"
 import { batchNorm, canShareStatistics, sumOfNorms } from "./torch-norms.ts"
 import { type Attend, lengthsOf, type Packing, packingOf } from "./torch-packing.ts"
@@ -250,7 +258,7 @@ export class TorchTensor implements Tensor {
     return this.next(mixed.permute([0, 2, 1, 3]).reshape([...this.shape]))
   }
 
-  selfAttention(options: AttentionOptions): Tensor {
+  selfAttention(options: SelfAttentionOptions): Tensor {
     const { interpreter, value, packing } = this
     if (!interpreter.hasOwnKernels([value])) return composedSelfAttention(this, options)
     const attend = (x: torch.Tensor) => torch.selfAttention(x, options.heads, options.causal)

@@ -62,6 +62,8 @@ async function openSite(): Promise<Page> {
 }
 
 interface Shown {
+  readonly model: string
+  readonly alert: string
   readonly isBusy: boolean
   /** What is said of the waiting, where it is seen. */
   readonly note: string
@@ -70,13 +72,15 @@ interface Shown {
   readonly bars: string
 }
 
-/** All that the panel shows from now on, one for each change: some states are there for too short a time to wait for. */
-async function everyShown(see: Locator): Promise<() => Promise<Shown[]>> {
-  const shown = await see.evaluateHandle((panel) => {
+/** All that a part of the page shows from now on, one for each change: some states are there for too short a time to wait for. */
+async function everyShown(part: Locator): Promise<() => Promise<Shown[]>> {
+  const shown = await part.evaluateHandle((panel) => {
     const all: Shown[] = []
     const look = () => {
       const text = (selector: string) => panel.querySelector(selector)?.textContent ?? ""
       all.push({
+        model: text(".model .status strong"),
+        alert: text("[role=alert]"),
         isBusy: panel.querySelector("[aria-busy=true]") !== null,
         note: text(".computing:not([hidden])"),
         picture: panel.querySelector<HTMLImageElement>("img[alt^='The picture']")?.alt ?? "",
@@ -147,6 +151,36 @@ test("scores go with the picture that they are of, and are marked while others a
   await page.getByLabel("Labels, one in each line").fill(labels.join("\n"))
   await see.locator("[aria-busy=false] .bars", { hasText: "circle" }).waitFor()
   expect((await barsIn(see)).map(([label]) => label).sort()).toEqual(labels)
+})
+
+test("what is wrong with words is said as long as they are there", async () => {
+  const page = await openSite()
+  const see = page.locator("#panel-see")
+  await page.getByLabel("Choose a picture").setInputFiles(pictures[0]!)
+  await page.getByLabel("Labels, one in each line").fill("")
+  await see.getByText("there are no labels to choose from").waitFor()
+  const shown = await everyShown(see)
+  await page.getByLabel("Labels, one in each line").fill(labels.join("\n"))
+  await see.locator("[aria-busy=false] .bars", { hasText: "circle" }).waitFor()
+  const waiting = (await shown()).filter(({ isBusy }) => isBusy)
+  expect(waiting).not.toEqual([])
+  expect(waiting.filter(({ alert }) => alert !== "")).toEqual([])
+})
+
+test("a camera goes on with another model: without the scores of the one before, nor that it was disposed of", async () => {
+  const page = await openSite()
+  await page.getByLabel("Labels, one in each line").fill(labels.join("\n"))
+  await page.getByRole("button", { name: "Use the camera" }).click()
+  await barsIn(page.locator("#panel-see"))
+  const shown = await everyShown(page.locator("body"))
+  await page.getByRole("button", { name: "Another model" }).click()
+  await page.getByRole("button", { name: "second" }).click()
+  const ofSecond = async () => (await shown()).filter(({ model }) => model === "second")
+  await expect
+    .poll(async () => (await ofSecond()).filter(({ bars }) => bars !== ""), { timeout: 60_000 })
+    .not.toEqual([])
+  expect((await shown()).filter(({ alert }) => alert !== "")).toEqual([])
+  expect((await ofSecond())[0]).toMatchObject({ bars: "" })
 })
 
 test("a model that cannot be opened leaves the one that is open, which goes on", async () => {

@@ -125,11 +125,17 @@ function linearMaps(n: number): OperationCase[] {
 
 function attention(n: number): OperationCase[] {
   const [q, k, v] = [noise("q", n, 5, 6), noise("k", n, 5, 6), noise("v", n, 5, 6)]
-  return [false, true].map((causal) => {
+  const joined = tabulate([n, 5, 18], ([i, l, c]) => at([q, k, v][Math.floor(c! / 6)]!, i!, l!, c! % 6))
+  return [false, true].flatMap((causal) => {
     const expected = reference.attention(q, k, v, 2, causal)
-    return floats(`attention, causal ${causal}`, [q, k, v], {}, expected, (_, a, b, c) =>
-      a.attention(b, c, { heads: 2, causal }),
-    )
+    return [
+      floats(`attention, causal ${causal}`, [q, k, v], {}, expected, (_, a, b, c) =>
+        a.attention(b, c, { heads: 2, causal }),
+      ),
+      floats(`selfAttention, causal ${causal}`, [joined], {}, expected, (_, a) =>
+        a.selfAttention({ heads: 2, causal }),
+      ),
+    ]
   })
 }
 

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals"
 import { type LabelScore, UserError } from "mobileclip/browser"
 import { useEffect, useMemo, useRef } from "preact/hooks"
-import { type Ready, ready } from "../model/state.ts"
+import { isClosed, type Ready, ready } from "../model/state.ts"
 import { openTab, receiveIn, takePictures } from "../shared/intake.ts"
 import { Awaited, FileButton, Picture, Problem, ScoreBars } from "../shared/parts.tsx"
 import { isAbort, pictureError } from "../shared/words.ts"
@@ -17,7 +17,7 @@ export function See() {
   const picture = useSignal<File | null>(null)
   const isFilming = useSignal(false)
   const error = useSignal<unknown>(null)
-  const filmed = useSignal<readonly LabelScore[]>([])
+  const filmed = useSignal<Filmed | null>(null)
   const rate = useSignal<{ perSecond: number; frames: number } | null>(null)
   const video = useRef<HTMLVideoElement>(null)
 
@@ -28,8 +28,9 @@ export function See() {
   }
   useEffect(() => receiveIn("see", ([first]) => first && show(first.file)), [])
   const ofPicture = usePictureScores(ready.value, isFilming.value ? null : picture.value)
-  useCamera(ready.value, isFilming.value && openTab.value === "see", video, { scores: filmed, error, rate, isFilming })
-  const scores = isFilming.value ? filmed.value : ofPicture.scores
+  useCamera(ready.value, isFilming.value && openTab.value === "see", video, { filmed, error, rate, isFilming })
+  const ofFilm = filmed.value?.open === ready.value ? filmed.value!.scores : []
+  const scores = isFilming.value ? ofFilm : ofPicture.scores
 
   return (
     <div class="see">
@@ -176,7 +177,7 @@ interface Answer {
 
 /**
  * A change of the picture, the words or the model computes again; the last one counts. Scores of another picture or another model
- * go at once; those of other words stay until the new ones come.
+ * go at once, as errors do; those of other words stay until the new ones come.
  */
 function usePictureScores(open: Ready | null, picture: File | null): Answer & { readonly isAwaited: boolean } {
   const { labels, templates } = written.value
@@ -200,12 +201,22 @@ function usePictureScores(open: Ready | null, picture: File | null): Answer & { 
     }
   }, [question])
   const isOfThis = last.value?.question.open === open && last.value.question.picture === picture
-  const { scores, error } = isOfThis ? last.value! : { scores: [], error: null }
-  return { scores, error, isAwaited: open !== null && picture !== null && last.value?.question !== question }
+  const isAnswered = last.value?.question === question
+  return {
+    scores: isOfThis ? last.value!.scores : [],
+    error: isAnswered ? last.value!.error : null,
+    isAwaited: open !== null && picture !== null && !isAnswered,
+  }
 }
 
+/** Scores of the last frame, and the model that they are by. */
 interface Filmed {
-  readonly scores: { value: readonly LabelScore[] }
+  readonly open: Ready
+  readonly scores: readonly LabelScore[]
+}
+
+interface Film {
+  readonly filmed: { value: Filmed | null }
   readonly error: { value: unknown }
   readonly rate: { value: { perSecond: number; frames: number } | null }
   readonly isFilming: { value: boolean }
@@ -215,7 +226,7 @@ function useCamera(
   open: Ready | null,
   isOn: boolean,
   video: { current: HTMLVideoElement | null },
-  { scores, error, rate, isFilming }: Filmed,
+  { filmed, error, rate, isFilming }: Film,
 ): void {
   useEffect(() => {
     if (!isOn || !open) return
@@ -228,10 +239,12 @@ function useCamera(
       while (!own.signal.aborted) {
         await nextFrame(video.current!)
         const found = await classify(open, video.current!, own.signal).catch(wordsProblem)
+        // Another model took its place, and films anew.
+        if (isClosed(open)) return
         if (Array.isArray(found)) {
-          ;[scores.value, error.value] = [found, null]
+          ;[filmed.value, error.value] = [{ open, scores: found }, null]
         } else {
-          ;[scores.value, error.value] = [[], found]
+          ;[filmed.value, error.value] = [null, found]
           await pause(300)
           continue
         }
@@ -251,7 +264,7 @@ function useCamera(
     return () => {
       own.abort()
       closeCamera(stream)
-      scores.value = []
+      ;[filmed.value, rate.value] = [null, null]
     }
   }, [open, isOn])
 }
