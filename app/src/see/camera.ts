@@ -31,13 +31,15 @@ export class FrameRate {
 export async function openCamera(video: HTMLVideoElement): Promise<MediaStream> {
   if (!navigator.mediaDevices?.getUserMedia)
     throw new UserError("this page may not use a camera", "open it from https or localhost, or choose a picture")
+  let stream: MediaStream | null = null
   try {
     const wanted = { facingMode: "environment", width: { ideal: 1280 }, height: { ideal: 720 } }
-    const stream = await navigator.mediaDevices.getUserMedia({ video: wanted })
+    stream = await navigator.mediaDevices.getUserMedia({ video: wanted })
     video.srcObject = stream
     await video.play()
     return stream
   } catch (error) {
+    closeCamera(stream)
     throw cameraError(error)
   }
 }

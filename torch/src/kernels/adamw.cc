@@ -28,8 +28,8 @@ struct Coefficients {
 
   Coefficients(double learningRate, double beta1, double beta2, double eps, double weightDecay, int64_t updates,
                double gradientScale)
-      : scale(gradientScale), kept(1 - learningRate * weightDecay), beta1(beta1), rest1(1 - beta1), beta2(beta2), rest2(1 - beta2),
-        correction(std::sqrt(1 - std::pow(beta2, updates))), eps(eps),
+      : scale(gradientScale), kept(1 - learningRate * weightDecay), beta1(beta1), rest1(1 - beta1), beta2(beta2),
+        rest2(1 - beta2), correction(std::sqrt(1 - std::pow(beta2, updates))), eps(eps),
         rate(learningRate / (1 - std::pow(beta1, updates))) {}
 };
 
