@@ -185,16 +185,25 @@ test("queries during migrations are of one generation, and none fails", async ()
   const after = before.map((n) => count - 1 - n)
   const isOne = (rows: readonly number[]) =>
     [before, after].some((order) => String(order.slice(0, 30)) === String(rows))
-  let isDone = false
+  let [asked, isDone] = [0, false]
+  const nextAnswer = async () => {
+    for (const before = asked; asked === before && !isDone; ) await setImmediate()
+  }
   const migrations = (async () => {
-    for (let turn = 0; turn < 5; turn++) await migrate(path, turn % 2 === 0)
+    for (let turn = 0; turn < 5; turn++) {
+      await nextAnswer()
+      await migrate(path, turn % 2 === 0)
+    }
     isDone = true
   })()
-  let asked = 0
-  do {
-    expect(isOne(rowsOf(await index.search({ terms: [textTerm("x")], words: 0, limit: 30 })))).toBe(true)
-    asked++
-  } while (!isDone)
+  try {
+    do {
+      expect(isOne(rowsOf(await index.search({ terms: [textTerm("x")], words: 0, limit: 30 })))).toBe(true)
+      asked++
+    } while (!isDone)
+  } finally {
+    isDone = true
+  }
   await migrations
   // Some before, some between the switches.
   expect(asked).toBeGreaterThan(5)
