@@ -8,6 +8,7 @@ import { join, resolve } from "node:path"
 import type { DatabaseSyncInstance, StatementSyncInstance } from "@photostructure/sqlite"
 import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../core/json.ts"
+import { inTurns, nextTurn } from "../../core/turns.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { inDatabase, openChecked, type Row, restoreHint, type SqlValue, stateOf } from "./database.ts"
 import { indexCommand } from "./index-command.ts"
@@ -137,6 +138,27 @@ export class IndexStore implements Disposable {
     return this.transaction("BEGIN IMMEDIATE", work)
   }
 
+  /**
+   * The same for long work, which may be stopped wherever it yields: then nothing is written. Nobody else may use this store
+   * meanwhile; other ones read what was there before.
+   *
+   * @throws what `work` throws; the signal's reason
+   */
+  async writingInTurns<T>(work: Generator<void, T>, signal?: AbortSignal): Promise<T> {
+    this.within(() => this.db.exec("BEGIN IMMEDIATE"))
+    try {
+      const result = await inTurns(work, async () => {
+        await nextTurn()
+        signal?.throwIfAborted()
+      })
+      this.within(() => this.db.exec("COMMIT"))
+      return result
+    } catch (error) {
+      this.rollBack()
+      throw error
+    }
+  }
+
   [Symbol.dispose](): void {
     this.prepared.clear()
     if (this.db.isOpen) this.db.close()
@@ -162,10 +184,14 @@ export class IndexStore implements Disposable {
       this.within(() => this.db.exec("COMMIT"))
       return result
     } catch (error) {
-      // SQLite ends a transaction by itself where the disk is full.
-      if (this.db.isTransaction) this.db.exec("ROLLBACK")
+      this.rollBack()
       throw error
     }
+  }
+
+  private rollBack(): void {
+    // SQLite ends a transaction by itself where the disk is full.
+    if (this.db.isTransaction) this.db.exec("ROLLBACK")
   }
 }
 

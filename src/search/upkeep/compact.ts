@@ -1,11 +1,11 @@
 /**
  * An index without what no file has any more: rows of vectors are copied into a new generation, and one transaction renumbers
- * contents and switches to it. Killed before, the index is as it was; after, as it is to be.
+ * contents and switches to it. Stopped or killed before its end, the index is as it was; after, as it is to be.
  */
 import { statSync } from "node:fs"
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
-import { noProgress, type StartProgress } from "../../core/progress.ts"
+import { noProgress, type Progress, type StartProgress } from "../../core/progress.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 import { renameBackground } from "../calibrate/make-background.ts"
 import { removeStrayThumbnails } from "../indexing/thumbnails.ts"
@@ -16,6 +16,7 @@ import { requireVectorsOf, vectorOffset } from "../store/vector-file.ts"
 import { restoreCodes } from "./codes.ts"
 
 export interface CompactOptions {
+  /** Between some thousands of rows: until the switch, the index is as it was. */
   readonly signal?: AbortSignal | undefined
   readonly startProgress?: StartProgress | undefined
 }
@@ -46,7 +47,7 @@ export async function compactIndex(folder: string, options: CompactOptions = {})
   if (removed > 0) {
     now = { ...old, id: writer.nextGeneration(), created: new Date().toISOString() }
     await copyKept(writer, old, now, kept, options)
-    store.writing(() => switchTo(writer, old, now, kept.length))
+    await switchTo(writer, old, now, kept, options)
     await writer.files.remove(old.id)
     await restoreCodes(store, now, options)
   }
@@ -99,32 +100,80 @@ async function copyKept(
   }
 }
 
-/** Within a transaction. */
-function switchTo(writer: IndexWriter, old: Generation, now: Generation, count: number): void {
+async function switchTo(
+  writer: IndexWriter,
+  old: Generation,
+  now: Generation,
+  kept: readonly number[],
+  { signal, startProgress = noProgress }: CompactOptions,
+): Promise<void> {
+  const progress = startProgress("renumbering", 2 * kept.length, { unit: "rows" })
+  let isToCommit = false
+  function* work(): Generator<void, void> {
+    yield* switching(writer, old, now, kept, progress)
+    isToCommit = true
+  }
+  try {
+    await writer.store.writingInTurns(work(), signal)
+  } catch (error) {
+    // What a commit that failed has on the disk, the next writer knows, and removes one of the two files.
+    if (!isToCommit) await writer.files.remove(now.id)
+    throw error
+  } finally {
+    progress.done()
+  }
+}
+
+/** Within a transaction; yields where it may be stopped. */
+function* switching(
+  writer: IndexWriter,
+  old: Generation,
+  now: Generation,
+  kept: readonly number[],
+  progress: Progress,
+): Generator<void, void> {
   const { store } = writer
   store.db.exec("PRAGMA defer_foreign_keys = 1")
-  renumber(store)
+  yield* removeGone(store)
+  yield* renumber(store, kept, progress)
   writer.insertGeneration(now)
   renameBackground(store, old, now)
   store.run("DELETE FROM generations WHERE id = ?", old.id)
-  writer.setMeta("count", String(count))
+  writer.setMeta("count", String(kept.length))
 }
 
-/** Contents get the numbers 1 to N in their order; through negative ones, so that no two are equal on the way. */
-function renumber({ db }: IndexStore): void {
-  db.exec(`
-    DELETE FROM contents WHERE copies = 0;
-    CREATE TEMP TABLE renumbered (old INTEGER PRIMARY KEY, new INTEGER NOT NULL);
-    INSERT INTO renumbered SELECT id, row_number() OVER (ORDER BY id) FROM contents;
-    DELETE FROM renumbered WHERE old = new;
-    UPDATE contents SET id = -(SELECT new FROM renumbered WHERE old = id) WHERE id IN (SELECT old FROM renumbered);
-    UPDATE contents SET id = -id WHERE id < 0;
-    UPDATE files SET content = (SELECT new FROM renumbered WHERE old = content)
-      WHERE content IN (SELECT old FROM renumbered);
-    -- The triggers counted on the way.
-    UPDATE contents SET copies = (SELECT count(*) FROM files WHERE content = contents.id);
-    DROP TABLE renumbered;
-  `)
+function* removeGone(store: IndexStore): Generator<void, void> {
+  while (store.row("SELECT id FROM contents WHERE copies = 0 LIMIT 1")) {
+    store.run("DELETE FROM contents WHERE id IN (SELECT id FROM contents WHERE copies = 0 LIMIT ?)", rowsAtOnce)
+    yield
+  }
+}
+
+/**
+ * Contents get the numbers 1 to N in their order, and then their files. The lowest goes first: its number is free by then, because
+ * none grows. Triggers count what has another number already, so that copies are counted again when all files up to them have moved.
+ */
+function* renumber(store: IndexStore, kept: readonly number[], progress: Progress): Generator<void, void> {
+  for (const [first, end] of movedParts(kept)) {
+    for (let i = first; i < end; i++) store.run("UPDATE contents SET id = ? WHERE id = ?", i + 1, kept[i]! + 1)
+    progress.update(end)
+    yield
+  }
+  for (const [first, end] of movedParts(kept)) {
+    for (let i = first; i < end; i++) store.run("UPDATE files SET content = ? WHERE content = ?", i + 1, kept[i]! + 1)
+    store.run(`${countCopies} WHERE id BETWEEN ? AND ?`, first + 1, end)
+    progress.update(kept.length + end)
+    yield
+  }
+}
+
+const countCopies = "UPDATE contents SET copies = (SELECT count(*) FROM files WHERE content = contents.id)"
+
+/** First and end of those that get another number, some at a time. */
+function* movedParts(kept: readonly number[]): Generator<readonly [number, number]> {
+  const moved = kept.findIndex((row, i) => row !== i)
+  for (let first = moved; first >= 0 && first < kept.length; first += rowsAtOnce)
+    yield [first, Math.min(first + rowsAtOnce, kept.length)]
 }
 
 function vacuum({ db }: IndexStore): void {

@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
+import { plainPicture } from "../../../test/plain-picture.ts"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
@@ -265,6 +266,56 @@ test("compaction removes thumbnails of pictures that no file has any more", asyn
   await compactIndex(index)
   expect(names()).toHaveLength(count - 1)
   expect(await makeThumbnails(index)).toMatchObject({ made: 0, known: count - 1 })
+})
+
+/** Contents with a file each, and every third one with two. */
+async function addMany(index: string, many: number): Promise<void> {
+  using writer = await IndexWriter.open(index, "a test")
+  const active = writer.active!
+  const vector = new Float32Array(active.dim)
+  vector[0] = 1
+  const pictures = Array.from({ length: many }, (_, n) => ({
+    ...plainPicture(n, vector),
+    files: ["many", ...(n % 3 === 0 ? ["again"] : [])].map((name) => ({
+      ...{ root: 1, path: `${name}/${n}.jpg`, size: 1, mtime: 1 },
+    })),
+  }))
+  writer.addPictures(active, pictures)
+}
+
+test("stopped at any step of its renumbering, a compaction leaves the index as it was, and is made by the same call", async () => {
+  const index = copy()
+  // More than are renumbered in one step.
+  await addMany(index, 5000)
+  await forgetPaths(index, [picture(3), at("pictures", "many", "70.jpg"), at("pictures", "many", "4990.jpg")])
+  const [before, files] = [vectorsByPath(index), readdirSync(index).filter((name) => name.startsWith("vectors-"))]
+  const total = 2 * (count + 5000 - 3)
+  const steps: number[] = []
+  for (let stop = 1; ; stop++) {
+    const controller = new AbortController()
+    let updates = 0
+    const startProgress = (label: string) => ({
+      update(done: number) {
+        if (label !== "renumbering") return
+        if (stop === 1) steps.push(done)
+        if (++updates === stop) controller.abort(new Error("stopped here"))
+      },
+      done() {},
+    })
+    const compacting = compactIndex(index, { signal: controller.signal, startProgress })
+    if (stop > 4) {
+      expect(await compacting).toMatchObject({ removed: 3, pictures: total / 2 })
+      break
+    }
+    await expect(compacting).rejects.toThrow("stopped here")
+    expect([activeId(index), readdirSync(index).filter((name) => name.startsWith("vectors-"))]).toEqual([1, files])
+    expect((await verifyIndex(index)).problems).toEqual([])
+    expect(vectorsByPath(index)).toEqual(before)
+  }
+  expect(steps).toEqual([3 + 4096])
+  expect((await verifyIndex(index)).problems).toEqual([])
+  expect(vectorsByPath(index)).toEqual(before)
+  expect((await indexStatus(index)).unused).toBe(0)
 })
 
 test("vectors of another model are neither compacted nor exported", async () => {
