@@ -6,12 +6,18 @@ import { thumbnailOf } from "../shared/thumbnail.ts"
 import { counted } from "../shared/words.ts"
 import { Enlarge } from "./enlarged.tsx"
 import type { LibraryPicture } from "./library.ts"
-import type { OwnAnswer } from "./search.tsx"
 import { leastPictures, type Ranked, type Ranking } from "./stands-out.ts"
 
 const shownAtFirst = 48
 /** How many weaker ones are shown. */
 const weakShown = 24
+
+export interface OwnAnswer {
+  /** For people: the words, or the picture. */
+  readonly query: string
+  readonly pictures: readonly LibraryPicture[]
+  readonly ranking: Ranking
+}
 
 interface OwnResultsProps {
   readonly answer: OwnAnswer

@@ -9,16 +9,9 @@ import { useLatest } from "./as-you-type.ts"
 import { EnlargedPicture } from "./enlarged.tsx"
 import { chooseFolder, type FolderHandle, hasFolderHandles, isAllowed, lastFolder, picturesInFolder } from "./folder.ts"
 import { type LibraryPicture, PictureLibrary, type Progress } from "./library.ts"
-import { LikeLine, OwnResults } from "./results.tsx"
+import { LikeLine, type OwnAnswer, OwnResults } from "./results.tsx"
 import { IndexLine, ServerSearch } from "./server-search.tsx"
-import { cosinesWith, type Ranking, rank } from "./stands-out.ts"
-
-export interface OwnAnswer {
-  /** For people: the words, or the picture. */
-  readonly query: string
-  readonly pictures: readonly LibraryPicture[]
-  readonly ranking: Ranking
-}
+import { cosinesWith, rank } from "./stands-out.ts"
 
 export const library = new PictureLibrary()
 
