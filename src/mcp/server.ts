@@ -149,7 +149,7 @@ function requireAllowed(path: string, index: SearchedIndex, allowFiles: boolean)
   if (allowFiles || index.hasFile(file)) return file
   throw new UserError(
     `${quoted(file)} is not in the index, and other files are not read`,
-    "give a path from a result; `mobileclip mcp --allow-files` lets the server read other pictures",
+    "give a path from a result; a server that is started with --allow-files reads other pictures too",
   )
 }
 
