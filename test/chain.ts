@@ -23,7 +23,7 @@ import { ended, kill, startProgram } from "./program.ts"
 
 interface ChainOptions extends ChainSize {
   readonly workers: number
-  /** Between two deaths of a worker, chosen at random, at least; also one shard more than at the last death is there. */
+  /** Between two deaths of a worker, chosen at random, at least; each comes when there is a shard more than at the last one. */
   readonly killSeconds: number
   /** After the first shard, the server dies, once. */
   readonly serverDiesAfterSeconds: number
@@ -73,7 +73,7 @@ async function disturbed(folder: string, options: ChainOptions) {
     code = exit
   })
   try {
-    for (let next = killSeconds; code === undefined; ) {
+    for (let next = 0; code === undefined; ) {
       await Promise.race([done, sleep(100)])
       if (seconds() > maxSeconds) throw new Error(`the chain was not done after ${maxSeconds} s`)
       // A command that finds no server says so and ends: the server dies when all have found it.
