@@ -23,11 +23,15 @@ interface ServerFault {
 
 const types: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
+  ".css": "text/css",
   ".js": "text/javascript",
   ".mjs": "text/javascript",
   ".json": "application/json",
   ".wasm": "application/wasm",
   ".png": "image/png",
+  ".jpg": "image/jpeg",
+  ".svg": "image/svg+xml",
+  ".webmanifest": "application/manifest+json",
 }
 
 export class StaticServer implements AsyncDisposable {

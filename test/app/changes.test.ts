@@ -212,6 +212,8 @@ test("a server whose token was not given is told with what to do; one of its own
 test("all tabs are whole, whichever is open, on screens of 360 and of 320 pixels", async () => {
   const page = await openApp(await fresh({ viewport: { width: 360, height: 740 } }), site.address)
   const tabs = await page.getByRole("tab").all()
+  // With its style: what has none always fits.
+  expect(await page.getByRole("tablist").evaluate((list) => getComputedStyle(list).display)).toBe("flex")
   for (const width of [360, 320]) {
     await page.setViewportSize({ width, height: 740 })
     for (const opened of tabs) {
