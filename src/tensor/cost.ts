@@ -207,13 +207,13 @@ class CostTensor implements Tensor {
     return this.result("attention", shape, { attentionMultiplyAdds: 2 * scores * width })
   }
 
+  selfAttention(options: SelfAttentionOptions): Tensor {
+    return composedSelfAttention(this, options)
+  }
+
   batchNorm({ weight, bias }: BatchNormParameters): Tensor {
     this.meter.use(weight, bias)
     return this.result("batchNorm", normShape(this.where("batchNorm"), this.shape, 1, weight.size))
-  }
-
-  selfAttention(options: SelfAttentionOptions): Tensor {
-    return composedSelfAttention(this, options)
   }
 
   addNorms(terms: readonly NormTerm[], factor?: Parameter): Tensor {

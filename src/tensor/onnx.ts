@@ -158,14 +158,14 @@ class OnnxTensor implements Tensor {
     return new OnnxTensor(graph, graph.emit("Reshape", [tokens, graph.integers(0, 0, shape[2]!)]), shape)
   }
 
+  selfAttention(options: SelfAttentionOptions): Tensor {
+    return composedSelfAttention(this, options)
+  }
+
   batchNorm({ weight, bias, runningMean, runningVar, eps }: BatchNormParameters): Tensor {
     const operands = [weight, bias, runningMean, runningVar].map((parameter) => this.graph.parameter(parameter))
     const shape = normShape(this.where("batchNorm"), this.shape, 1, weight.size)
     return this.next("BatchNormalization", operands, { epsilon: { float: eps } }, shape)
-  }
-
-  selfAttention(options: SelfAttentionOptions): Tensor {
-    return composedSelfAttention(this, options)
   }
 
   addNorms(terms: readonly NormTerm[], factor?: Parameter): Tensor {

@@ -120,13 +120,14 @@ function placed(
 ): PlacedBatch & { readonly seen: TorchTensor } {
   const { contextLength } = model.config.text
   const batch = placeBatch(model, interpreter, { images, tokens })
-  const columns = Math.min(labelled(tokens, contextLength).length + 2, contextLength)
+  const longest = Math.max(...labelsOf(tokens, contextLength).map((labels) => labels.length))
+  const columns = Math.min(longest + 2, contextLength)
   return { ...batch, seen: interpreter.wrap(batch.ids.value.narrow(1, 0, columns)) }
 }
 
 /** Labels of these captions: every token but the first. */
 export function countLabels(tokens: BigInt64Array, contextLength: number): number {
-  return labelled(tokens, contextLength).labels.length
+  return labelsOf(tokens, contextLength).reduce((count, labels) => count + labels.length, 0)
 }
 
 interface Tower {
@@ -235,15 +236,20 @@ function idsOn({ device }: TorchInterpreter, ids: BigInt64Array): torch.Tensor {
   return torch.tensor(ids, [ids.length], { device })
 }
 
-/**
- * Which rows of [N, length] have a label, and the labels, in order; `length` is as far as the longest caption of the batch
- * goes, without its end. Captions are zero-padded rows of `contextLength` ids.
- */
-function labelled(tokens: BigInt64Array, contextLength: number) {
-  const texts = Array.from({ length: tokens.length / contextLength }, (_, n) => {
+/** The labels of each caption: its tokens after the first. Captions are zero-padded rows of `contextLength` ids. */
+function labelsOf(tokens: BigInt64Array, contextLength: number): BigInt64Array[] {
+  return Array.from({ length: tokens.length / contextLength }, (_, n) => {
     const row = tokens.subarray(n * contextLength, (n + 1) * contextLength)
     return row.subarray(1, row.findLastIndex((id) => id !== 0n) + 1)
   })
+}
+
+/**
+ * Which rows of [N, length] have a label, and the labels, in order; `length` is as far as the longest caption of the batch
+ * goes, without its end.
+ */
+function labelled(tokens: BigInt64Array, contextLength: number) {
+  const texts = labelsOf(tokens, contextLength)
   const length = Math.max(...texts.map((labels) => labels.length))
   const rows = texts.flatMap((labels, n) => Array.from(labels, (_, i) => BigInt(n * length + i)))
   const labels = texts.flatMap((text) => [...text])

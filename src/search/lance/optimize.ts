@@ -37,7 +37,10 @@ export function indexSettings(rows: number) {
 
 const [queries, nearest] = [50, 10] as const
 
-/** @param folder of the index. Throws UserError where there is no such table, or LanceDB is not installed. */
+/**
+ * @param folder of the index, for hints
+ * @throws UserError where there is no such table, or LanceDB is not installed
+ */
 export async function optimizeTable(
   uri: string,
   folder: string,

@@ -128,7 +128,7 @@ void gradientsOf(const Three& inputs, const at::Tensor& statistics, const at::Te
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-void checkOnce() { TORCH_CHECK(!at::GradMode::is_enabled(), "attention: second derivatives are not implemented"); }
+void refuseSecondDerivatives() { TORCH_CHECK(!at::GradMode::is_enabled(), "attention: second derivatives are not implemented"); }
 
 struct Attention : torch::autograd::Function<Attention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& queries, const at::Tensor& keys,
@@ -144,7 +144,7 @@ struct Attention : torch::autograd::Function<Attention> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list given) {
-    checkOnce();
+    refuseSecondDerivatives();
     const variable_list saved = context->get_saved_variables();
     const Three inputs = {saved[0], saved[1], saved[2]};
     Three results;
@@ -174,7 +174,7 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list given) {
-    checkOnce();
+    refuseSecondDerivatives();
     const variable_list saved = context->get_saved_variables();
     const at::Tensor gradient = at::empty(saved[0].sizes(), saved[0].options());
     gradientsOf(thirdsOf(saved[0]), saved[1], {}, context->saved_data["causal"].toBool(), given[0],
