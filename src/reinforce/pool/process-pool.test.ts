@@ -19,14 +19,15 @@ beforeAll(() => {
   const errors = new URL("../../../dist/src/core/errors.js", import.meta.url).href
   writeFileSync(
     program,
-    `import { appendFileSync, existsSync, rmSync } from "node:fs"
+    `import { appendFileSync, existsSync, unlinkSync } from "node:fs"
     import { setTimeout as sleep } from "node:timers/promises"
     import { serveShards } from ${JSON.stringify(serve)}
     import { EnvironmentError, UserError } from ${JSON.stringify(errors)}
+    // One process takes the file, however many ask at one time.
+    const takes = (path) => { try { unlinkSync(path); return true } catch { return false } }
     serveShards(async (settings) => {
       if (settings.broken) throw new UserError("no such model", "choose another")
-      if (existsSync(settings.log + "-once")) {
-        rmSync(settings.log + "-once")
+      if (takes(settings.log + "-once")) {
         process.kill(process.pid, "SIGKILL")
         await sleep(60_000)
       }
