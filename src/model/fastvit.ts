@@ -96,6 +96,11 @@ class PositionalEncoding extends Module {
   }
 }
 
+/** Some pixels of each picture: [N, C, H, W] -> [N, C, H', W'] */
+export type PixelChoice = (x: Tensor) => Tensor
+
+const whole: PixelChoice = (x) => x
+
 /** Depthwise convolution + batch norm, then a two-layer perceptron on the channels. */
 class ConvFfn extends Module {
   readonly conv: ConvBn | Conv2d
@@ -110,8 +115,9 @@ class ConvFfn extends Module {
     this.fc2 = new Conv2d(hidden, dim, dense)
   }
 
-  forward(x: Tensor): Tensor {
-    return this.fc2.forward(this.fc1.forward(this.conv.forward(x)).gelu())
+  /** [N, C, H, W] -> the pixels that `choose` takes of the same shape. */
+  forward(x: Tensor, choose = whole): Tensor {
+    return this.fc2.forward(this.fc1.forward(choose(this.conv.forward(x))).gelu())
   }
 
   /** One convolution in place of convolution and norm; the results scaled (null: the scale is folded already). */
@@ -141,8 +147,13 @@ export class RepMixerBlock extends Module {
 
   /** [N, C, H, W] -> the same shape. */
   forward(x: Tensor): Tensor {
+    return this.forwardAt(x, whole)
+  }
+
+  /** Only the pixels of the results that `choose` takes; convolutions and the norms' statistics are of all. */
+  forwardAt(x: Tensor, choose: PixelChoice): Tensor {
     const mixed = this.tokenMixer.forward(x)
-    return mixed.add(scaleBy(this.layerScale, this.convFfn.forward(mixed)))
+    return choose(mixed).add(scaleBy(this.layerScale, this.convFfn.forward(mixed, choose)))
   }
 
   fold(): RepMixerBlock {

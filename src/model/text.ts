@@ -9,9 +9,9 @@ import type { TextTowerConfig } from "../core/family/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { RepMixerBlock } from "./fastvit.ts"
-import { type Layer, LayerNorm, runSegments, type Segment, segmentsOf } from "./layers.ts"
+import { LayerNorm, runSegments, type Segment, segmentsOf } from "./layers.ts"
 import { Module } from "./module.ts"
-import { TransformerBlock, textInit } from "./transformer.ts"
+import { type RowChoice, TransformerBlock, textInit } from "./transformer.ts"
 
 /** A RepMixer block over the token axis: kernels of 1 x 11 on [N, D, 1, L], and no 1x1 branch. */
 class TokenRepMixerBlock extends RepMixerBlock {
@@ -21,16 +21,30 @@ class TokenRepMixerBlock extends RepMixerBlock {
 
   /** [N, L, D] -> the same shape. */
   override forward(x: Tensor): Tensor {
-    const length = x.shape[1]!
-    const image = x.permute([0, 2, 1]).reshape([this.width, 1, length])
-    return super.forward(image).reshape([this.width, length]).permute([0, 2, 1])
+    return tokensOf(super.forward(imageOf(x)))
   }
+
+  /** One row of the results, where no others are read: [N, L, D] -> [N, D] */
+  forwardRow(x: Tensor, row: RowChoice): Tensor {
+    const pixel = (x: Tensor) => row(tokensOf(x)).reshape([this.width, 1, 1])
+    return this.forwardAt(imageOf(x), pixel).reshape([this.width])
+  }
+}
+
+/** [N, L, D] -> [N, D, 1, L] */
+function imageOf(x: Tensor): Tensor {
+  return x.permute([0, 2, 1]).reshape([x.shape[2]!, 1, x.shape[1]!])
+}
+
+/** [N, D, 1, L] -> [N, L, D] */
+function tokensOf(x: Tensor): Tensor {
+  return x.reshape([x.shape[1]!, x.shape[3]!]).permute([0, 2, 1])
 }
 
 export class TextTower extends Module {
   readonly tokenEmbedding: Parameter // [vocabSize, D]
   readonly positionalEmbedding: Parameter // [contextLength, D]
-  readonly blocks: readonly Layer[]
+  readonly blocks: readonly (TransformerBlock | TokenRepMixerBlock)[]
   readonly finalNorm: LayerNorm
   readonly projection: Parameter // [D, embedDim]
 
@@ -62,9 +76,11 @@ export class TextTower extends Module {
     return [embed, ...segmentsOf(this.blocks.slice(0, -1)), (x) => this.lastRow(x, tokens.firstEot()), project]
   }
 
-  /** Through the last block, which after a transformer block's keys and values needs one row of each text only. */
+  /** Through the last block, which computes the one row of each text that is read. */
   private lastRow(x: Tensor, eot: Tensor): Tensor {
     const last = this.blocks.at(-1)!
-    return last instanceof TransformerBlock ? last.forwardAt(x, eot) : last.forward(x).rowAt(eot)
+    const row = (rows: Tensor) => rows.rowAt(eot)
+    if (last instanceof TokenRepMixerBlock) return last.forwardRow(x, row)
+    return last.forwardRow(x, row, this.config.causal ? x.causalBias(eot) : undefined)
   }
 }

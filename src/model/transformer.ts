@@ -28,6 +28,9 @@ export interface KeysAndValues {
   readonly values: Tensor
 }
 
+/** One row of each sequence: [N, L, D] -> [N, D] */
+export type RowChoice = (x: Tensor) => Tensor
+
 /** Initial values of a block's weights; the biases of its attention are zeros. */
 interface BlockInit {
   readonly qkv: Init
@@ -98,10 +101,10 @@ class SelfAttention extends Module {
     return { mixed: this.proj.forward(query.attention(keys, values, options)), keys, values }
   }
 
-  /** What the queries at `positions` [N] see of [N, L, D], except what `bias` [N, L] hides -> [N, D] */
-  forwardAt(x: Tensor, positions: Tensor, bias?: Tensor): Tensor {
+  /** What the query of one row sees of [N, L, D], except what `bias` [N, L] hides -> [N, D] */
+  forwardRow(x: Tensor, row: RowChoice, bias?: Tensor): Tensor {
     const [queries, keys, values] = this.project(x)
-    const query = queries.rowAt(positions).reshape([1, this.width])
+    const query = row(queries).reshape([1, this.width])
     const mixed = query.attention(keys, values, { heads: this.heads, causal: false, ...(bias && { bias }) })
     return this.proj.forward(mixed.reshape([this.width]))
   }
@@ -213,11 +216,10 @@ export class TransformerBlock extends Module {
     return { y: this.transform(x.add(mixed)), ...present }
   }
 
-  /** Only the rows of the results at `positions` [N], where no others are read: [N, L, D] -> [N, D] */
-  forwardAt(x: Tensor, positions: Tensor): Tensor {
-    const bias = this.attn.causal ? x.causalBias(positions) : undefined
-    const mixed = this.attn.forwardAt(this.norm1.forward(x), positions, bias)
-    return this.transform(x.rowAt(positions).add(mixed))
+  /** One row of the results, where no others are read; it sees all but what `bias` [N, L] hides: [N, L, D] -> [N, D] */
+  forwardRow(x: Tensor, row: RowChoice, bias?: Tensor): Tensor {
+    const mixed = this.attn.forwardRow(this.norm1.forward(x), row, bias)
+    return this.transform(row(x).add(mixed))
   }
 
   private transform(x: Tensor): Tensor {

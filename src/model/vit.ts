@@ -52,7 +52,7 @@ export class VitTrunk extends Module {
     return [(x) => this.embed(x), ...segmentsOf(this.blocks)]
   }
 
-  private embed(x: Tensor): Tensor {
+  protected embed(x: Tensor): Tensor {
     const patches = flattenPixels(this.patchEmbed.forward(x))
     return this.normPre.forward(prepend(this.classToken, patches).addPositions(this.positionalEmbedding))
   }
@@ -77,7 +77,8 @@ export class Vit extends VitTrunk {
   }
 
   segments(): Segment[] {
-    return [...this.trunkSegments(), (x) => this.projection.forward(this.norm.forward(classRow(x)))]
+    const project = (row: Tensor) => this.projection.forward(this.norm.forward(row))
+    return [(x) => this.embed(x), ...classTokenSegments(this.blocks), project]
   }
 }
 
@@ -113,8 +114,8 @@ export class ConvStemVit extends Module {
   }
 
   segments(): Segment[] {
-    const project = (x: Tensor) => this.projection.forward(this.norm.forward(classRow(x)))
-    return [(x) => this.embed(x), ...segmentsOf(this.blocks), project]
+    const project = (row: Tensor) => this.projection.forward(this.norm.forward(row))
+    return [(x) => this.embed(x), ...classTokenSegments(this.blocks), project]
   }
 
   private embed(x: Tensor): Tensor {
@@ -137,6 +138,11 @@ function flattenPixels(x: Tensor): Tensor {
 /** [D] in front of [N, P, D] */
 function prepend(row: Parameter, x: Tensor): Tensor {
   return x.repeat(row).reshape([1, row.size]).concat([x], 1)
+}
+
+/** [N, 1 + P, D] -> the class token after the last block [N, D], which computes no other row. */
+function classTokenSegments(blocks: readonly TransformerBlock[]): Segment[] {
+  return [...segmentsOf(blocks.slice(0, -1)), (x) => blocks.at(-1)!.forwardRow(x, classRow)]
 }
 
 /** [N, 1 + P, D] -> [N, D] */

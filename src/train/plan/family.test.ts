@@ -59,13 +59,16 @@ describe("golden files", () => {
   })
 })
 
+/** In the last block, projection and perceptron of the 196 rows that nothing reads, which are not computed. */
+const unread = (196 * 9 * 768 ** 2) / 1e9
+
 /** Without the projection to the embedding, as the published 2.376, 4.641, 7.813 and 16.992 G are counted. */
 const trunk: Readonly<Record<string, number>> = {
   mci0: 2.376,
   mci1: 4.641,
   mci2: 7.813,
-  "vit-b16-apple": 16.992,
-  "vit-b16-timm": 16.992,
+  "vit-b16-apple": 16.992 - unread,
+  "vit-b16-timm": 16.992 - unread,
 }
 
 test.each(members.filter(({ image }) => image.name in trunk).map(({ name }) => name))(
