@@ -5,11 +5,10 @@ import { join } from "node:path"
 import { expect, test } from "vitest"
 import { pictureSamples, temporaryFolder, writeSamples } from "../../../test/training-samples.ts"
 import { partCost } from "../../export/part-cost.ts"
-import { buildModel } from "../../model/checkpoint/checkpoint.ts"
-import type { LayerCost } from "../../tensor/cost.ts"
+import { buildModel, type CheckpointModel } from "../../model/checkpoint/checkpoint.ts"
 import { applyOverrides, parseOverride } from "../recipe/overrides.ts"
 import { defaultRecipe } from "../recipe/schema.ts"
-import { type PlanContext, planContext, withChunk } from "./context.ts"
+import { type PlanContext, planContext, type TowerPlan, withChunk } from "./context.ts"
 import { type GpuName, gpus, pairsPerSecond } from "./gpus.ts"
 import { chunksOf, fewestRanks, fitsIn, largestChunk, memoryOf } from "./memory.ts"
 import { planOf } from "./plan.ts"
@@ -95,27 +94,37 @@ test.each(measured)(
   },
 )
 
-/** The build that was measured computed all rows of transformers' last blocks, which take what the blocks before them take. */
+/** The build that was measured computed all rows of transformers' last blocks: as much as in the blocks before them. */
 function withWholeBlocks(context: PlanContext): PlanContext {
+  const { image, text } = context.towers
   const model = buildModel(context.config)
-  const whole = (part: "image" | "text") => {
-    const { layers } = partCost(model, part)
-    const blocks = layers.flatMap(({ path }) => /^(?:image|text)\.blocks\.(\d+)\./.exec(path)?.[1] ?? [])
-    const last = Math.max(...blocks.map(Number))
-    const of = (block: number) => layers.filter(({ path }) => path.startsWith(`${part}.blocks.${block}.`))
-    const more = (cost: (layer: LayerCost) => number) => sumOf(of(last - 1), cost) - sumOf(of(last), cost)
-    const { multiplyAdds, activationBytes, ...tower } = context.towers[part]
-    return {
-      ...tower,
-      multiplyAdds: multiplyAdds + more((layer) => layer.multiplyAdds + layer.attentionMultiplyAdds),
-      activationBytes: activationBytes + more((layer) => layer.activationBytes),
-    }
-  }
-  return { ...context, towers: { image: whole("image"), text: whole("text") } }
+  const [ofImage, ofText] = [unreadRows(model, "image"), unreadRows(model, "text")]
+  return { ...context, towers: { image: plus(image, ofImage), text: plus(text, ofText) } }
 }
 
-const sumOf = (layers: readonly LayerCost[], cost: (layer: LayerCost) => number) =>
-  layers.reduce((sum, layer) => sum + cost(layer), 0)
+type Work = Pick<TowerPlan, "multiplyAdds" | "activationBytes">
+
+/** By how much a transformer's last block costs less than the one before it; nothing where a tower is no transformer. */
+function unreadRows(model: CheckpointModel, part: "image" | "text"): Work {
+  const blocks = new Map<string, Work>()
+  for (const { path, multiplyAdds, attentionMultiplyAdds, activationBytes } of partCost(model, part).layers) {
+    const [block] = /^(?:image|text)\.blocks\.\d+/.exec(path) ?? []
+    const work = { multiplyAdds: multiplyAdds + attentionMultiplyAdds, activationBytes }
+    if (block) blocks.set(block, plus(blocks.get(block) ?? nothing, work))
+  }
+  const [last = nothing, before = nothing] = [...blocks.values()].reverse()
+  return plus(before, last, -1)
+}
+
+const nothing: Work = { multiplyAdds: 0, activationBytes: 0 }
+
+function plus<T extends Work>(work: T, { multiplyAdds, activationBytes }: Work, sign: 1 | -1 = 1): T {
+  return {
+    ...work,
+    multiplyAdds: work.multiplyAdds + sign * multiplyAdds,
+    activationBytes: work.activationBytes + sign * activationBytes,
+  }
+}
 
 test("a slower memory slows convolutions, a slower multiplier transformers; float32 takes twice as long", () => {
   const rate = (gpu: GpuName, ...keys: string[]) => pairsPerSecond(contextOf(1, "batch.size=64", ...keys), gpus[gpu])
