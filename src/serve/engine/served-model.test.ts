@@ -109,6 +109,8 @@ test("a process that is killed under load loses no request", async () => {
       const [wanted, at] = i % 2 ? [expected.texts, i % 4] : [expected.pictures, i % 5]
       expectClose([row!], wanted.subarray(16 * at, 16 * (at + 1)))
     })
+    // All of them may have had their answers before it was killed, and its end is told later.
+    while (engine.process.counts.deaths === 0) await sleep(5)
     expect(engine.process.pid).not.toBe(first)
     expect(engine.process.counts.deaths).toBe(1)
   })
@@ -139,7 +141,7 @@ test("a process is replaced by age while requests go on", async () => {
   await using models = open({ cacheBytes: 0, lifetime: { ...lifetimeDefaults, mostTasks: 10 } })
   await models.use("tiny", async (engine) => {
     const first = engine.process.pid
-    for (let i = 0; i < 400 && engine.process.pid === first; i++) {
+    for (let i = 0; engine.process.pid === first; i++) {
       expectClose(await engine.encodeTexts([texts[i % 4]!]), expected.texts.subarray(16 * (i % 4), 16 * ((i % 4) + 1)))
       await sleep(10)
     }
