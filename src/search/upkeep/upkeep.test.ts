@@ -1,5 +1,5 @@
 /** Forgetting, compacting, verifying and the state of a real index by a small model; vectors are told apart by their picture. */
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
@@ -454,6 +454,25 @@ test("a lost picture whose file is gone is told with the commands of its index",
       hint: `bring the files back and repair again: ${repair}, or forget them: ${forget}`,
     },
   ])
+})
+
+test("a file of vectors that goes while status looks, for another generation takes its place, is not missing", async () => {
+  const index = copy()
+  await forgetPaths(index, [picture(9)])
+  const compact = `const { compactIndex } = await import(${JSON.stringify(pathToFileURL("dist/src/search/upkeep/compact.js").href)})
+    await compactIndex(process.argv[1])`
+  const { reading } = IndexStore.prototype
+  const spy = vi.spyOn(IndexStore.prototype, "reading").mockImplementation(function (this: IndexStore, work) {
+    const state: unknown = reading.call(this, work)
+    execFileSync(process.execPath, ["--input-type=module", "-e", compact, index])
+    return state
+  })
+  try {
+    expect((await indexStatus(index)).missing).toEqual([])
+  } finally {
+    spy.mockRestore()
+  }
+  expect(activeId(index)).toBe(2)
 })
 
 test("status counts, and names the writer and failures by reason; these are tried again", async () => {
