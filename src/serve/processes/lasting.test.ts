@@ -50,6 +50,7 @@ let file: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "lasting-"))
   file = join(folder, "child.mjs")
+  writeFileSync(join(folder, "pids"), "")
   writeFileSync(file, code(fileURLToPath(workerFile(import.meta.url, "serve-parent"))))
 })
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -112,7 +113,7 @@ test("one that dies while its replacement is opened leaves no process when all i
 })
 
 /** All that were ever started. */
-const pids = () => readFileSync(join(folder, "pids"), "utf8").trim().split("\n").map(Number)
+const pids = () => readFileSync(join(folder, "pids"), "utf8").split("\n").filter(Boolean).map(Number)
 
 function isRunning(pid: number): boolean {
   try {
