@@ -2,7 +2,7 @@ import { mkdtempSync, renameSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { endsProcesses } from "../../../test/deadly-task.ts"
 import { tinyConfig, tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { UserError } from "../../core/errors.ts"
@@ -220,10 +220,12 @@ test("a model that does not open says why, and for a second at once", async () =
     ...{ mostWaiting: 10, textBatch: 1, maxDelay: 0, lifetime: lifetimeDefaults, idleSeconds: null, cacheBytes: 0 },
   })
   const asked = () => models.use("nothing", async () => {}).catch((reason: unknown) => reason)
+  const clock = vi.spyOn(performance, "now").mockReturnValue(performance.now())
   const error = await asked()
   expect(error).toBeInstanceOf(UserError)
   expect((error as Error).message).toContain("nothing")
   const again = await Promise.all([asked(), asked()])
+  clock.mockRestore()
   expect(again.every((each) => each === error)).toBe(true)
   while ((await asked()) === error) await sleep(50)
   expect(await asked()).toBeInstanceOf(UserError)
