@@ -456,23 +456,29 @@ test("a lost picture whose file is gone is told with the commands of its index",
   ])
 })
 
-test("a file of vectors that goes while status looks, for another generation takes its place, is not missing", async () => {
+test("a file of vectors that goes while it is looked for, as another generation takes its place, is not missing", async () => {
   const index = copy()
   await forgetPaths(index, [picture(9)])
   const compact = `const { compactIndex } = await import(${JSON.stringify(pathToFileURL("dist/src/search/upkeep/compact.js").href)})
     await compactIndex(process.argv[1])`
   const { reading } = IndexStore.prototype
-  const spy = vi.spyOn(IndexStore.prototype, "reading").mockImplementation(function (this: IndexStore, work) {
-    const state: unknown = reading.call(this, work)
-    execFileSync(process.execPath, ["--input-type=module", "-e", compact, index])
-    return state
-  })
+  const spy = vi.spyOn(IndexStore.prototype, "reading")
+  const compactAfterReading = () =>
+    spy.mockImplementationOnce(function (this: IndexStore, work) {
+      const state: unknown = reading.call(this, work)
+      execFileSync(process.execPath, ["--input-type=module", "-e", compact, index])
+      return state
+    })
   try {
+    compactAfterReading()
     expect((await indexStatus(index)).missing).toEqual([])
+    await forgetPaths(index, [picture(10)])
+    compactAfterReading()
+    expect((await verifyIndex(index)).problems).toEqual([])
   } finally {
     spy.mockRestore()
   }
-  expect(activeId(index)).toBe(2)
+  expect(activeId(index)).toBe(3)
 })
 
 test("status counts, and names the writer and failures by reason; these are tried again", async () => {
