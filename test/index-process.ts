@@ -1,7 +1,7 @@
 /**
  * A run of `index` as a process of its own, to be killed by tests within its second batch. Arguments: folder of the index, folder
- * of pictures, model, and the moment at which it says so on standard output and goes no further: `vectors`, when they are written
- * and the transaction has not begun; `contents`, after the first row within it; `count`, before it is committed.
+ * of pictures, model, and the moment at which it says so on standard output and stops until it gets SIGCONT: `vectors`, when they
+ * are written and the transaction has not begun; `contents`, after the first row within it; `count`, before it is committed.
  */
 import { writeSync } from "node:fs"
 import { indexPictures } from "../src/search/indexing/index-pictures.ts"
@@ -11,7 +11,7 @@ import { IndexWriter } from "../src/search/store/index-writer.ts"
 import { VectorWriter } from "../src/search/store/vector-file.ts"
 
 const [index, pictures, model, place] = process.argv.slice(2)
-let batches = 0
+let [batches, hasStopped] = [0, false]
 
 const addPictures = IndexWriter.prototype.addPictures
 IndexWriter.prototype.addPictures = function (...values) {
@@ -20,9 +20,10 @@ IndexWriter.prototype.addPictures = function (...values) {
 }
 
 function stopAt(moment: string): void {
-  if (place !== moment || batches < 2) return
+  if (place !== moment || batches < 2 || hasStopped) return
+  hasStopped = true
   writeSync(1, `${moment}\n`)
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+  process.kill(process.pid, "SIGSTOP")
 }
 
 const write = VectorWriter.prototype.write

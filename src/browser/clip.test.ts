@@ -283,19 +283,24 @@ test("work is stopped between batches, and the model works on", async () => {
       return performance.now() - start
     }
     const whole = await timed(() => clip.encodeTexts(texts))
-    const controller = new AbortController()
-    const work = clip.encodeTexts(texts, { signal: controller.signal })
-    setTimeout(() => controller.abort(new Error("enough")), 50)
-    const reason = await work.then(
-      () => "done",
-      (error) => error.message,
-    )
-    const after = await timed(() => clip.encodeText("a cat"))
+    const stopped = []
+    for (let time = 0; time < 3; time++) {
+      const controller = new AbortController()
+      const work = clip.encodeTexts(texts, { signal: controller.signal })
+      setTimeout(() => controller.abort(new Error("enough")), 50)
+      const reason = await work.then(
+        () => "done",
+        (error) => error.message,
+      )
+      const after = await timed(() => clip.encodeText("a cat"))
+      stopped.push({ reason, share: after / whole })
+    }
     await clip.dispose()
-    return { reason, share: after / whole }
+    return stopped
   })
-  expect(found.reason).toBe("enough")
-  expect(found.share).toBeLessThan(0.1)
+  expect(found.map(({ reason }) => reason)).toEqual(Array(3).fill("enough"))
+  // Work that goes on takes its time each time; a machine that halts does not.
+  expect(Math.min(...found.map(({ share }) => share))).toBeLessThan(0.1)
 })
 
 test("with cross-origin isolation there are threads; the runtime's file may lie elsewhere, and the worker be the caller's", async () => {
@@ -322,7 +327,7 @@ test("nothing broke the policy, in the page or a worker; what does is seen", asy
   expect(await opened.site.violations()).toBe(0)
   // Later, because what a test's own calls do is allowed.
   await opened.page.evaluate(() => void setTimeout(() => new Function("return 1")()))
-  expect(await opened.site.violations()).toBe(1)
+  await expect.poll(() => opened.site.violations(), { timeout: 60_000 }).toBe(1)
 })
 
 describe("WebGPU, computed in software", { timeout: 400_000 }, () => {

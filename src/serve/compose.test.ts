@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
@@ -34,10 +35,19 @@ function start() {
   const here = command!.replace("/models/", `${folder}/`).replace(`--port ${address.port}`, "--port 0")
   const words = [join(root, "bin/mobileclip.js"), ...here.split(" "), "--threads", "1"]
   const child = spawn(process.execPath, words, { stdio: ["ignore", "ignore", "pipe"] })
-  const url = new Promise<string>((resolve) =>
-    child.stderr.once("data", (line) => resolve(`http://127.0.0.1:${/:(\d+)\s*$/.exec(String(line))![1]}`)),
-  )
-  return { child, url }
+  return { child, url: addressIn(child.stderr) }
+}
+
+/** Of the first line that ends with a port, in however many pieces it comes. */
+function addressIn(said: Readable): Promise<string> {
+  let text = ""
+  return new Promise((resolve) => {
+    said.on("data", (piece) => {
+      text += String(piece)
+      const port = /:(\d+)\n/.exec(text)?.[1]
+      if (port) resolve(`http://127.0.0.1:${port}`)
+    })
+  })
 }
 
 /** As its server puts a request together: the task and the type that it wants, then the content. */

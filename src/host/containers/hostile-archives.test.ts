@@ -151,12 +151,14 @@ test("a header that NumPy would not read is refused", async () => {
 
 test("a tensor of 64 dimensions is turned as fast as one of two", async () => {
   const ones = new Array<number>(62).fill(1)
+  /** Of a processor: what else the machine does takes none. */
   const milliseconds = async (more: readonly number[]) => {
     const turned = tensorOf(storage, { shape: [512, 512, ...more], strides: [1, 512, ...more] })
     const file = await openTorch(dictOf(1, turned))
-    const begin = performance.now()
+    const begin = process.cpuUsage()
     for (let i = 0; i < 5; i++) expect(file.readFloat32("w0")).toHaveLength(2 ** 18)
-    return performance.now() - begin
+    const { user, system } = process.cpuUsage(begin)
+    return (user + system) / 1000
   }
   await milliseconds([])
   expect(await milliseconds(ones)).toBeLessThan(6 * (await milliseconds([])) + 20)

@@ -133,9 +133,10 @@ test("parents are made for a path, and go with the lock where they stayed empty"
 
 test.each(["exit", "throw"] as const)("a process that ends by %s leaves nothing", async (after) => {
   const other = start(after)
+  const ended = once(other.child, "exit")
   await other.says()
   expect(await go(other)).toBe("held")
-  await once(other.child, "exit")
+  await ended
   expect(left()).toEqual([])
 })
 
@@ -205,7 +206,7 @@ test("a process on another machine cannot be asked: it is named, and the file to
   writeLock({ machine: "12345678", pid: 7, host: "node7\u001b[31m" })
   silence(200)
   const error = await lockFolder(out(), "mobileclip render").catch((error) => error)
-  expect(error.message).toMatch(/ and was last heard of 20\d s ago$/)
+  expect(error.message).toMatch(/ and was last heard of 2\d\d s ago$/)
   expect(error.message.replace(/ and was .*$/, "")).toBe(
     `${out()} is in use: mobileclip train (process 7 on node7\\x1b[31m) works there since 2026-01-02 03:04 UTC`,
   )
@@ -238,14 +239,14 @@ test("exactly one of many processes follows a holder elsewhere that fell silent"
   expect(left()).toEqual(["out"])
 })
 
-test("a holder is heard of while it lives", { timeout: 60_000 }, async () => {
+test("a holder is heard of while it lives", async () => {
   const path = join(out(), ".lock")
   const other = start()
   await other.says()
   expect(await go(other)).toBe("held")
   const text = readFileSync(path, "utf8")
   silence(330)
-  await expect.poll(() => Date.now() - statSync(path).mtimeMs, { timeout: 30_000 }).toBeLessThan(200_000)
+  await expect.poll(() => Date.now() - statSync(path).mtimeMs, { timeout: 100_000 }).toBeLessThan(200_000)
   expect(readFileSync(path, "utf8")).toBe(text)
 })
 
@@ -324,10 +325,10 @@ test("an abort ends waiting for a file that is not complete", async () => {
   const reason = new Error("stopped")
   const controller = new AbortController()
   setTimeout(() => controller.abort(reason), 100)
-  const started = performance.now()
   await expect(lockFolder(out(), "x", controller.signal)).rejects.toBe(reason)
-  expect(performance.now() - started).toBeLessThan(5000)
   expect(left()).toEqual(["out", "out/.lock"])
+  // Not taken over, as it is when it has been waited for.
+  expect(readFileSync(join(out(), ".lock"), "utf8")).toBe("")
 })
 
 test("a file that is never complete is not waited for without end", { timeout: 120_000 }, async () => {

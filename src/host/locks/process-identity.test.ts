@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
 import { expect, test } from "vitest"
 import { isRunning, thisProcess } from "./process-identity.ts"
 
@@ -28,10 +29,14 @@ test("a process runs until it was killed; the first one of the machine is anothe
 test.runIf(process.platform === "linux")(
   "a process that has ended does not run, even if its parent did not ask",
   async () => {
-    const parent = spawn("sh", ["-c", "sleep 0.05 & echo $!; exec sleep 60"])
+    const parent = spawn("sh", ["-c", "sleep 60 & echo $!; exec sleep 60"])
     const [line] = await once(parent.stdout, "data")
     const pid = Number(String(line))
-    await expect.poll(() => isRunning({ pid, start: unknown })).toBe(false)
+    // The shell itself may ask.
+    const program = () => readFileSync(`/proc/${parent.pid}/comm`, "utf8")
+    await expect.poll(program, { timeout: 60_000 }).toBe("sleep\n")
+    process.kill(pid, "SIGKILL")
+    await expect.poll(() => isRunning({ pid, start: unknown }), { timeout: 60_000 }).toBe(false)
     expect(process.kill(pid, 0)).toBe(true)
     parent.kill("SIGKILL")
     await once(parent, "exit")

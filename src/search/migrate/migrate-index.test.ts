@@ -103,7 +103,7 @@ test("another process that searches all the while never fails, and each answer i
   const switched = output.split("\n").length
   await until(() => output.split("\n").length > switched + 5)
   child.stdin.end()
-  const [code] = await once(child, "exit")
+  const [code] = await once(child, "close")
   const answers = output.trim().split("\n")
   expect(code).toBe(0)
   expect([...new Set(answers)]).toEqual(expected)

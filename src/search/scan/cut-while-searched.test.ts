@@ -14,7 +14,7 @@ import { asUserError } from "../../core/errors.ts"
 import { IndexWriter } from "../store/index-writer.ts"
 import { openScanner } from "./scanner.ts"
 
-/** 40 MB: most of a search's time is its scan. */
+/** 40 MB, whose scan takes some milliseconds. */
 const [dim, count] = [8192, 2500]
 const [folder, children] = [
   mkdtempSync(join(tmpdir(), "cut-")),
@@ -44,10 +44,12 @@ afterEach(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** What a process that searches says when the file is cut after so many milliseconds, and how it ends. */
-async function cutAfter(milliseconds: number, bytes: number) {
-  const program = "dist/test/search-until-failure.js"
-  const child = spawn(process.execPath, [program, index, "/pictures/7.jpg"], { stdio: ["ignore", "pipe", "pipe"] })
+/** What a process that searches says when the file is cut after so many milliseconds, or within a scan, and how it ends. */
+async function cutAfter(milliseconds: number | "a scan began", bytes: number) {
+  const isWithin = milliseconds === "a scan began"
+  const words = ["dist/test/search-until-failure.js", index, "/pictures/7.jpg"]
+  if (isWithin) words.push(vectors, String(bytes))
+  const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] })
   children.add(child)
   const output = { out: "", error: "" }
   child.stdout.on("data", (chunk) => {
@@ -58,8 +60,10 @@ async function cutAfter(milliseconds: number, bytes: number) {
   })
   const closed = once(child, "close")
   await once(child.stdout, "data")
-  await sleep(milliseconds)
-  truncateSync(vectors, bytes)
+  if (!isWithin) {
+    await sleep(milliseconds)
+    truncateSync(vectors, bytes)
+  }
   const [code, signal] = await closed
   return { ...output, code, signal }
 }
@@ -67,10 +71,11 @@ async function cutAfter(milliseconds: number, bytes: number) {
 test("an index that is searched in another process, again and again", async () => {
   const random = new Random(5)
   const said = new Set<string>()
-  for (let round = 0; round < 40 && (said.size < 2 || round < 6); round++) {
+  // At any moment; then where it meets a scan, unless that was over before.
+  for (let round = 0; round < 40 && (round < 7 || !said.has("while it was searched")); round++) {
     copyFileSync(whole, vectors)
     const bytes = random.pick([0, headerBytes, headerBytes + random.int(count) * dim * 2 + 1])
-    const { out, error, code, signal } = await cutAfter(random.int(60), bytes)
+    const { out, error, code, signal } = await cutAfter(round < 6 ? random.int(60) : "a scan began", bytes)
     expect([code, signal, error]).toEqual([0, null, ""])
     const [begin, line, ...rest] = out.split("\n")
     expect([begin, rest]).toEqual(["searching", [""]])

@@ -304,7 +304,12 @@ test("a reader waits for a moment in which the database is locked", async () => 
     console.log("locked")
     setTimeout(() => db.exec("COMMIT; PRAGMA journal_mode = WAL"), 300)`,
   ])
+  const ended = once(child, "exit")
   await once(child.stdout, "data")
-  using store = IndexStore.open(path)
-  expect(store.count).toBe(1)
+  {
+    using store = IndexStore.open(path)
+    expect(store.count).toBe(1)
+  }
+  // It makes files in the folder that is removed after this.
+  expect(await ended).toEqual([0, null])
 })

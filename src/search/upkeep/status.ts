@@ -79,7 +79,7 @@ export async function indexStatus(folder: string, { recall = false }: StatusOpti
     ...counts,
     active,
     building: building && { ...building, rows: rowsWithVector(store, building, total), total },
-    missing: total > 0 && active && !existsSync(store.vectorsPath(active)) ? [store.vectorsPath(active)] : [],
+    missing: total > 0 && active && isMissing(store, active) ? [store.vectorsPath(active)] : [],
     sizes: sizesOf(store, generations),
     background: backgroundOf(store, active),
     codes: {
@@ -88,6 +88,11 @@ export async function indexStatus(folder: string, { recall = false }: StatusOpti
     },
     writer: await writerOf(store.folder),
   }
+}
+
+/** A writer that puts another generation in its place takes it out of the database first, and then removes its file. */
+function isMissing(store: IndexStore, generation: Generation): boolean {
+  return !existsSync(store.vectorsPath(generation)) && store.generations().some(({ id }) => id === generation.id)
 }
 
 function countsOf(store: IndexStore) {

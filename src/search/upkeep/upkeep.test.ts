@@ -1,5 +1,5 @@
 /** Forgetting, compacting, verifying and the state of a real index by a small model; vectors are told apart by their picture. */
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
@@ -222,7 +222,7 @@ test("another process that searches while files are forgotten and the index is c
   const going = all.slice(0, 3).flatMap(([paths]) => paths)
   const kept = all.filter(([paths]) => !going.includes(paths[0]!))
   const child = spawn(process.execPath, ["dist/test/search-loop.js", index], { stdio: ["pipe", "pipe", "inherit"] })
-  const exited = once(child, "exit")
+  const closed = once(child, "close")
   let output = ""
   child.stdout.on("data", (data) => {
     output += data
@@ -240,7 +240,7 @@ test("another process that searches while files are forgotten and the index is c
   expect(await compactIndex(index)).toMatchObject({ removed: 3 })
   await moreAnswers(2)
   child.stdin.end()
-  expect((await exited)[0]).toBe(0)
+  expect((await closed)[0]).toBe(0)
   const answers = output
     .trim()
     .split("\n")
@@ -336,17 +336,18 @@ test("vectors of another model are neither compacted nor exported", async () => 
 
 test("killed at any moment of a compaction, the index is the old or the new one", async () => {
   const states = new Set<number>()
-  for (const delay of [0, 3, 6, 10, 15, 25, null]) {
+  for (const delay of ["held", 0, 3, 6, 10, 15, 25, null] as const) {
     const index = copy()
     await forgetPaths(index, [picture(0), picture(9)])
     const before = vectorsByPath(index)
-    const child = spawn(process.execPath, ["--input-type=module", "-e", compactScript, index], {
+    const child = spawn(process.execPath, ["--input-type=module", "-e", compactScript, index, `${delay}`], {
       stdio: ["ignore", "pipe", "inherit"],
     })
     const exited = once(child, "exit")
     await once(child.stdout, "data")
-    // The last one is killed after the switch, however slow the machine is.
-    if (delay === null) while (activeId(index) === 1 && child.exitCode === null) await sleep(5)
+    // The first one is killed before the switch, and the last one after it, however slow the machine is.
+    if (delay === "held") expect(activeId(index)).toBe(1)
+    else if (delay === null) while (activeId(index) === 1 && child.exitCode === null) await sleep(5)
     else await sleep(delay)
     child.kill("SIGKILL")
     await exited
@@ -361,11 +362,16 @@ test("killed at any moment of a compaction, the index is the old or the new one"
   expect([...states].sort()).toEqual([1, 2])
 })
 
-/** Says when it begins. */
+/** Says when it begins; one that is to be held says it later, and goes no further. */
 const compactScript = `
   const { compactIndex } = await import(${JSON.stringify(pathToFileURL("dist/src/search/upkeep/compact.js").href)})
-  process.stdout.write("begins")
-  await compactIndex(process.argv[1])
+  const startProgress = () => {
+    process.stdout.write("holds")
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+  }
+  const isHeld = process.argv[2] === "held"
+  if (!isHeld) process.stdout.write("begins")
+  await compactIndex(process.argv[1], isHeld ? { startProgress } : {})
   setInterval(() => {}, 1000)
 `
 
@@ -448,6 +454,31 @@ test("a lost picture whose file is gone is told with the commands of its index",
       hint: `bring the files back and repair again: ${repair}, or forget them: ${forget}`,
     },
   ])
+})
+
+test("a file of vectors that goes while it is looked for, as another generation takes its place, is not missing", async () => {
+  const index = copy()
+  await forgetPaths(index, [picture(9)])
+  const compact = `const { compactIndex } = await import(${JSON.stringify(pathToFileURL("dist/src/search/upkeep/compact.js").href)})
+    await compactIndex(process.argv[1])`
+  const { reading } = IndexStore.prototype
+  const spy = vi.spyOn(IndexStore.prototype, "reading")
+  const compactAfterReading = () =>
+    spy.mockImplementationOnce(function (this: IndexStore, work) {
+      const state: unknown = reading.call(this, work)
+      execFileSync(process.execPath, ["--input-type=module", "-e", compact, index])
+      return state
+    })
+  try {
+    compactAfterReading()
+    expect((await indexStatus(index)).missing).toEqual([])
+    await forgetPaths(index, [picture(10)])
+    compactAfterReading()
+    expect((await verifyIndex(index)).problems).toEqual([])
+  } finally {
+    spy.mockRestore()
+  }
+  expect(activeId(index)).toBe(3)
 })
 
 test("status counts, and names the writer and failures by reason; these are tried again", async () => {

@@ -2,7 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { afterEach, expect, test, vi } from "vitest"
 import { type Priority, QueueFull, type QueueOptions, TaskQueue } from "./task-queue.ts"
 
-afterEach(() => vi.restoreAllMocks())
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+})
 
 /** Numbers are computed when `go` says so; the batches are written down. */
 function counting(options: Partial<QueueOptions<number, number>> = {}) {
@@ -63,20 +66,26 @@ test("what does not fit is refused whole; bulk work that fills its list refuses 
 })
 
 test("who is refused and asks again after the seconds that it was told is let in", async () => {
+  // A machine that halts for a while keeps no pace.
+  vi.useFakeTimers({ toFake: ["setTimeout", "performance"] })
   const compute = async (items: readonly number[]) => {
-    await sleep(150 * items.length)
+    await new Promise((resolve) => setTimeout(resolve, 150 * items.length))
     return items
   }
   const queue = new TaskQueue<number, number>({ mostWaiting: 12, batchSize: 2, slots: 1, compute })
-  await queue.add([0], "query")
+  const first = queue.add([0], "query")
+  await vi.advanceTimersByTimeAsync(150)
+  await first
   const all = [queue.add([1, 2], "bulk"), queue.add(Array(11).fill(3), "bulk")]
   const refused = await queue.add(Array(8).fill(4), "bulk").catch((error: unknown) => error)
   expect(refused).toBeInstanceOf(QueueFull)
-  // Seven have to leave, each of which takes 150 ms and more.
+  // Seven have to leave, each of which takes 150 ms.
   const { seconds } = refused as QueueFull
   expect(seconds).toBeGreaterThan(1)
-  await sleep(1000 * seconds)
-  expect(await queue.add(Array(8).fill(4), "bulk")).toEqual(Array(8).fill(4))
+  await vi.advanceTimersByTimeAsync(1000 * seconds)
+  const again = queue.add(Array(8).fill(4), "bulk")
+  await vi.runAllTimersAsync()
+  expect(await again).toEqual(Array(8).fill(4))
   await Promise.all(all)
 })
 
@@ -187,7 +196,10 @@ test("a batch is given up when the last of those who wait for it has gone, and n
 
 test("a batch that somebody without a signal waits for is not given up", async () => {
   const signals: AbortSignal[] = []
-  const gate = new Promise<void>((resolve) => setTimeout(resolve, 50))
+  let open = () => {}
+  const gate = new Promise<void>((resolve) => {
+    open = resolve
+  })
   const compute = async (items: readonly number[], signal: AbortSignal) => {
     signals.push(signal)
     await gate
@@ -198,6 +210,7 @@ test("a batch that somebody without a signal waits for is not given up", async (
   const [left, stays] = [queue.add([1], "query", stop.signal).catch(() => "left"), queue.add([2], "query")]
   while (signals.length === 0) await sleep(1)
   stop.abort()
+  open()
   expect([await left, await stays, signals[0]!.aborted]).toEqual(["left", [2], false])
 })
 

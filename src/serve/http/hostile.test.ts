@@ -139,8 +139,10 @@ function drip(part: string): (string | number)[] {
 test("a body that is half sent, and a client that goes away, leave nothing", async () => {
   const before = records.length
   const socket = open()
-  socket.write(`${head("Content-Length: 100000")}{"input":`)
-  await sleep(100)
+  socket.write(head("Content-Length: 100000", "Expect: 100-continue"))
+  // The request has begun.
+  await once(socket, "data")
+  await new Promise((resolve) => socket.write('{"input":', resolve))
   socket.destroy()
   while (records.length === before) await sleep(10)
   expect(records.slice(before).map(({ status }) => status)).toEqual([499])
@@ -342,14 +344,20 @@ test("a text of a million characters has the vector that the library gives it", 
   expect(largest).toBeLessThan(2e-6)
 })
 
-/** The time of the slowest answer that others get meanwhile, in milliseconds. */
+/** Of this process, the server's, since `began`, in milliseconds: what else a busy machine does takes none of it. */
+function processorTime(began: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(began)
+  return (user + system) / 1000
+}
+
+/** The processor's time in which the slowest answer comes that others get meanwhile, in milliseconds. */
 async function waitOfOthers(work: Promise<unknown>): Promise<number> {
   let [slowest, isOver] = [0, false]
   const asking = (async () => {
     while (!isOver) {
-      const began = performance.now()
+      const began = process.cpuUsage()
       await (await fetch(`${served.url}/health`)).text()
-      slowest = Math.max(slowest, performance.now() - began)
+      slowest = Math.max(slowest, processorTime(began))
     }
   })()
   await work
@@ -360,7 +368,7 @@ async function waitOfOthers(work: Promise<unknown>): Promise<number> {
 
 const times = (count: number, text: string) => Array(count).fill(text).join(",")
 
-// Checked value by value, half a million take a minute, in which nobody is answered; on a busy machine some are slow anyway.
+// Checked value by value, half a million take a minute, in which nobody is answered.
 test.each([
   ["/v1/embeddings", `{"input":[${times(350_000, "null")}]}`],
   ["/v1/embeddings", `{"input":[${times(300_000, "[1.5]")}]}`],
@@ -383,9 +391,9 @@ test.each([
 const jsonType = { "Content-Type": "application/json" }
 
 test("as many wrong values as a request may have are refused at once, by the first of them", async () => {
-  const began = performance.now()
+  const began = process.cpuUsage()
   const answer = await served.post("/v1/embeddings", { input: Array(15_000).fill(null) })
-  expect([answer.status, performance.now() - began < 2000]).toEqual([400, true])
+  expect([answer.status, processorTime(began) < 2000]).toEqual([400, true])
 })
 
 test("strings are no values: quotes and brackets within them do not count", async () => {
