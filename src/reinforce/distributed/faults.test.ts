@@ -66,7 +66,8 @@ describe.concurrent("a machine that fails", () => {
     await until(async () => (await findJob(connection, "broken")) !== null)
     const job = (await findJob(connection, "broken"))!
     const broken = work(job, runnerOf(full), { name: "broken" })
-    const slow = runnerOf(() => sleep(250).then(() => ({})))
+    // Shards are left for as long as the broken one tries.
+    const slow = runnerOf(() => until(() => broken.events.length === 3).then(() => ({})))
     const healthy = work(job, slow, { name: "healthy" })
     const { completions, parked } = await outcome
     expect(parked).toEqual([])
@@ -104,9 +105,14 @@ describe.concurrent("a machine that fails", () => {
 
   test("does not take its shard again before others", async () => {
     const { job } = await publish("patient", tasksOf(1), { policy: { retrySeconds: 2 } })
-    const failing = work(job, runnerOf(full), { name: "failing" })
+    // Seen before the shard goes back, so that no delay in this process shortens the time until it comes again.
+    let returned = 0
+    const fail = () => {
+      returned ||= performance.now()
+      return full()
+    }
+    const failing = work(job, runnerOf(fail), { name: "failing" })
     await until(() => failing.events.length === 1)
-    const returned = performance.now()
     const healthy = work(
       job,
       runnerOf(async () => ({})),
@@ -118,17 +124,23 @@ describe.concurrent("a machine that fails", () => {
 
   test("last says so where others finished the job meanwhile", async () => {
     const { job } = await publish("overtaken", tasksOf(2), { policy: { maxTries: 2, retrySeconds: 0.02 } })
-    const broken = work(job, runnerOf(full))
+    let isOtherDone = false
+    const broken = work(
+      job,
+      runnerOf(() => until(() => isOtherDone).then(full)),
+    )
     const said = expect(broken.summary).rejects.toThrow(
       "the job is done, and the last shards that this machine took failed on it (1 in a row): disk full",
     )
-    await until(async () => broken.events.some(({ kind }) => kind === "returned"))
-    expect(
-      await work(
-        job,
-        runnerOf(async () => ({})),
-      ).summary,
-    ).toMatchObject({ done: 2 })
+    await until(async () => (await jobStatus(job)).inFlight === 1)
+    const healthy = work(
+      job,
+      runnerOf(async () => ({})),
+    )
+    // It waits for a shard when the broken one gives its own back, and rests.
+    await until(() => healthy.events.length === 1)
+    isOtherDone = true
+    expect(await healthy.summary).toMatchObject({ done: 2 })
     await said
   }, 30_000)
 
