@@ -26,7 +26,7 @@ import {
 } from "./chain-job.ts"
 import { FullDisk } from "./full-disk.ts"
 import { NatsServer } from "./nats-server.ts"
-import { ended, errorsOf, isRunning, kill, type StartOptions, startProgram } from "./program.ts"
+import { closed, ended, errorsOf, isRunning, kill, type StartOptions, startProgram } from "./program.ts"
 import { credentials, S3Server } from "./s3-server.ts"
 import { tinyInfo, tinyModel } from "./tiny-model.ts"
 
@@ -194,7 +194,8 @@ class HostileChain {
     const { main, surroundings, url } = scene
     if (this.options.badWorkers) await this.beginBroken(scene)
     // Where others finish the job before one of these has seen a shard, it has nothing to say.
-    while (isRunning(main) && this.seconds() < this.options.maxSeconds && this.members.some(isYetToFail)) await sleep(100)
+    while (isRunning(main) && this.seconds() < this.options.maxSeconds && this.members.some(isYetToFail))
+      await sleep(100)
     for (let i = 1; i <= this.options.workers; i++) this.begin(scene, `healthy ${i}`, surroundings.healthy(), null)
     await using messages = await BadMessages.start(url, this.messages())
     for (let other = !this.options.badWorkers; isRunning(main) && this.mayGoOn(); ) {
@@ -205,7 +206,7 @@ class HostileChain {
       other = true
     }
     // The last worker may be gone a moment before the run has seen its last shard.
-    await Promise.race([ended(main), sleep(5000)])
+    await Promise.race([closed(main), sleep(5000)])
     return messages.published
   }
 
@@ -362,7 +363,7 @@ class Member {
     const args = ["reinforce", "worker", ...nats, "--workers", "1", "--threads", "1", "--name", name.replace(" ", "-")]
     this.child = startProgram(args, options)
     this.errors = errorsOf(this.child)
-    this.child.once("close", () => {
+    void closed(this.child).then(() => {
       this.isGone = true
     })
     if (log) this.child.once("exit", (code) => log(`${name} left with ${code}`))

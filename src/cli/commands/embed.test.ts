@@ -78,7 +78,9 @@ test("killed three times on the way and started again: nothing is lost, nothing 
   const words = (out: string) => ["embed", at("many"), ...options, "--out", out]
   expect(await ended(startProgram(words(whole)))).toBe(0)
   for (const parts of [2, 5, 9]) {
-    const child = startProgram(words(killed), { env: { ...process.env, NODE_OPTIONS: `--import ${standsStill(parts)}` } })
+    const child = startProgram(words(killed), {
+      env: { ...process.env, NODE_OPTIONS: `--import ${standsStill(parts)}` },
+    })
     while (isRunning(child) && partsIn(killed) < parts) await sleep(5)
     expect(kill(child)).toBe(true)
     await ended(child)
