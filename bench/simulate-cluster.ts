@@ -23,7 +23,8 @@ import { jobStatus } from "../src/reinforce/distributed/status.ts"
 import type { AttemptEvent } from "../src/reinforce/distributed/worker/attempt.ts"
 import { runWorker, waitForJob } from "../src/reinforce/distributed/worker/worker.ts"
 import type { ModelRunner, ShardTask } from "../src/reinforce/runner.ts"
-import { freePort, NatsServer } from "../test/nats-server.ts"
+import { freePort } from "../test/free-port.ts"
+import { NatsServer } from "../test/nats-server.ts"
 
 const { values } = parseArgs({
   options: {

@@ -6,7 +6,7 @@ import { renderSample } from "../src/data/scenes/dataset.ts"
 import { type Sample, writeShard } from "../src/data/shards.ts"
 import { exportModel } from "../src/export/export.ts"
 import { makeDirectory } from "../src/host/files/files.ts"
-import { ended, type StartOptions, startProgram } from "./program.ts"
+import { closed, ended, type StartOptions, startProgram } from "./program.ts"
 import { tinyInfo, tinyModel } from "./tiny-model.ts"
 
 export interface ChainSize {
@@ -71,7 +71,7 @@ export async function statusOf(nats: readonly string[], options: StartOptions = 
   child.stdout!.on("data", (chunk) => {
     text += chunk
   })
-  await ended(child)
+  await closed(child)
   return JSON.parse(text)
 }
 

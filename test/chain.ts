@@ -19,7 +19,7 @@ import {
   statusOf,
 } from "./chain-job.ts"
 import { NatsServer } from "./nats-server.ts"
-import { ended, kill, startProgram } from "./program.ts"
+import { ended, isRunning, kill, startProgram } from "./program.ts"
 
 interface ChainOptions extends ChainSize {
   readonly workers: number
@@ -86,10 +86,13 @@ async function disturbed(folder: string, options: ChainOptions) {
         await sleep(1000)
         await server.restart()
       }
-      if (seconds() < next || shards === shardsAtDeath || code !== undefined) continue
+      // One that came while the server was away has left.
+      for (const [i, child] of alive.entries()) if (child.exitCode) alive[i] = startWorker()
+      const running = alive.filter(isRunning)
+      if (seconds() < next || shards === shardsAtDeath || code !== undefined || running.length === 0) continue
       next = seconds() + killSeconds
       shardsAtDeath = shards
-      const victim = random.int(workers)
+      const victim = alive.indexOf(running[random.int(running.length)]!)
       log(`${seconds().toFixed(1)} s: worker ${victim} dies`)
       if (kill(alive[victim]!)) report.workersKilled++
       alive[victim] = startWorker()

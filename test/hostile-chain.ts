@@ -26,7 +26,7 @@ import {
 } from "./chain-job.ts"
 import { FullDisk } from "./full-disk.ts"
 import { NatsServer } from "./nats-server.ts"
-import { ended, errorsOf, isRunning, kill, type StartOptions, startProgram } from "./program.ts"
+import { closed, ended, errorsOf, isRunning, kill, type StartOptions, startProgram } from "./program.ts"
 import { credentials, S3Server } from "./s3-server.ts"
 import { tinyInfo, tinyModel } from "./tiny-model.ts"
 
@@ -192,8 +192,11 @@ class HostileChain {
   /** Until the job ends, or nobody is left to do it -> how many bad messages there were. */
   private async chain(scene: Scene): Promise<number> {
     const { main, surroundings, url } = scene
-    for (let i = 1; i <= this.options.workers; i++) this.begin(scene, `healthy ${i}`, surroundings.healthy(), null)
     if (this.options.badWorkers) await this.beginBroken(scene)
+    // Where others finish the job before one of these has seen a shard, it has nothing to say.
+    while (isRunning(main) && this.seconds() < this.options.maxSeconds && this.members.some(isYetToFail))
+      await sleep(100)
+    for (let i = 1; i <= this.options.workers; i++) this.begin(scene, `healthy ${i}`, surroundings.healthy(), null)
     await using messages = await BadMessages.start(url, this.messages())
     for (let other = !this.options.badWorkers; isRunning(main) && this.mayGoOn(); ) {
       await sleep(100)
@@ -203,7 +206,7 @@ class HostileChain {
       other = true
     }
     // The last worker may be gone a moment before the run has seen its last shard.
-    await Promise.race([ended(main), sleep(5000)])
+    await Promise.race([closed(main), sleep(5000)])
     return messages.published
   }
 
@@ -239,7 +242,7 @@ class HostileChain {
 
   private async leave(): Promise<void> {
     const deadline = this.seconds() + this.options.patienceSeconds
-    while (this.seconds() < deadline && this.members.some(({ child }) => isRunning(child))) await sleep(100)
+    while (this.seconds() < deadline && this.members.some(({ isGone }) => !isGone)) await sleep(100)
   }
 
   /** What the server knows in the end. */
@@ -339,8 +342,15 @@ class Surroundings {
   }
 }
 
+/** Whether it runs, and no shard went back to the queue because of it. */
+function isYetToFail({ child, hasFailed }: Member): boolean {
+  return isRunning(child) && !hasFailed
+}
+
 class Member {
   readonly child: ChildProcess
+  /** It has ended, and all that it wrote is here. */
+  isGone = false
   private readonly errors: () => string
 
   constructor(
@@ -353,12 +363,19 @@ class Member {
     const args = ["reinforce", "worker", ...nats, "--workers", "1", "--threads", "1", "--name", name.replace(" ", "-")]
     this.child = startProgram(args, options)
     this.errors = errorsOf(this.child)
+    void closed(this.child).then(() => {
+      this.isGone = true
+    })
     if (log) this.child.once("exit", (code) => log(`${name} left with ${code}`))
   }
 
   /** Indices of those that it made, in order. */
   get shards(): number[] {
     return [...this.errors().matchAll(/^shard (\d+): \d+ samples$/gm)].map(([, index]) => Number(index))
+  }
+
+  get hasFailed(): boolean {
+    return this.errors().includes("back to the queue")
   }
 
   report(): WorkerReport {

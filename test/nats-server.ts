@@ -2,11 +2,12 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
-import { type AddressInfo, connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { canInstall, installPackages, updateLists } from "../src/native/apt.ts"
+import { freePort } from "./free-port.ts"
 
 export class NatsServer implements AsyncDisposable {
   private child: ChildProcess | null = null
@@ -65,10 +66,12 @@ export class NatsServer implements AsyncDisposable {
   }
 }
 
-/** Debian's package puts it where only root's PATH looks. */
+let server: string | undefined
+
+/** Debian's package puts it where only root's PATH looks. Looked for once: a process that waits sends no heartbeats. */
 function findServer(): string {
-  const found = ["nats-server", "/usr/sbin/nats-server"].find(runs)
-  if (found) return found
+  server ??= ["nats-server", "/usr/sbin/nats-server"].find(runs)
+  if (server) return server
   if (!canInstall()) throw new Error("nats-server is needed for this test, and cannot be installed here")
   updateLists()
   installPackages(["nats-server"])
@@ -77,15 +80,6 @@ function findServer(): string {
 
 function runs(program: string): boolean {
   return spawnSync(program, ["--version"]).status === 0
-}
-
-/** One of the loopback address, as the system gives them out. */
-export async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
 }
 
 /** Whether a server greets on this port. */

@@ -21,12 +21,16 @@ export function startProgram(args: readonly string[], options: StartOptions = {}
 
 export function startNode(args: readonly string[], options: StartOptions = {}): ChildProcess {
   const { env = process.env, cwd, stdout = "ignore", stderr = "inherit" } = options
-  return spawn(process.execPath, args, {
+  const child = spawn(process.execPath, args, {
     stdio: ["ignore", stdout, stderr],
     env: { ...env, OMP_NUM_THREADS: "1" },
     ...(cwd !== undefined && { cwd }),
   })
+  closings.set(child, new Promise((resolve) => child.once("close", () => resolve())))
+  return child
 }
+
+const closings = new WeakMap<ChildProcess, Promise<void>>()
 
 export function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null
@@ -40,6 +44,12 @@ export function kill(child: ChildProcess): boolean {
 /** The exit code; null for a process that was killed. */
 export async function ended(child: ChildProcess): Promise<number | null> {
   if (isRunning(child)) await once(child, "exit")
+  return child.exitCode
+}
+
+/** The same when all that it and its own processes wrote is here, which may be later than its exit. */
+export async function closed(child: ChildProcess): Promise<number | null> {
+  await closings.get(child)
   return child.exitCode
 }
 

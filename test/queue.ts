@@ -38,7 +38,7 @@ export function tasksOf(count: number): ShardTask[] {
   return Array.from({ length: count }, (_, index) => ({ index, input: `in/${index}`, output: `out/${index}.tar` }))
 }
 
-export async function until(condition: () => boolean | Promise<boolean>, seconds = 15): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
   for (const end = Date.now() + seconds * 1000; !(await condition()); await sleep(20)) {
     if (Date.now() > end) throw new Error(`not within ${seconds} s: ${condition}`)
   }

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import sharp from "sharp"
 import { afterAll, expect, test } from "vitest"
@@ -13,24 +14,24 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const answer = "\nmobileclip: stopping after the current step; once more stops now\n"
 
-/** A command that computes for three seconds with libtorch, or waits as long. */
+/** A command that computes with libtorch until the file of the second argument is there, or waits for it. */
 const program = `
+  import { existsSync } from "node:fs"
   import { setTimeout as sleep } from "node:timers/promises"
   import { main } from "./dist/src/cli/main.js"
   import * as torch from "./dist/torch/index.js"
   process.on("exit", () => console.log("exit"))
+  const [how, gate] = process.argv.slice(1)
   const compute = () => {
     const matrix = torch.ones([500, 500])
-    const end = performance.now() + 3000
-    while (performance.now() < end) torch.scope(() => matrix.matmul(matrix))
+    while (!existsSync(gate)) torch.scope(() => matrix.matmul(matrix))
     console.log("computed")
   }
-  const how = process.argv[1]
   const register = (program, { abortOnInterrupt }) =>
     program.command("work").action(async () => {
       const signal = abortOnInterrupt()
       console.log("begun")
-      if (how === "wait") await sleep(3000)
+      if (how === "wait") while (!existsSync(gate)) await sleep(20)
       else compute()
       for (let i = 0; i < 2; i++) await new Promise(setImmediate)
       console.log(signal.aborted ? "aborted" : "whole")
@@ -94,10 +95,14 @@ class Run {
   }
 }
 
-async function begun(how: "compute" | "wait" | "captured"): Promise<Run> {
-  const run = new Run(["--input-type=module", "-e", program, how])
+let runs = 0
+
+/** What opens the gate lets the command go on to its end. */
+async function begun(how: "compute" | "wait" | "captured"): Promise<Run & { open(): Promise<void> }> {
+  const gate = join(folder, `gate-${runs++}`)
+  const run = new Run(["--input-type=module", "-e", program, how, gate])
   await run.has("out", "begun")
-  return run
+  return Object.assign(run, { open: () => writeFile(gate, "") })
 }
 
 test("the first signal is answered while libtorch computes, once, and the command goes on to its end", async () => {
@@ -111,6 +116,7 @@ test("the first signal is answered while libtorch computes, once, and the comman
     const sent = await run.signal(signal, run.now() + 0.3)
     waits.push((await run.has("err", answer)) - sent)
     expect(run.text("out")).toBe("begun\n")
+    await run.open()
     expect(await run.ended).toMatchObject({ code })
     expect([run.text("out"), run.text("err")]).toEqual(["begun\ncomputed\naborted\nexit\n", answer])
   }
@@ -120,9 +126,9 @@ test("the first signal is answered while libtorch computes, once, and the comman
 
 test("a second signal ends the process at once", async () => {
   const run = await begun("compute")
-  const sent = await run.signal("SIGINT")
-  await run.signal("SIGTERM", sent + 0.7)
-  // Before the computation is done.
+  await run.signal("SIGINT")
+  await run.signal("SIGTERM", (await run.has("err", answer)) + 0.7)
+  // The computation goes on for ever.
   const { code } = await run.ended
   expect([code, run.text("out"), run.text("err")]).toEqual([143, "begun\n", answer])
 })
@@ -130,7 +136,10 @@ test("a second signal ends the process at once", async () => {
 test("signals within half a second count once", async () => {
   const run = await begun("compute")
   const sent = await run.signal("SIGTERM")
-  await run.signal("SIGTERM", sent + 0.2)
+  // The time that is left is for this process, which may be late.
+  await run.signal("SIGTERM", sent + 0.05)
+  await run.has("err", answer)
+  await run.open()
   expect(await run.ended).toMatchObject({ code: 143 })
   expect([run.text("out"), run.text("err")]).toEqual(["begun\ncomputed\naborted\nexit\n", answer])
 })
@@ -146,28 +155,31 @@ test("standard error that nobody reads holds up neither the step nor a second si
     } catch {}
   `
   const shell =
-    'mkfifo "$1" && exec 3<>"$1" && "$2" --input-type=module -e "$3" && exec "$2" --input-type=module -e "$4" compute 2>"$1"'
+    'mkfifo "$1" && exec 3<>"$1" && "$2" --input-type=module -e "$3" && exec "$2" --input-type=module -e "$4" compute /no/gate 2>"$1"'
   const run = new Run(["sh", pipe, process.execPath, fill, program], ["sh", "-c", shell])
   await run.has("out", "begun")
   const sent = await run.signal("SIGINT")
-  await run.signal("SIGTERM", sent + 0.7)
+  // Nobody can see that it was answered.
+  await run.signal("SIGTERM", sent + 2)
   const { code } = await run.ended
   expect([code, run.text("out")]).toEqual([143, "begun\n"])
 })
 
 test("where JavaScript runs, its listeners answer and end the process", async () => {
   const run = await begun("wait")
-  const sent = await run.signal("SIGINT")
-  await run.has("err", answer)
-  await run.signal("SIGINT", sent + 0.7)
-  // Before the wait is over.
+  await run.signal("SIGINT")
+  await run.signal("SIGINT", (await run.has("err", answer)) + 0.7)
+  // The wait goes on for ever.
   const { code } = await run.ended
   expect([code, run.text("out"), run.text("err")]).toEqual([130, "begun\nexit\n", answer])
 })
 
 test("nothing is written past an output that a caller gave", async () => {
   const run = await begun("captured")
-  await run.signal("SIGINT")
+  const sent = await run.signal("SIGINT")
+  // As long as an answer would take, were there one.
+  await sleep((sent + 0.5 - run.now()) * 1000)
+  await run.open()
   expect(await run.ended).toMatchObject({ code: 130 })
   expect([run.text("out"), run.text("err")]).toEqual([
     `begun\ncomputed\naborted\n${JSON.stringify(answer)}\nexit\n`,

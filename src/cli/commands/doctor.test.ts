@@ -1,8 +1,17 @@
 import { createHash } from "node:crypto"
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest"
 import { tinyCoca, tinyCocaInfo } from "../../../test/tiny-coca.ts"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { safetensorsChunks } from "../../core/containers/safetensors.ts"
@@ -27,7 +36,10 @@ beforeAll(async () => {
   await exportModel(other, tinyInfo, at("other"))
 })
 beforeEach(() => exportModel(tinyModel(), tinyInfo, at("model")))
-afterEach(() => rmSync(at("model"), { recursive: true }))
+afterEach(() => {
+  vi.unstubAllEnvs()
+  rmSync(at("model"), { recursive: true })
+})
 afterAll(() => rmSync(folder, { recursive: true }))
 
 async function doctor(...argv: string[]) {
@@ -233,7 +245,10 @@ describe("a checkpoint", () => {
 
   test("is tested as the model it becomes, and leaves no files", async () => {
     write()
-    const before = readdirSync(tmpdir()).filter((name) => name.startsWith("mobileclip-doctor-"))
+    // Not where other processes make and remove theirs.
+    const temporary = at("temporary")
+    mkdirSync(temporary)
+    vi.stubEnv("TMPDIR", temporary)
     const checks = await modelChecks(at("tiny.safetensors"))
     expect(problemsOf(checks)).toEqual([])
     expect(checks.map(({ name }) => name).slice(0, 4)).toEqual([
@@ -247,7 +262,7 @@ describe("a checkpoint", () => {
       .digest("hex")
     expect(checks[0]!.facts).toMatchObject({ name: "tiny", form: "train", license: "MIT", sha256 })
     expect(checks[2]!.facts).toMatchObject({ reference: "onnxruntime-node, not fused" })
-    expect(readdirSync(tmpdir()).filter((name) => name.startsWith("mobileclip-doctor-"))).toEqual(before)
+    expect(readdirSync(temporary)).toEqual([])
   })
 
   test("whose weights are not numbers is a problem", async () => {

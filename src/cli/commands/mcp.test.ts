@@ -5,7 +5,7 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js"
 import sharp from "sharp"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { ended, errorsOf, program, startProgram } from "../../../test/program.ts"
+import { closed, errorsOf, program, startProgram } from "../../../test/program.ts"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { exportModel } from "../../export/export.ts"
 import { sha256OfFile } from "../../host/files/hash.ts"
@@ -101,6 +101,6 @@ test("without an index it ends with a line and writes nothing to standard output
   child.stdout!.on("data", (chunk) => {
     out += String(chunk)
   })
-  expect(await ended(child)).toBe(1)
+  expect(await closed(child)).toBe(1)
   expect([out, errors()]).toEqual(["", expect.stringContaining(`there is no index in ${photos}`)])
 })

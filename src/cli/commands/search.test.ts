@@ -334,6 +334,24 @@ test("of two copies the one that is there is named, and the other is said to be 
   }
 })
 
+/** For a process that removes no file before the gate is there: it takes as long as it is looked at. */
+function waitingAt(gate: string): NodeJS.ProcessEnv {
+  const path = `${gate}.mjs`
+  writeFileSync(
+    path,
+    `import fs from "node:fs"
+    import { syncBuiltinESMExports } from "node:module"
+    import { setTimeout as sleep } from "node:timers/promises"
+    const { rm } = fs.promises
+    fs.promises.rm = async (...given) => {
+      while (!fs.existsSync(${JSON.stringify(gate)})) await sleep(5)
+      await rm(...given)
+    }
+    syncBuiltinESMExports()`,
+  )
+  return { ...process.env, NODE_OPTIONS: `--import ${path}` }
+}
+
 test("while another process compacts, each answer is whole and right", async () => {
   const path = small.copy()
   const query = await small.textVector("beside a compaction")
@@ -347,7 +365,8 @@ test("while another process compacts, each answer is whole and right", async () 
     writer.removeFile(Number(row.id))
     writer[Symbol.dispose]()
     const expected = brute(query, (each) => !gone.has(each)).map(nameOf)
-    const child = startProgram(["index", "compact", "--index", path, "--progress", "none"])
+    const gate = at(`gate-${n}`)
+    const child = startProgram(["index", "compact", "--index", path, "--progress", "none"], { env: waitingAt(gate) })
     const ending = ended(child)
     let asked = 0
     do {
@@ -358,7 +377,7 @@ test("while another process compacts, each answer is whole and right", async () 
         0,
         expected.slice(0, 5),
       ])
-      asked++
+      if (++asked === 4) writeFileSync(gate, "")
     } while (child.exitCode === null)
     expect([await ending, asked > 3]).toEqual([0, true])
   }

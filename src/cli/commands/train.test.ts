@@ -464,7 +464,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
 
   test("SIGTERM saves after the step and exits with 143; the run goes on from there", async () => {
     const out = join(folder, "stopped")
-    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=500"]
+    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=100000"]
     const words = ["bin/mobileclip.js", "train", ...argv]
     const child = spawn(process.execPath, words, { stdio: ["ignore", "ignore", "pipe"] })
     const [code, err] = [new Promise((resolve) => child.once("exit", resolve)), text(child.stderr)]
@@ -480,7 +480,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
 
   test("a second run in the same folder is refused in one line, and the first one goes on", async () => {
     const out = join(folder, "held")
-    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=500", "save.every=1"]
+    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=100000", "save.every=1"]
     const first = spawn(process.execPath, ["bin/mobileclip.js", "train", ...argv], { stdio: "ignore" })
     const code = new Promise((resolve) => first.once("exit", resolve))
     while ((await readMetrics(join(out, "metrics.jsonl"))).length < 2) await sleep(50)

@@ -49,7 +49,7 @@ test("report and sheet are those of one process, and a second time nothing is co
   await publishStats(options(), never, output)
   expect(printed[1]).toBe(printed[0])
   expect(times()).toEqual(before)
-}, 60_000)
+})
 
 test("counting that was stopped goes on: with the shards that are left, by another worker", async () => {
   const nats = await natsSettings(server.url, {})
@@ -64,7 +64,7 @@ test("counting that was stopped goes on: with the shards that are left, by anoth
   const second = joinJob(nats, { job: "again" })
   expect(JSON.stringify(await run(never))).toBe(JSON.stringify(await shardStats(at("out"), { workers: 1 })))
   expect((await second)!.done).toBe(5 - first!.done)
-}, 60_000)
+})
 
 test("a shard whose counts cannot be written is a failure with the reason, and damaged counts are not believed", async () => {
   mkdirSync(at("counted", "3.jsonl"), { recursive: true })
@@ -77,4 +77,4 @@ test("a shard whose counts cannot be written is a failure with the reason, and d
   const file = at("counted", "1.jsonl")
   writeFileSync(file, "x".repeat(statSync(file).size))
   await expect(statsOnWorkers(nats, at("out"), at("counted"), { name: "holes" })).rejects.toThrow(`${file} is damaged`)
-}, 60_000)
+})

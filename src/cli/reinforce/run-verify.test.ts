@@ -61,7 +61,7 @@ test("the report is that of one process, problems end the command, and a second 
   await expect(publishVerify(options(at("checks")), never, output)).rejects.toThrow("problems; the first")
   expect(printed[1]).toBe(printed[0])
   expect(times()).toEqual(before)
-}, 60_000)
+})
 
 test("a check that was stopped goes on: with the shards that are left, by another worker", async () => {
   const nats = await natsSettings(server.url, {})
@@ -78,7 +78,7 @@ test("a check that was stopped goes on: with the shards that are left, by anothe
   const second = joinJob(nats, { job: "again" })
   expect(await run(never)).toEqual(await verifyShards(at("out"), { workers: 1, samples: 0 }))
   expect((await second)!.done).toBe(5 - first!.done)
-}, 60_000)
+})
 
 test("a shard that is missing is a result, and one whose result cannot be written is told with the reason", async () => {
   await writeDamagedShards(at("holes"))
@@ -95,7 +95,7 @@ test("a shard that is missing is a result, and one whose result cannot be writte
   )
   expect(problems.find(({ shard }) => shard === "1.tar")!.reason).toBe(`${at("holes", "1.tar")}: no such file`)
   expect(problems.find(({ shard }) => shard === "2.tar")!.reason).toMatch(/^parked after 1 tries: .*2\.jsonl/)
-}, 60_000)
+})
 
 test("what was found is not believed where its file is damaged, and the shards' own folder is refused", async () => {
   const nats = await natsSettings(server.url, {})
@@ -117,7 +117,7 @@ test("what was found is not believed where its file is damaged, and the shards' 
   const inside = verifyOnWorkers(nats, `${at("out")}/`, at("out", "checks"), { samples: 0, name: "within" })
   await expect(inside).rejects.toThrow(/checks is in .*out\/, where its files would count as shards/)
   expect(existsSync(at("out", "checks"))).toBe(false)
-}, 60_000)
+})
 
 test("a shard that was replaced since, and a folder with other work, are refused in a line", async () => {
   const nats = await natsSettings(server.url, {})
@@ -128,4 +128,4 @@ test("a shard that was replaced since, and a folder with other work, are refused
   utimesSync(at("out", "1.tar"), mtime, mtime)
   writeFileSync(at("again", "config.json"), JSON.stringify({ format: "mobileclip-reinforce", job: { stage: {} } }))
   await expect(run(at("again"))).rejects.toThrow(`${at("again")} holds the work of another kind of job`)
-}, 60_000)
+})

@@ -71,7 +71,7 @@ const isTeachers = ({ name }: { name: string }) => name === "teachers"
 const tasks = ["shape", "colour", "pattern", "count", "relation"]
 
 test("the quickstart runs the papers' loop, and the same command keeps what is there", {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const out = join(folder, "run")
   const { code, printed } = await run(out)

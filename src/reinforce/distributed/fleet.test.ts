@@ -72,7 +72,7 @@ test("a completion that no worker wrote is noted, and the record beside the outp
   await expect(statusOnServer(nats, "another")).rejects.toThrow("there is no job named another on the server")
   expect(await removeFromServer(nats)).toBe("forged")
   await expect(statusOnServer(nats)).rejects.toThrow("there is no job on the server")
-}, 30_000)
+})
 
 test("a job that workers are at work on keeps its folder", async () => {
   const output = join(folder, "busy")
@@ -108,7 +108,7 @@ test("a job that workers are at work on keeps its folder", async () => {
   await worker
   await removeFromServer(nats, "busy")
   await connection.close()
-}, 30_000)
+})
 
 test("jobs of one name on two servers are two: what was begun on one does not give way to the other's", async () => {
   await using second = await NatsServer.start()
@@ -141,7 +141,7 @@ test("jobs of one name on two servers are two: what was begun on one does not gi
   expect(await begin(here, other)).toBe("left")
   expect(JSON.parse(await config())).toMatchObject({ job: { seed: 1 }, server: id })
   await removeFromServer(here!, "same")
-}, 60_000)
+})
 
 test("a result that is not accepted leaves neither an output nor a record, but what was recorded before stays", async () => {
   const folder = await mkdtemp(join(tmpdir(), "mobileclip-fleet-"))

@@ -234,7 +234,9 @@ test("a pool that is closed rejects what runs and what waits", async () => {
 test("activity is told now and then", async () => {
   await using pool = await open()
   let told = 0
+  const begun = performance.now()
   await pool.run(task("active"), { onActivity: () => told++ })
   expect(told).toBeGreaterThanOrEqual(2)
-  expect(told).toBeLessThan(6)
+  // At its beginning, and every half a second: on a busy machine it takes longer.
+  expect(told).toBeLessThanOrEqual(1 + (performance.now() - begun) / 500)
 })

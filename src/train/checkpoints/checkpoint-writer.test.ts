@@ -57,7 +57,12 @@ test("a file that cannot be written is an error, and the thread goes on", async 
 /** A process that is killed while it writes a checkpoint that takes long. */
 async function killedSave(): Promise<void> {
   const program = `
-    import { saveCheckpoint } from ${JSON.stringify(workerFile(import.meta.url, "folder").href)}
+    import fs from "node:fs"
+    import { syncBuiltinESMExports } from "node:module"
+    // However late the signal comes, the file has no name of its own.
+    fs.promises.rename = () => new Promise(() => setInterval(() => {}, 1000))
+    syncBuiltinESMExports()
+    const { saveCheckpoint } = await import(${JSON.stringify(workerFile(import.meta.url, "folder").href)})
     import { tinyInfo, tinyModel } from ${JSON.stringify(new URL("../../../dist/test/tiny-model.js", import.meta.url).href)}
     const tensors = new Map([...tinyModel().namedParameters()].map(([path, parameter]) => [path, parameter.read()]))
     const large = new Float32Array(2 ** 22)

@@ -212,8 +212,10 @@ describe("a lost rank", () => {
          group.any(false)
          if (group.rank === 1) process.kill(process.pid, "SIGKILL")
          ${operation}`,
+        600,
       )
-      expect(performance.now() - start).toBeLessThan(10_000)
+      // Far below the ten minutes that a rank may be late; processes start slowly on a busy machine.
+      expect(performance.now() - start).toBeLessThan(60_000)
       expect(ends.map(({ code, signal }) => code ?? signal)).toEqual([1, "SIGKILL", 1])
       for (const rank of [0, 2]) {
         expect(ends[rank]!.stderr).toMatch(

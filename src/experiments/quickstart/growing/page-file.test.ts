@@ -20,7 +20,7 @@ function paged(path: string, took = 0) {
     (line) => state.said.push(line),
     () => state.time,
   )
-  const settled = () => new Promise((resolve) => setTimeout(resolve, 100))
+  const settled = () => (file as unknown as { writing: Promise<void> | null }).writing
   return { state, file, settled }
 }
 
