@@ -107,8 +107,7 @@ class Rank {
     this.ended = new Promise((resolve) => {
       const { pid } = this.child
       this.child.once("error", (error) => resolve({ rank, pid, code: 1, signal: null, asked: null, error }))
-      // By then its last lines are here: they come after its exit where this process is busy.
-      this.child.once("close", (exitCode: number | null, signal: NodeJS.Signals | null) => {
+      this.child.once("exit", (exitCode, signal) => {
         const code = signal ? 128 + constants.signals[signal] : (exitCode ?? 1)
         resolve({ rank, pid, code, signal, asked: this.asked })
       })
