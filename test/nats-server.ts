@@ -2,11 +2,12 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
-import { type AddressInfo, connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { canInstall, installPackages, updateLists } from "../src/native/apt.ts"
+import { freePort } from "./free-port.ts"
 
 export class NatsServer implements AsyncDisposable {
   private child: ChildProcess | null = null
@@ -77,15 +78,6 @@ function findServer(): string {
 
 function runs(program: string): boolean {
   return spawnSync(program, ["--version"]).status === 0
-}
-
-/** One of the loopback address, as the system gives them out. */
-export async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
 }
 
 /** Whether a server greets on this port. */

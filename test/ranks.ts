@@ -1,10 +1,10 @@
 /** Real processes that compute together over loopback TCP, for tests. The product must be built. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
+import { freePort } from "./free-port.ts"
 
 interface Ended {
   readonly code: number | null
@@ -63,13 +63,4 @@ async function endOf(child: ChildProcess): Promise<Ended> {
   })
   const [stdout, stderr, end] = await Promise.all([text(child.stdout!), text(child.stderr!), ended])
   return { ...end, stderr, reported: stdout ? JSON.parse(stdout) : undefined }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 }
