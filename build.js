@@ -54,7 +54,8 @@ async function takeLock() {
   writeFileSync(own, String(process.pid))
   for (let said = false; !link(own, lock); said = true) {
     const holder = holderOf(lock)
-    if (holder && !runs(holder)) takeAway()
+    // Read again: one that ended meanwhile has removed its lock, and the file may be that of the next process.
+    if (holder && !runs(holder) && holderOf(lock) === holder) takeAway()
     else if (holder && !said) console.log(`waiting: process ${holder} builds here (${lock})`)
     await sleep(200)
   }

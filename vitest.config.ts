@@ -145,6 +145,8 @@ const environment = { OMP_NUM_THREADS: "1", XDG_CACHE_HOME: join(tmpdir(), "mobi
 // some wait for others; none begins with less than 3 GB of memory.
 const common = {
   ...{ pool: "forks", env: environment, testTimeout: 120_000, hookTimeout: 120_000 },
+  // `expect.poll` would give up after a second, which a busy machine takes for anything.
+  expect: { poll: { timeout: 60_000 } },
   // The page imports the library as users do.
   alias: { "mobileclip/browser": fileURLToPath(new URL("src/browser/index.ts", import.meta.url)) },
 } as const

@@ -98,6 +98,8 @@ async function simulate(): Promise<void> {
   const outcome = await runDistributed(connection, { ...options, onProgress })
   const seconds = (performance.now() - started) / 1000
   clearInterval(reporting)
+  // Where the job ends while the server is away, the rest is asked when it is there again.
+  const serverAway = await restarting
   await watch.sample()
   const statusStarted = performance.now()
   await jobStatus((await waitForJob(connection, "simulation"))!)
@@ -109,7 +111,7 @@ async function simulate(): Promise<void> {
     "whole job, s": seconds.toFixed(0),
     "ideal (shards x seconds / workers), s": idealSeconds().toFixed(0),
     "a status of all shards, s": statusSeconds.toFixed(1),
-    "server away, s": (await restarting).toFixed(1),
+    "server away, s": serverAway.toFixed(1),
     "messages to and from the server": `${watch.messages.in} in, ${watch.messages.out} out`,
     "messages a second, in and out": ((watch.messages.in + watch.messages.out) / seconds).toFixed(0),
     "server's largest memory, MiB": watch.memory.toFixed(0),

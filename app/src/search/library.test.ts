@@ -14,6 +14,8 @@ function modelOf(key: string, vector: readonly number[]): Ready {
 }
 
 const picture = (path: string, content = path) => ({ file: new File([content], path), path })
+/** Files are read by other threads, which a busy machine lets wait. */
+const eventually = (check: () => void) => vi.waitFor(check, 60_000)
 const vectorsIn = (library: PictureLibrary) => library.encoded.map(({ vector }) => [...vector!])
 
 test("vectors are of the model that is open, after a time without one too; those of the same model stay", async () => {
@@ -21,7 +23,7 @@ test("vectors are of the model that is open, after a time without one too; those
   const first = modelOf("first", [1, 0])
   library.use(first)
   library.add([picture("a.jpg"), picture("b.jpg")])
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(vectorsIn(library)).toEqual([
       [1, 0],
       [1, 0],
@@ -37,7 +39,7 @@ test("vectors are of the model that is open, after a time without one too; those
   library.use(modelOf("second", [0, 1]))
   expect(vectorsIn(library)).toEqual([])
   const { version } = library.progress.value
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(vectorsIn(library)).toEqual([
       [0, 1],
       [0, 1],
@@ -50,9 +52,9 @@ test("a file of the same name as one that cannot be read is encoded, and what ca
   const library = new PictureLibrary()
   library.use(modelOf("first", [1, 0]))
   library.add([picture("x.jpg", "broken"), picture("y.jpg")])
-  await vi.waitFor(() => expect(library.progress.value.unread).toHaveLength(1))
+  await eventually(() => expect(library.progress.value.unread).toHaveLength(1))
   library.add([picture("x.jpg", "good")])
-  await vi.waitFor(() => expect(library.progress.value).toMatchObject({ total: 3, done: 2, isRunning: false }))
+  await eventually(() => expect(library.progress.value).toMatchObject({ total: 3, done: 2, isRunning: false }))
   expect(library.progress.value.unread.map(({ path, reason }) => [path, reason])).toEqual([
     ["x.jpg", "it is not a picture"],
   ])

@@ -34,9 +34,9 @@ test.runIf(process.platform === "linux")(
     const pid = Number(String(line))
     // The shell itself may ask.
     const program = () => readFileSync(`/proc/${parent.pid}/comm`, "utf8")
-    await expect.poll(program, { timeout: 60_000 }).toBe("sleep\n")
+    await expect.poll(program).toBe("sleep\n")
     process.kill(pid, "SIGKILL")
-    await expect.poll(() => isRunning({ pid, start: unknown }), { timeout: 60_000 }).toBe(false)
+    await expect.poll(() => isRunning({ pid, start: unknown })).toBe(false)
     expect(process.kill(pid, 0)).toBe(true)
     parent.kill("SIGKILL")
     await once(parent, "exit")
