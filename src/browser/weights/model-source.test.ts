@@ -179,7 +179,7 @@ test.each([
   try {
     web.faults[at(vision)] = [{ pauses }]
     const loading = load({ towers: "image" })
-    await vi.waitFor(() => expect(web.downloads).toContain(at(vision)))
+    await expect.poll(() => web.downloads).toContain(at(vision))
     await vi.advanceTimersByTimeAsync(150_000)
     expect(sha256((await loading).loaded[0]!)).toBe(sha256(contents[vision]!))
     expect(web.log.filter(({ path }) => path === at(vision)).map(({ range }) => range)).toEqual(ranges)

@@ -107,12 +107,12 @@ test("a body that breaks is refused in the shape of its path, and is one line in
   const message = notHttp("Invalid character in chunk size")
   expect(await exchange(chunked("/v1/embeddings"))).toMatchObject([{ status: 400, body: refusal(message) }])
   expect(await exchange(chunked("/api/embed?a=b"))).toMatchObject([{ status: 400, body: { error: message } }])
-  await vi.waitFor(() => expect(recorded()).toEqual(["POST /v1/embeddings 400", "POST /api/embed 400"]))
+  await expect.poll(recorded).toEqual(["POST /v1/embeddings 400", "POST /api/embed 400"])
   const extension = `${start("/v1/embeddings", "Transfer-Encoding: chunked")}2;${"a".repeat(20_000)}\r\n`
   expect(await exchange(extension)).toMatchObject([
     { status: 413, body: refusal("a chunk has extensions of more than 16 kB: leave them out") },
   ])
-  await vi.waitFor(() => expect(recorded()[2]).toBe("POST /v1/embeddings 413"))
+  await expect.poll(() => recorded()[2]).toBe("POST /v1/embeddings 413")
 })
 
 test("headers and bodies that do not come in time are 408; a connection without a byte is not a request", async () => {
@@ -125,7 +125,7 @@ test("headers and bodies that do not come in time are 408; a connection without 
   expect(headers).toMatchObject([{ status: 408, body: late("headers") }])
   expect(body).toMatchObject([{ status: 408, body: late("body") }])
   expect(nothing).toMatchObject([{ status: 408, body: late("headers") }])
-  await vi.waitFor(() => expect(recorded().sort()).toEqual(["POST /v1/embeddings 408", "null * 408"]))
+  await expect.poll(() => recorded().sort()).toEqual(["POST /v1/embeddings 408", "null * 408"])
   // A second of the connection, which is looked at every second; a request begins when the machine comes to its head.
   for (const { milliseconds } of records) expect(milliseconds).toBeGreaterThan(300)
 })
@@ -162,7 +162,7 @@ test("a client that closes its side early gets an answer where it still listens;
   const early = { status: 400, body: refusal("the connection ended before the request did: send the whole request") }
   expect(await answersTo("GET /health HT")).toMatchObject([early])
   expect(await answersTo(`${start("/v1/embeddings", "Content-Length: 100")}{`)).toMatchObject([early])
-  await vi.waitFor(() => expect(recorded()).toEqual(["null * 499", "POST /v1/embeddings 499"]))
+  await expect.poll(recorded).toEqual(["null * 499", "POST /v1/embeddings 499"])
 })
 
 test("sockets that are gone, reset with half a request or with what is refused, do no harm", async () => {

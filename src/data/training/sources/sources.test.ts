@@ -383,7 +383,7 @@ test("a shard that fails while another is fetched: the fetch is ended before the
     const source = `${origin}/absent.tar::${origin}/slow.tar`
     await expect(openTrainingData(trainingConfig(source, { temporaryFolder }))).rejects.toThrow("absent.tar")
     expect(await readdir(temporaryFolder)).toEqual([])
-    await vi.waitFor(() => expect(isFetching).toBe(false), 2000)
+    await expect.poll(() => isFetching).toBe(false)
   } finally {
     server.closeAllConnections()
     server.close()
