@@ -2,7 +2,7 @@
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { text as textOfStream } from "node:stream/consumers"
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest"
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { ServedTiny } from "../../../test/served-tiny.ts"
 import type { RequestRecord } from "./metrics.ts"
 
