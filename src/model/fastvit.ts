@@ -97,7 +97,7 @@ class PositionalEncoding extends Module {
 }
 
 /** Some pixels of each picture: [N, C, H, W] -> [N, C, H', W'] */
-export type PixelChoice = (x: Tensor) => Tensor
+type PixelChoice = (x: Tensor) => Tensor
 
 const whole: PixelChoice = (x) => x
 
@@ -115,7 +115,7 @@ class ConvFfn extends Module {
     this.fc2 = new Conv2d(hidden, dim, dense)
   }
 
-  /** [N, C, H, W] -> the pixels that `choose` takes of the same shape. */
+  /** [N, C, H, W] -> the same shape, or the pixels of it that `choose` takes. */
   forward(x: Tensor, choose = whole): Tensor {
     return this.fc2.forward(this.fc1.forward(choose(this.conv.forward(x))).gelu())
   }
