@@ -26,7 +26,7 @@ test("what fits on a named GPU is said first, and the command that starts it las
   )
   expect(text).toMatch(/^data +about 2.1 TB to download, 165 kB a pair/m)
   expect(text).toMatch(/^disk +7.8 GB for checkpoints and the model; a checkpoint has 2.4 GB$/m)
-  expect(text).toMatch(/^H100 +8 +all 1,024 +1358\/s +50 +6 h \d\d min +4$/m)
+  expect(text).toMatch(/^H100 +8 +all 1,024 +1426\/s +48 +5 h \d\d min +4$/m)
   expect(text).toContain("31 % of the measured one")
   expect(text).not.toMatch(/NaN|undefined|null/)
 })
