@@ -24,12 +24,15 @@ test("CLIP's towers have the parameters of open_clip's models, and half of its o
     const [image, text] = [towerCost(model, "image"), towerCost(model, "text")]
     // And the logarithm of the factor on similarities.
     expect(image.parameters + text.parameters + 1).toBe(parameters)
-    // open_clip's last blocks go on with all tokens; ours, after keys and values, with one: their products have 9 D^2.
-    const patches = (model.imageSize / model.image.patchSize) ** 2
-    const rest = 9 * (patches * model.image.width ** 2 + (model.text.contextLength - 1) * model.text.width ** 2)
+    const rest =
+      unread(1 + (model.imageSize / model.image.patchSize) ** 2, model.image.width) +
+      unread(model.text.contextLength, model.text.width)
     expect((2 * (image.macs + text.macs + rest)) / 1e9).toBeCloseTo(gflops, 1)
   }
 })
+
+/** open_clip's last blocks go on with all tokens; ours, after keys and values, with one. The others' products and attention. */
+const unread = (tokens: number, width: number) => (tokens - 1) * (9 * width ** 2 + 2 * tokens * width)
 
 test("what several members have is measured once, with all of their names", async () => {
   const subjects = await findSubjects(familyNames, options)
