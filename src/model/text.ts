@@ -26,7 +26,7 @@ class TokenRepMixerBlock extends RepMixerBlock {
 
   /** One row of the results, where no others are read: [N, L, D] -> [N, D] */
   forwardRow(x: Tensor, row: RowChoice): Tensor {
-    const pixel = (x: Tensor) => row(tokensOf(x)).reshape([this.width, 1, 1])
+    const pixel = (image: Tensor) => row(tokensOf(image)).reshape([this.width, 1, 1])
     return this.forwardAt(imageOf(x), pixel).reshape([this.width])
   }
 }
@@ -79,7 +79,7 @@ export class TextTower extends Module {
   /** Through the last block, which computes the one row of each text that is read. */
   private lastRow(x: Tensor, eot: Tensor): Tensor {
     const last = this.blocks.at(-1)!
-    const row = (rows: Tensor) => rows.rowAt(eot)
+    const row = (tokens: Tensor) => tokens.rowAt(eot)
     if (last instanceof TokenRepMixerBlock) return last.forwardRow(x, row)
     return last.forwardRow(x, row, this.config.causal ? x.causalBias(eot) : undefined)
   }
