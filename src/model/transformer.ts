@@ -6,6 +6,7 @@
  * both.
  * Shapes: N batch, L tokens, S tokens that are attended to, D width.
  */
+import { assert } from "../core/errors.ts"
 import type { Activation } from "../core/family/variants.ts"
 import type { Init } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
@@ -103,6 +104,7 @@ class SelfAttention extends Module {
 
   /** What the query of one row sees of [N, L, D], except what `bias` [N, L] hides -> [N, D] */
   forwardRow(x: Tensor, row: RowChoice, bias?: Tensor): Tensor {
+    assert(!this.causal || bias, "a causal block needs a bias that hides later rows")
     const [queries, keys, values] = this.project(x)
     const query = row(queries).reshape([1, this.width])
     const mixed = query.attention(keys, values, { heads: this.heads, causal: false, ...(bias && { bias }) })

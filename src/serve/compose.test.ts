@@ -38,7 +38,7 @@ function start() {
   return { child, url: addressIn(child.stderr) }
 }
 
-/** Of the first line that ends with a port, in however many pieces it comes. */
+/** The address by the first line that ends with a port, in however many pieces it comes. */
 function addressIn(said: Readable): Promise<string> {
   let text = ""
   return new Promise((resolve) => {

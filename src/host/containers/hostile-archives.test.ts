@@ -151,7 +151,7 @@ test("a header that NumPy would not read is refused", async () => {
 
 test("a tensor of 64 dimensions is turned as fast as one of two", async () => {
   const ones = new Array<number>(62).fill(1)
-  /** Of a processor: what else the machine does takes none. */
+  /** A processor's time: what else the machine does takes none. */
   const milliseconds = async (more: readonly number[]) => {
     const turned = tensorOf(storage, { shape: [512, 512, ...more], strides: [1, 512, ...more] })
     const file = await openTorch(dictOf(1, turned))

@@ -93,6 +93,11 @@ export class IndexStore implements Disposable {
     return this.rows("SELECT * FROM generations ORDER BY id").map((row) => generationOf(row, this.path))
   }
 
+  /** Whether this generation is still here: another process may have put the next one in its place. */
+  hasGeneration({ id }: Pick<Generation, "id">): boolean {
+    return this.generations().some((generation) => generation.id === id)
+  }
+
   vectorsPath({ id }: Pick<Generation, "id">): string {
     return join(this.folder, `vectors-${id}.f16`)
   }

@@ -92,7 +92,7 @@ export async function indexStatus(folder: string, { recall = false }: StatusOpti
 
 /** A writer that puts another generation in its place takes it out of the database first, and then removes its file. */
 function isMissing(store: IndexStore, generation: Generation): boolean {
-  return !existsSync(store.vectorsPath(generation)) && store.generations().some(({ id }) => id === generation.id)
+  return !existsSync(store.vectorsPath(generation)) && store.hasGeneration(generation)
 }
 
 function countsOf(store: IndexStore) {

@@ -120,20 +120,29 @@ async function check(folder: string, options: VerifyOptions): Promise<Checked> {
     count: store.count,
   }))
   if (!active || count === 0) return { problems, active, count, lost: [], isCut: false, isOurs: true }
-  const header = headerProblems(store.vectorsPath(active), active)
+  const vectors = await checkVectors(store, active, count, options).catch((error: unknown) => {
+    if (store.hasGeneration(active)) throw error
+    return null
+  })
+  // The file goes when another generation takes its place, whose rows may have other numbers.
+  if (vectors === null || !store.hasGeneration(active)) return check(folder, options)
+  return { ...vectors, problems: [...problems, ...vectors.problems], active, count }
+}
+
+/** The file of this generation against the rows that the database has. */
+async function checkVectors(store: IndexStore, active: Generation, count: number, options: VerifyOptions) {
   const path = store.vectorsPath(active)
+  const header = headerProblems(path, active)
   const rows = existsSync(path) ? Math.min(count, rowsInFile(path, active.dim)) : 0
   const isCut = rows < count || header.isDamaged
   const what = existsSync(path) ? `${path} was cut: it has ${rows} of ${count} vectors` : `${path} is missing`
-  if (rows < count) problems.push({ what, hint: repairHint(store.folder) })
+  const cut = rows < count ? [{ what, hint: repairHint(store.folder) }] : []
   const found = new Set(
     store.rows("SELECT id FROM contents WHERE copies > 0 ORDER BY id").map(({ id }) => Number(id) - 1),
   )
   const wrong = header.isOurs ? await wrongRows(path, active, rows, options) : []
   const lost = [...wrong, ...range(rows, count)].filter((row) => found.has(row))
-  // Its file goes when another generation takes its place, whose rows may have other numbers.
-  if (!store.generations().some(({ id }) => id === active.id)) return check(folder, options)
-  return { problems: [...problems, ...header.problems], active, count, lost, isCut, isOurs: header.isOurs }
+  return { problems: [...cut, ...header.problems], lost, isCut, isOurs: header.isOurs }
 }
 
 function headerProblems(path: string, { dim, identity }: Generation) {

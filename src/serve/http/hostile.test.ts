@@ -344,7 +344,7 @@ test("a text of a million characters has the vector that the library gives it", 
   expect(largest).toBeLessThan(2e-6)
 })
 
-/** Of this process, the server's, since `began`, in milliseconds: what else a busy machine does takes none of it. */
+/** Milliseconds of a processor that this process, the server's, took since `began`: what else a busy machine does takes none of it. */
 function processorTime(began: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(began)
   return (user + system) / 1000

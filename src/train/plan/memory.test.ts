@@ -104,7 +104,7 @@ function withWholeBlocks(context: PlanContext): PlanContext {
 
 type Work = Pick<TowerPlan, "multiplyAdds" | "activationBytes">
 
-/** By how much a transformer's last block costs less than the one before it; nothing where a tower is no transformer. */
+/** By how much a transformer's last block costs less than the one before it; nothing where a tower is not a transformer. */
 function unreadRows(model: CheckpointModel, part: "image" | "text"): Work {
   const blocks = new Map<string, Work>()
   for (const { path, multiplyAdds, attentionMultiplyAdds, activationBytes } of partCost(model, part).layers) {
